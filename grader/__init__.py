@@ -1,0 +1,1 @@
+"""The auto-grader: hidden checks, the trust boundary, training checks, diagnosis, reports."""

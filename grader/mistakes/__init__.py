@@ -1,0 +1,1 @@
+"""What students really get wrong: one module a topic, each a list of small edits of the solution."""

@@ -1,0 +1,1 @@
+"""What a student of the unit gets: environments, rollouts, networks, run logs. It contains no answer to any exercise."""
