@@ -1,0 +1,167 @@
+"""Thresholds that are measured: the reference and the catalogued mistakes, trained over many seeds.
+
+The per-seed threshold lies below everything the reference reached, on every instruction set, by a margin of
+MARGIN of the distance between the reference's median and the worst mistake's. From the share of seeds that pass follow, by
+`grader.sequential`, the probability that a correct submission fails and that each mistake passes.
+"""
+
+import functools
+import json
+import math
+import os
+import statistics
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from grader.diagnosis import mistakes_of, trusted
+from grader.expect import Wrong
+from grader.sequential import pass_probability, upper_bound
+from grader.spec import Topic, Training
+from grader.student import StudentError
+from grader.topics import load
+from npfl139.seeding import derived_seed
+
+__all__ = ["CAPABILITIES", "calibrate", "calibrated", "reference_band", "summary"]
+
+FOLDER = Path(__file__).resolve().parent / "calibrated"
+CAPABILITIES = ("native", "avx2", "default")  # values of ATEN_CPU_CAPABILITY; instruction sets change trajectories
+MARGIN = 0.05
+MISTAKE_SEEDS = 5
+BAND_QUANTILES = (0.05, 0.5, 0.95)
+REFERENCE = "reference"
+
+
+def calibrated(topic_name: str, training_name: str) -> dict | None:
+    """Return the stored figures of a training check, or None when it has not been calibrated."""
+    return _stored(topic_name).get(training_name)
+
+
+def reference_band(topic_name: str, training_name: str) -> list[list[float]] | None:
+    """Return the band of the reference's learning curves, [[steps, low, median, high], ...], or None."""
+    figures = calibrated(topic_name, training_name)
+    return figures["band"] if figures else None
+
+
+@functools.cache
+def _stored(topic_name: str) -> dict:
+    path = FOLDER / f"{topic_name}.json"
+    return json.loads(path.read_text())["trainings"] if path.exists() else {}
+
+
+def calibrate(topic: Topic, seeds: int, jobs: int, progress: Callable[[str, int], None] = lambda label, total: None) -> Path:
+    """Measure every training check of a topic, store the figures, return where.
+
+    Args:
+        seeds: seeds of the reference for each of the instruction sets.
+        jobs: processes.
+        progress: called with (label, number of runs in all) after each run.
+    """
+    runs = [(capability, REFERENCE, seed) for capability in CAPABILITIES for seed in range(seeds)]
+    runs += [("native", mistake.name, seed) for mistake in mistakes_of(topic) for seed in range(MISTAKE_SEEDS)]
+    results: dict[tuple, dict] = {}
+    for capability in CAPABILITIES:
+        chosen = [(training.name, *run) for training in topic.trainings for run in runs if run[0] == capability]
+        for run, result in zip(chosen, _measured(topic.name, chosen, capability, jobs), strict=True):
+            results[run] = result
+            progress(f"{run[0]}: {run[2]}", len(runs) * len(topic.trainings))
+    trainings = {training.name: _figures(training, results) for training in topic.trainings}
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{topic.name}.json"
+    stored = {"topic": topic.name, "versions": {"torch": torch.__version__, "numpy": np.__version__}, "trainings": trainings}
+    path.write_text(json.dumps(stored, indent=1) + "\n")
+    _stored.cache_clear()
+    return path
+
+
+def summary(figures: dict) -> str:
+    """Return the figures of one training check in a few lines for the terminal."""
+    reference = [score for scores in figures["reference"].values() for score in scores]
+    lines = [
+        f"threshold {figures['threshold']:.4g}; the reference reached {min(reference):.4g} to {max(reference):.4g} over {len(reference)} runs",
+        f"a correct submission fails with probability {figures['false_fail']:.2g} (at most {figures['false_fail_bound']:.2g} with 95 % confidence)",
+    ]
+    passing = [f"{name} ({mistake['pass']:.2g})" for name, mistake in figures["mistakes"].items() if mistake["pass"] > 0.01]
+    lines.append(f"mistakes that it may let pass, which the unit checks must catch: {', '.join(passing) or 'none'}")
+    return "\n".join(lines)
+
+
+def _measured(topic_name: str, runs: list[tuple], capability: str, jobs: int) -> Iterable[dict]:
+    """Yield the results of the runs in order, measured in processes that use the given instruction set."""
+    previous = os.environ.pop("ATEN_CPU_CAPABILITY", None)
+    if capability != "native":
+        os.environ["ATEN_CPU_CAPABILITY"] = capability
+    try:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            yield from pool.map(_run, [topic_name] * len(runs), *zip(*runs, strict=True)) if runs else ()
+    finally:
+        os.environ.pop("ATEN_CPU_CAPABILITY", None)
+        if previous is not None:
+            os.environ["ATEN_CPU_CAPABILITY"] = previous
+
+
+def _run(topic_name: str, training_name: str, capability: str, variant: str, seed: int) -> dict:
+    """Return {"score", "curve"} of one run; a variant that breaks down scores minus infinity."""
+    torch.set_num_threads(1)
+    topic = load(topic_name)
+    training = next(training for training in topic.trainings if training.name == training_name)
+    source = topic.solution.read_text()
+    if variant != REFERENCE:
+        source = next(mistake for mistake in mistakes_of(topic) if mistake.name == variant).edited(source)
+    try:
+        attempt = training.attempt(trusted(topic, source, topic.solution.name), derived_seed(seed, "calibration") % 2**31)
+    except (StudentError, Wrong):
+        if variant == REFERENCE:
+            raise
+        return {"score": -math.inf, "curve": ()}
+    return {"score": attempt.score, "curve": attempt.curve}
+
+
+def _figures(training: Training, results: dict[tuple, dict]) -> dict:
+    of_training = {run[1:]: result for run, result in results.items() if run[0] == training.name}
+    reference: dict[str, list[float]] = {}
+    mistakes: dict[str, list[float]] = {}
+    for (capability, variant, _), result in of_training.items():
+        scores = reference.setdefault(capability, []) if variant == REFERENCE else mistakes.setdefault(variant, [])
+        scores.append(result["score"])
+    correct = [score for scores in reference.values() for score in scores]
+    threshold = _threshold(correct, mistakes)
+    failures = sum(score < threshold for score in correct)
+    return {
+        "threshold": threshold,
+        "false_fail": 1 - pass_probability(1 - failures / len(correct)),
+        "false_fail_bound": 1 - pass_probability(1 - upper_bound(failures, len(correct))),
+        "reference": reference,
+        "mistakes": {
+            name: {"scores": [score if math.isfinite(score) else None for score in scores], "pass": _pass(scores, threshold)}
+            for name, scores in mistakes.items()
+        },
+        "band": _band([result["curve"] for run, result in of_training.items() if run[1] == REFERENCE]),
+    }
+
+
+def _threshold(correct: list[float], mistakes: dict[str, list[float]]) -> float:
+    """Return the threshold, rounded down to three significant digits."""
+    finite = [statistics.median(scores) for scores in mistakes.values() if all(map(math.isfinite, scores))]
+    median = statistics.median(correct)
+    threshold = min(correct) - MARGIN * (median - min(finite, default=median))
+    digits = 2 - math.floor(math.log10(abs(threshold))) if threshold else 0
+    return math.floor(threshold * 10**digits) / 10**digits
+
+
+def _pass(scores: list[float], threshold: float) -> float:
+    return pass_probability(sum(score >= threshold for score in scores) / len(scores))
+
+
+def _band(curves: list[tuple[tuple[int, float], ...]]) -> list[list[float]]:
+    """Return [steps, low, median, high] where every curve has begun, interpolated on the steps of the first curve."""
+    curves = [np.array(curve) for curve in curves if curve]
+    if not curves:
+        return []
+    grid = [steps for steps in curves[0][:, 0] if all(curve[0, 0] <= steps for curve in curves)]
+    rows = np.array([np.interp(grid, curve[:, 0], curve[:, 1]) for curve in curves])
+    return [[int(steps), *np.round(np.quantile(rows[:, column], BAND_QUANTILES), 4).tolist()] for column, steps in enumerate(grid)]

@@ -1,0 +1,242 @@
+"""Grades one submission of one topic, and a class of them; names no topic.
+
+Whatever a submission does, the result is a verdict: passed, wrong, missing, blocked, crashed, timeout, memory, violation, or
+grader_fault, which is never charged to the student and never counts as passed.
+"""
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+
+from grader.calibration import calibrated
+from grader.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
+from grader.expect import Wrong
+from grader.sandbox import Limits, Sandbox
+from grader.sequential import decision, pass_probability
+from grader.spec import Check, Topic, Training
+from grader.student import Sandboxed, Student, StudentError
+from grader.submissions import Submission
+from npfl139.seeding import derived_seed
+
+__all__ = ["Options", "attempts_of", "grade", "grader_sha256", "verdict_of"]
+
+FATAL = ("crashed", "timeout", "memory", "violation")
+TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes a mark, and therefore stands in the report's provenance."""
+
+    seed: int = 0  # of the hidden inputs, the relabellings and the evaluation; an instructor may keep an own one secret
+    training: bool = True
+    sandbox: str = "bwrap"
+
+
+def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Options = Options()) -> dict:
+    """Return the result, schema 1, of one submission.
+
+    Raises nothing that a submission can cause.
+    """
+    start = time.monotonic()
+    grader = _Grader(topic, submission, sandbox, options)
+    checks = grader.checks()
+    trainings = [grader.training(training) for training in topic.trainings] if options.training else []
+    return {
+        "schema": 1,
+        "student": submission.student,
+        "topic": topic.name,
+        "score": sum(part["score"] for part in [*checks, *trainings]),
+        "max_score": topic.max_score,
+        "problem": grader.problem,
+        "note": None if options.training else "The training checks were not run.",
+        "checks": checks,
+        "training": trainings,
+        "provenance": {
+            "submission_sha256": submission.sha256,
+            "grader_sha256": grader_sha256(),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "gymnasium": gymnasium.__version__, "numpy": np.__version__},
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "sandbox": options.sandbox,
+            "seed": options.seed,
+            "seconds": round(time.monotonic() - start, 2),
+        },
+    }
+
+
+class _Grader:
+    """The state of grading one submission: the worker it is loaded in, and why it could not be, if so."""
+
+    def __init__(self, topic: Topic, submission: Submission, sandbox: Sandbox, options: Options):
+        self.topic, self.submission, self.sandbox, self.options = topic, submission, sandbox, options
+        self.problem = submission.problem
+        self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
+
+    def checks(self) -> list[dict]:
+        """Run every hidden check; one worker serves them until it dies."""
+        results, answers, timeouts = [], {}, {}
+        student = None
+        for check in self.topic.checks:
+            if self.unloadable is None and (student is None or not student.alive):
+                student = self.loaded(Limits())
+            if self.unloadable is not None:
+                verdict, feedback = self.unloadable.verdict, self.unloadable.feedback
+            elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
+                verdict, feedback = "timeout", "it did not return in time in earlier checks and was not run again"
+            else:
+                recorded = Recorded(student)
+                verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
+                answers.setdefault(check.exercise, {})[check.name] = recorded.answers
+                timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == "timeout")
+            results.append(self.check_result(check, verdict, feedback))
+        if student is not None:
+            student.close()
+        self.diagnose(results, answers)
+        return results
+
+    def diagnose(self, results: list[dict], answers: dict[str, dict[str, list]]) -> None:
+        for exercise in {result["exercise"] for result in results if result["verdict"] == "wrong"}:
+            likely = likely_mistakes(self.topic, exercise, answers[exercise], self.options.seed)
+            for result in results:
+                mistake = likely.get(result["name"])
+                if result["exercise"] == exercise and result["verdict"] == "wrong" and mistake is not None:
+                    result["mistake"], result["hint"] = mistake.name, mistake.hint
+
+    def training(self, training: Training) -> dict:
+        """Run a training check over its seeds, in a fresh worker each, until the outcome is certain."""
+        figures = calibrated(self.topic.name, training.name)
+        result = {
+            "name": training.name,
+            "env": training.environment,
+            "claim": training.claim,
+            "threshold": figures["threshold"] if figures else None,
+            "false_fail": figures["false_fail"] if figures else None,
+            "false_fail_bound": figures["false_fail_bound"] if figures else None,
+            "verdict": "passed",
+            "score": 0.0,
+            "max_score": training.points,
+            "feedback": None,
+            "seeds": [],
+            "curve": [],
+            "traces": {},
+        }
+        if figures is None:
+            return result | {"verdict": "grader_fault", "feedback": f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"}
+        for attempt in attempts_of(self, training):
+            if isinstance(attempt, StudentError):
+                return result | self.failed(attempt)
+            seed, outcome, seconds = attempt
+            passed = outcome.score >= figures["threshold"]
+            result["seeds"].append({"seed": seed, "return": outcome.score, "steps": outcome.steps, "seconds": seconds, "passed": passed})
+            if not result["curve"]:
+                result["curve"], result["traces"] = [list(point) for point in outcome.curve], outcome.traces
+            decided = decision([seed["passed"] for seed in result["seeds"]])
+            if decided is not None:
+                break
+        if decided:
+            return result | {"score": training.points}
+        scores = ", ".join(f"{seed['return']:.4g}" for seed in result["seeds"])
+        return result | {"verdict": "wrong", "feedback": f"it reached {scores}; {figures['threshold']:.4g} is needed"}
+
+    def failed(self, error: StudentError) -> dict:
+        if error.verdict == "missing":
+            return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
+        return {"verdict": error.verdict, "feedback": error.feedback}
+
+    def loaded(self, limits: Limits) -> Student | None:
+        """Return the submission loaded in a fresh worker; None, with the reason kept, when it cannot be loaded."""
+        student = Sandboxed(self.sandbox, limits)
+        try:
+            student.load(
+                source=self.submission.source,
+                name=self.topic.name,
+                filename=self.submission.filename,
+                prerequisites=prerequisite_sources(self.topic),
+            )
+        except StudentError as error:
+            student.close()
+            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {error.feedback}")
+            if error.verdict != "grader_fault":
+                self.problem = self.unloadable.feedback
+            return None
+        return student
+
+    def check_result(self, check: Check, verdict: str, feedback: str | None) -> dict:
+        return {
+            "exercise": check.exercise,
+            "name": check.name,
+            "claim": check.claim,
+            "verdict": verdict,
+            "score": check.points if verdict == "passed" else 0.0,
+            "max_score": check.points,
+            "mistake": None,
+            "hint": None,
+            "feedback": feedback,
+        }
+
+
+def attempts_of(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
+    """Yield (seed, attempt, seconds) for one seed after another, or the error that ended the check."""
+    index = 0
+    while True:
+        seed = derived_seed(grader.options.seed, "training", training.name, index) % 2**31
+        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds)) if grader.unloadable is None else None
+        if student is None:
+            yield grader.unloadable
+            return
+        start = time.monotonic()
+        try:
+            with student:
+                outcome = training.attempt(student, seed)
+        except StudentError as error:
+            yield error
+            return
+        except Wrong as error:
+            yield StudentError("wrong", str(error))
+            return
+        yield seed, outcome, round(time.monotonic() - start, 2)
+        index += 1
+
+
+def verdict_of(topic: Topic, check: Check, student: Student, seed: int) -> tuple[str, str | None]:
+    """Return the verdict of one check and the feedback that goes with it."""
+    try:
+        check.run(student, seed)
+    except Wrong as error:
+        return "wrong", str(error)
+    except StudentError as error:
+        if error.verdict == "missing" and error.exercise != check.exercise:
+            return "blocked", f"it is blocked by {error.exercise}, which is not implemented yet"
+        return error.verdict, error.feedback
+    except Exception as error:  # the check itself failed: because of what the submission returned, or is the check broken?
+        if _reference_passes(topic, check, seed):
+            return "wrong", "it returned something of another kind than the exercise asks for"
+        return "grader_fault", f"the check {check.name} failed by itself: {type(error).__name__}"
+    return "passed", None
+
+
+def _reference_passes(topic: Topic, check: Check, seed: int) -> bool:
+    try:
+        check.run(trusted(topic, topic.solution.read_text(), topic.solution.name), seed)
+    except Exception:
+        return False
+    return True
+
+
+def grader_sha256() -> str:
+    """Return a hash of everything that decides a mark: the grader with its topics and figures, the solutions, the library."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in ("grader", "solutions", "npfl139"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".json"):
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

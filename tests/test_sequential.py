@@ -1,0 +1,39 @@
+import itertools
+import math
+
+import pytest
+
+from grader.sequential import LEAD, MAX_SEEDS, decision, pass_probability, upper_bound
+
+
+@pytest.mark.parametrize("outcomes", itertools.product([True, False], repeat=MAX_SEEDS))
+def test_a_decision_comes_by_the_last_seed_and_never_changes(outcomes):
+    decisions = [decision(outcomes[:count]) for count in range(MAX_SEEDS + 1)]
+    first = next(count for count, decided in enumerate(decisions) if decided is not None)
+    assert first >= LEAD
+    lead = 2 * sum(outcomes[:first]) - first
+    assert decisions[first] == (lead > 0)
+
+
+def test_pass_probability_agrees_with_the_enumeration_of_all_outcomes():
+    def played(outcomes):
+        return next(decided for count in range(MAX_SEEDS + 1) if (decided := decision(outcomes[:count])) is not None)
+
+    for p in (0.1, 0.37, 0.9):
+        total = sum(
+            math.prod(p if outcome else 1 - p for outcome in outcomes)
+            for outcomes in itertools.product([True, False], repeat=MAX_SEEDS)
+            if played(outcomes)
+        )
+        assert pass_probability(p) == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize(("failures", "trials"), [(0, 20), (1, 20), (3, 60), (10, 11)])
+def test_the_bound_is_where_so_few_failures_become_improbable(failures, trials):
+    bound = upper_bound(failures, trials)
+    at_most = sum(math.comb(trials, k) * bound**k * (1 - bound) ** (trials - k) for k in range(failures + 1))
+    assert at_most == pytest.approx(0.05, abs=1e-9)
+
+
+def test_the_bound_of_all_failures_is_one():
+    assert upper_bound(5, 5) == 1.0

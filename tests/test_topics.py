@@ -1,0 +1,88 @@
+"""What every topic must keep: full marks for what is correct, a named mistake for what is not, nothing for the skeleton."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from grader.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
+from grader.grading import verdict_of
+from grader.skeleton import skeleton
+from grader.spec import Mistake, Topic
+from grader.topics import available, load
+
+TOPICS = [load(name) for name in available()]
+VARIANTS = Path(__file__).parent / "variants"
+SEED = 0
+
+each_topic = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+each_mistake = pytest.mark.parametrize(
+    ("topic", "mistake"),
+    [pytest.param(topic, mistake, id=f"{topic.name}: {mistake.name}") for topic in TOPICS for mistake in mistakes_of(topic)],
+)
+each_variant = pytest.mark.parametrize(
+    ("topic", "path"),
+    [pytest.param(topic, path, id=f"{topic.name}-{path.stem}") for topic in TOPICS for path in sorted((VARIANTS / topic.name).glob("*.py"))],
+)
+
+
+def verdicts(topic: Topic, source: str, seed: int = SEED) -> dict[str, tuple[str, str | None]]:
+    student = trusted(topic, source, topic.solution.name)
+    return {check.name: verdict_of(topic, check, student, seed) for check in topic.checks}
+
+
+@each_topic
+@pytest.mark.parametrize("seed", [SEED, 1, 2])
+def test_the_solution_passes_every_check(topic: Topic, seed: int):
+    failed = {name: verdict for name, verdict in verdicts(topic, topic.solution.read_text(), seed).items() if verdict[0] != "passed"}
+    assert not failed
+
+
+@each_variant
+def test_a_correct_variant_passes_every_check(topic: Topic, path: Path):
+    source = topic.solution.read_text().split("if __name__ ==")[0] + "\n\n" + path.read_text()
+    failed = {name: verdict for name, verdict in verdicts(topic, source).items() if verdict[0] != "passed"}
+    assert not failed
+
+
+@each_mistake
+def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
+    student = trusted(topic, mistake.edited(topic.solution.read_text()), topic.solution.name)
+    answers, failed = {}, []
+    for check in topic.checks:
+        if check.exercise == mistake.exercise:
+            recorded = Recorded(student)
+            verdict, _ = verdict_of(topic, check, recorded, SEED)
+            answers[check.name] = recorded.answers
+            failed += [check.name] if verdict == "wrong" else []
+    assert failed, "no check of the exercise fails"
+    likely = likely_mistakes(topic, mistake.exercise, answers, SEED)
+    assert {likely[name].name for name in failed} == {mistake.name}
+    assert mistake.hint
+
+
+@each_topic
+def test_the_untouched_skeleton_misses_every_exercise(topic: Topic):
+    found = verdicts(topic, skeleton(topic.solution.read_text(), topic.exercises))
+    exercises = {check.name: check.exercise for check in topic.checks}
+    assert {name: verdict for name, (verdict, _) in found.items()} == dict.fromkeys(exercises, "missing")
+
+
+@each_topic
+def test_the_topic_is_complete(topic: Topic):
+    assert len({check.name for check in topic.checks}) == len(topic.checks)
+    assert len({mistake.name for mistake in mistakes_of(topic)}) == len(mistakes_of(topic))
+    assert len(list((VARIANTS / topic.name).glob("*.py"))) >= 5
+    assert (topic.solution.parent.parent / "lectures" / f"{topic.name}.md").exists()
+    assert set(topic.prerequisites) < set(available())
+
+
+def test_an_edit_must_occur_once_and_change_something():
+    source = "def f():\n    return 1 + 1\n\n\ndef g():\n    return 1\n"
+    mistake = Mistake("adds nothing", "g", "1", "2", "hint")
+    assert mistake.edited(source) == source.replace("return 1\n", "return 2\n")
+    for broken in (dataclasses.replace(mistake, exercise="f"), dataclasses.replace(mistake, new="1"), dataclasses.replace(mistake, old="3")):
+        with pytest.raises(ValueError, match="must occur exactly once"):
+            broken.edited(source)
+    with pytest.raises(ValueError, match="defines h 0 times"):
+        dataclasses.replace(mistake, exercise="h").edited(source)
