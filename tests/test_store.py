@@ -1,0 +1,194 @@
+"""Results on disk survive crashes, full disks and a second process."""
+
+import errno
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from grader.store import Store, StoreError, write_atomically
+
+OPTIONS = {"training": True, "sandbox": "bwrap", "seed": 0}
+
+
+def graded(student="ada", topic="ppo", score=3.0, submission="s1", grader="g1", verdict="passed"):
+    check = {"exercise": "entropy", "name": "check_entropy", "claim": "It is positive.", "verdict": verdict, "score": score, "max_score": 3.0}
+    provenance = {"submission_sha256": submission, "grader_sha256": grader}
+    return {
+        "schema": 1, "student": student, "topic": topic, "score": score, "max_score": 3.0, "problem": None, "note": None,
+        "checks": [check], "training": [], "provenance": provenance,
+    }  # fmt: skip
+
+
+def test_a_result_is_read_back(tmp_path):
+    store = Store(tmp_path / "results")
+    store.write(graded(), OPTIONS)
+    assert store.path("ada", "ppo") == tmp_path / "results" / "ada" / "ppo.json"
+    stored = store.read("ada", "ppo")
+    assert stored["provenance"].pop("options") == OPTIONS
+    assert stored == graded()
+
+
+def test_nothing_is_graded_twice_unless_something_changed(tmp_path):
+    store = Store(tmp_path)
+    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
+    store.write(graded(), OPTIONS)
+    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS)["score"] == 3.0
+    assert store.finished("ada", "ppo", "s2", "g1", OPTIONS) is None
+    assert store.finished("ada", "ppo", "s1", "g2", OPTIONS) is None
+    assert store.finished("ada", "ppo", "s1", "g1", {**OPTIONS, "training": False}) is None
+    assert store.finished("ada", "trpo", "s1", "g1", OPTIONS) is None
+
+
+def test_what_the_grader_failed_at_is_graded_again(tmp_path):
+    store = Store(tmp_path)
+    store.write(graded(verdict="grader_fault"), OPTIONS)
+    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
+
+
+def test_another_submission_leaves_the_earlier_score_behind(tmp_path):
+    store = Store(tmp_path)
+    store.write(graded(score=1.0), OPTIONS)
+    assert "previous" not in store.read("ada", "ppo")
+    store.write(graded(score=2.0, submission="s2"), OPTIONS)
+    expected = {"score": 1.0, "max_score": 3.0, "submission_sha256": "s1", "grader_sha256": "g1"}
+    assert store.read("ada", "ppo")["previous"] == expected
+    store.write(graded(score=2.0, submission="s2"), {**OPTIONS, "training": False})
+    assert store.read("ada", "ppo")["previous"] == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b'{"schema": 1, "student": "ada"', b"\xff\xfe", b"[1]", b"null", b"[" * 100_000,
+        json.dumps(graded() | {"schema": 2}).encode(),
+        json.dumps(graded() | {"checks": None}).encode(),
+        json.dumps(graded() | {"checks": [{}]}).encode(),
+        json.dumps(graded() | {"score": "3"}).encode(),
+        json.dumps(graded(student="blaise")).encode(),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_reported_and_graded_again(tmp_path, content):
+    store = Store(tmp_path)
+    store.write(graded(), OPTIONS)
+    store.write(graded(topic="trpo"), OPTIONS)
+    store.path("ada", "ppo").write_bytes(content)
+    assert store.read("ada", "ppo") is None
+    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
+    results, damaged = store.results()
+    assert [result["topic"] for result in results] == ["trpo"] and damaged == [store.path("ada", "ppo")]
+    store.write(graded(), OPTIONS)
+    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is not None
+
+
+def test_all_results_come_by_student_and_topic(tmp_path):
+    store = Store(tmp_path)
+    assert store.results() == ([], [])
+    for student, topic in [("blaise", "ppo"), ("ada", "trpo"), ("ada", "ppo")]:
+        store.write(graded(student, topic), OPTIONS)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "ppo.json").write_text("{}")
+    results, damaged = store.results()
+    assert [(result["student"], result["topic"]) for result in results] == [("ada", "ppo"), ("ada", "trpo"), ("blaise", "ppo")]
+    assert damaged == []
+
+
+def fails_with(code):
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EROFS)])
+def test_a_full_disk_or_read_only_folder_loses_nothing(tmp_path, monkeypatch, call, code):
+    store = Store(tmp_path)
+    store.write(graded(), OPTIONS)
+    before = store.path("ada", "ppo").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails_with(code))
+        with pytest.raises(StoreError, match=f"cannot write .*ppo.json: {os.strerror(code)}; everything written earlier is intact"):
+            store.write(graded(score=0.0), OPTIONS)
+    assert store.path("ada", "ppo").read_bytes() == before
+    assert [path.name for path in (tmp_path / "ada").iterdir()] == ["ppo.json"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_disk_that_is_really_full(tmp_path):
+    path = tmp_path / "report.html"
+    (tmp_path / f".report.html.{os.getpid()}.partial").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="No space left on device"):
+        write_atomically(path, "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "results").write_text("not a folder")
+    store = Store(tmp_path / "results")
+    with pytest.raises(StoreError, match="cannot write results into .*results"), store.writing():
+        raise AssertionError("the lock was given")
+    with pytest.raises(StoreError, match="cannot write .*ppo.json"):
+        store.write(graded(), OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".lock", "a/b", "a\\b", "/etc", "a\0b", "line\nbreak", "\ud800"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(StoreError, match="cannot be the name of a student"):
+        Store(tmp_path).path(name, "ppo")
+
+
+@pytest.mark.parametrize("name", ["Čapek, Karel", "李四", "o'brien <x>", "student@example.org_123"])
+def test_real_names_are_accepted(tmp_path, name):
+    store = Store(tmp_path)
+    store.write(graded(student=name), OPTIONS)
+    assert store.results()[0][0]["student"] == name
+
+
+def test_numbers_that_are_not_finite_are_stored_as_null(tmp_path):
+    training = {"name": "learns", "verdict": "wrong", "traces": {"loss": [(0, float("nan")), (1, float("inf")), (2, 0.5)]}}
+    store = Store(tmp_path)
+    store.write(graded() | {"training": [training]}, OPTIONS)
+    assert store.read("ada", "ppo")["training"][0]["traces"]["loss"] == [[0, None], [1, None], [2, 0.5]]
+
+
+def test_any_text_can_be_stored(tmp_path):
+    store = Store(tmp_path)
+    store.write(graded() | {"problem": "\ud800 \0 \u2028 </script>"}, OPTIONS)
+    assert store.read("ada", "ppo")["problem"] == "\ud800 \0 \u2028 </script>"
+    write_atomically(tmp_path / "page.html", "\ud800")
+    assert (tmp_path / "page.html").read_text() == "\\ud800"
+
+
+def hold(folder: Path, held, release):
+    with Store(folder).writing():
+        held.set()
+        release.wait(60)
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(tmp_path, held, release))
+    process.start()
+    try:
+        assert held.wait(60)
+        with pytest.raises(StoreError, match="another process is writing results"), Store(tmp_path).writing():
+            raise AssertionError("two processes hold the folder")
+        process.kill()  # a killed run leaves no lock behind
+        process.join()
+        with Store(tmp_path).writing() as store:
+            store.write(graded(), OPTIONS)
+    finally:
+        release.set()
+        process.join()
+
+
+def test_the_leftovers_of_a_killed_run_are_removed(tmp_path):
+    (tmp_path / "ada").mkdir()
+    leftover = tmp_path / "ada" / ".ppo.json.4242.partial"
+    leftover.write_text('{"schema": 1, "stu')
+    with Store(tmp_path).writing() as store:
+        assert not leftover.exists()
+        assert store.results() == ([], [])
