@@ -6,7 +6,7 @@ import pytest
 from grader.sequential import LEAD, MAX_SEEDS, decision, pass_probability, upper_bound
 
 
-@pytest.mark.parametrize("outcomes", itertools.product([True, False], repeat=MAX_SEEDS))
+@pytest.mark.parametrize("outcomes", list(itertools.product([True, False], repeat=MAX_SEEDS)))
 def test_a_decision_comes_by_the_last_seed_and_never_changes(outcomes):
     decisions = [decision(outcomes[:count]) for count in range(MAX_SEEDS + 1)]
     first = next(count for count, decided in enumerate(decisions) if decided is not None)
