@@ -1,0 +1,491 @@
+# %% [markdown]
+# # Natural policy gradient and trust regions
+#
+# The plain policy gradient is the steepest direction in the space of *parameters*, so what it does depends on how the policy
+# happens to be parametrized. The natural gradient is the steepest direction in the space of *policies*, where distance is
+# measured by the Kullback-Leibler divergence. The exercises build what three algorithms need: the natural policy gradient
+# (NPG), its matrix-free version (TNPG), and trust region policy optimization (TRPO), which adds a constraint and a line search.
+
+# %%
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+Tensor = torch.Tensor
+
+
+# %% [markdown]
+# ## The surrogate objective and the distance between policies
+
+# %%
+def policy_surrogate(log_prob_new: Tensor, log_prob_old: Tensor, advantage: Tensor) -> Tensor:
+    """Return the importance-weighted surrogate objective, to be maximized [trpo:surrogate].
+
+        L(θ) = mean over N of ρ Â,    ρ = π_θ(a|s) / π_old(a|s)
+
+    The actions were sampled from π_old; the ratio ρ makes the mean an estimate of what π_θ would have got in the same states.
+    At θ = θ_old its gradient is the policy gradient.
+
+    Args:
+        log_prob_new: [N] log π_θ(a|s), carries the gradient.
+        log_prob_old: [N] log π_old(a|s), a constant.
+        advantage: [N] Â, a constant.
+
+    Returns:
+        [] scalar.
+
+    Source: Schulman et al. (2015), arXiv:1502.05477, Eq. 14, with q = π_old.
+
+    >>> p_new, p_old = torch.tensor([0.75, 0.1]), torch.tensor([0.5, 0.2])
+    >>> policy_surrogate(p_new.log(), p_old.log(), torch.tensor([1.0, -2.0])).round(decimals=4)
+    tensor(0.2500)
+    """
+    ratio = (log_prob_new - log_prob_old).exp()
+    return (ratio * advantage).mean()
+
+
+def categorical_kl(logits_p: Tensor, logits_q: Tensor) -> Tensor:
+    """Return KL(p ‖ q) of categorical distributions, row by row [trpo:categorical_kl].
+
+        KL(p ‖ q) = Σ_a p(a) (log p(a) - log q(a))
+
+    The logits are finite, of any size, and not normalized: adding a constant to a row changes nothing.
+
+    Args:
+        logits_p: [N, A] of p = softmax(logits_p).
+        logits_q: [N, A] of q = softmax(logits_q).
+
+    Returns:
+        [N], not negative up to rounding; the gradient flows into both arguments.
+
+    >>> p = torch.tensor([[0.5, 0.5]]).log()
+    >>> q = torch.tensor([[0.25, 0.75]]).log()
+    >>> categorical_kl(p, q), categorical_kl(q, p)
+    (tensor([0.1438]), tensor([0.1308]))
+    >>> categorical_kl(p, q + 1000)
+    tensor([0.1438])
+    """
+    log_p, log_q = logits_p.log_softmax(dim=-1), logits_q.log_softmax(dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+
+def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> Tensor:
+    """Return KL(p ‖ q) of Gaussian distributions with diagonal covariance, row by row [trpo:gaussian_kl].
+
+        KL(p ‖ q) = ∫ p(a) (log p(a) - log q(a)) da
+
+    The integral has a closed form in the means μ and the standard deviations σ: derive it for one dimension. The dimensions are
+    independent, so their divergences add up.
+
+    Args:
+        mean_p: [N, D] μ_p.
+        log_std_p: [N, D] log σ_p.
+        mean_q: [N, D] μ_q.
+        log_std_q: [N, D] log σ_q.
+
+    Returns:
+        [N], not negative up to rounding; the gradient flows into all arguments.
+
+    >>> zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> gaussian_kl(zero, zero, one, zero)
+    tensor([0.5000])
+    >>> gaussian_kl(zero, zero, zero, one), gaussian_kl(zero, one, zero, zero)
+    (tensor([0.5677]), tensor([2.1945]))
+    """
+    variance_ratio = (2 * (log_std_p - log_std_q)).exp()
+    distance = ((mean_p - mean_q) / log_std_q.exp()).square()
+    return 0.5 * (variance_ratio + distance - 1 - variance_ratio.log()).sum(dim=-1)
+
+
+# %% [markdown]
+# ## Policies
+#
+# A policy maps observations to the parameters of a distribution over actions: logits, or means and logarithms of standard deviations.
+
+# %%
+class Policy(torch.nn.Module, ABC):
+    """A differentiable stochastic policy. A distribution is a tuple of tensors, one row per observation."""
+
+    @abstractmethod
+    def forward(self, observation: Tensor) -> tuple[Tensor, ...]:
+        """Return the distributions over actions for observations [N, O]."""
+
+    @abstractmethod
+    def log_prob(self, distribution: tuple[Tensor, ...], action: Tensor) -> Tensor:
+        """Return log π(a|s), [N]."""
+
+    @abstractmethod
+    def kl(self, p: tuple[Tensor, ...], q: tuple[Tensor, ...]) -> Tensor:
+        """Return KL(p ‖ q) row by row, [N]."""
+
+    @abstractmethod
+    def sample(self, distribution: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
+        """Return one random action per row."""
+
+    @abstractmethod
+    def mode(self, distribution: tuple[Tensor, ...]) -> Tensor:
+        """Return the most likely action of each row."""
+
+    def flat(self) -> Tensor:
+        """Return a copy of all parameters as one vector [P], in the order of `parameters()`."""
+        return flattened(parameter.detach() for parameter in self.parameters())
+
+    @torch.no_grad()
+    def load(self, vector: Tensor) -> None:
+        """Set all parameters from one vector [P], in the order of `parameters()`."""
+        parameters = list(self.parameters())
+        for parameter, part in zip(parameters, vector.split([parameter.numel() for parameter in parameters]), strict=True):
+            parameter.copy_(part.view_as(parameter))
+
+
+class CategoricalPolicy(Policy):
+    """π(a|s) = softmax of the outputs of a network; a distribution is (logits [N, A],)."""
+
+    def __init__(self, observation_size: int, action_count: int, hidden_sizes: list[int]):
+        super().__init__()
+        self.network = network(observation_size, hidden_sizes, action_count)
+
+    def forward(self, observation):
+        return (self.network(observation),)
+
+    def log_prob(self, distribution, action):
+        (logits,) = distribution
+        return logits.log_softmax(dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def kl(self, p, q):
+        return categorical_kl(*p, *q)
+
+    def sample(self, distribution, generator):
+        (logits,) = distribution
+        return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+
+    def mode(self, distribution):
+        (logits,) = distribution
+        return logits.argmax(dim=-1)
+
+
+class GaussianPolicy(Policy):
+    """π(a|s) = N(μ(s), σ²) with σ independent of the state; a distribution is (means [N, D], log standard deviations [N, D])."""
+
+    def __init__(self, observation_size: int, action_size: int, hidden_sizes: list[int]):
+        super().__init__()
+        self.network = network(observation_size, hidden_sizes, action_size)
+        self.log_std = torch.nn.Parameter(torch.zeros(action_size))
+
+    def forward(self, observation):
+        mean = self.network(observation)
+        return mean, self.log_std.expand_as(mean)
+
+    def log_prob(self, distribution, action):
+        mean, log_std = distribution
+        return torch.distributions.Normal(mean, log_std.exp()).log_prob(action).sum(dim=-1)
+
+    def kl(self, p, q):
+        return gaussian_kl(*p, *q)
+
+    def sample(self, distribution, generator):
+        mean, log_std = distribution
+        return mean + log_std.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+
+    def mode(self, distribution):
+        return distribution[0]
+
+
+def network(input_size: int, hidden_sizes: list[int], output_size: int) -> torch.nn.Sequential:
+    sizes = [input_size, *hidden_sizes]
+    hidden = [layer for pair in zip(sizes, sizes[1:]) for layer in (torch.nn.Linear(*pair), torch.nn.Tanh())]
+    return torch.nn.Sequential(*hidden, torch.nn.Linear(sizes[-1], output_size))
+
+
+def flattened(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the elements of all tensors as one vector [P]."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+# %% [markdown]
+# ## Solving F d = g without ever forming F
+
+# %%
+def fisher_vector_product(policy: Policy, observation: Tensor, vector: Tensor, damping: float) -> Tensor:
+    """Return (F + damping I) v by differentiating the divergence twice [trpo:fvp].
+
+        F = ∇²_θ' D(θ') at θ' = θ,    D(θ') = mean over N of KL(π_θ(·|s) ‖ π_θ'(·|s))
+        F v = ∇_θ' (∇_θ' D · v)
+
+    F has P² elements, too many for a network; the product needs only two gradients. θ is a constant in D: only θ' is
+    differentiated, although both have the same value. With a few states the rank of F is far below P, so that F alone could
+    not be inverted; that is what the damping is for.
+
+    Args:
+        policy: `policy(observation)` gives the distributions as a tuple, `policy.kl(p, q)` the divergences of two such tuples, [N].
+        observation: [N, O].
+        vector: [P] v, in the order of `policy.parameters()`, each parameter flattened.
+        damping: ≥ 0.
+
+    Returns:
+        [P], without a gradient. The parameters and their `.grad` stay as they are.
+
+    Source: Schulman et al. (2015), arXiv:1502.05477, Appendix C.
+
+    >>> policy = CategoricalPolicy(1, 2, [])                      # logits = w s + b with w = b = 0: p = (½, ½)
+    >>> policy.load(torch.zeros(4))
+    >>> state = torch.tensor([[1.0], [3.0]])
+    >>> fisher_vector_product(policy, state, torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.0)  # ¼ · mean of (s², -s², s, -s)
+    tensor([ 1.2500, -1.2500,  0.5000, -0.5000])
+    >>> fisher_vector_product(policy, state, torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.1)
+    tensor([ 1.3500, -1.2500,  0.5000, -0.5000])
+    """
+    parameters = list(policy.parameters())
+    distribution = policy(observation)
+    constant = tuple(part.detach() for part in distribution)
+    divergence = policy.kl(constant, distribution).mean()
+    gradient = flattened(torch.autograd.grad(divergence, parameters, create_graph=True))
+    product = flattened(torch.autograd.grad(gradient @ vector, parameters))
+    return product + damping * vector
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int, tolerance: float) -> Tensor:
+    """Return an approximate solution x of A x = b, using A only to multiply [trpo:conjugate_gradient].
+
+    A is symmetric and positive definite. Start from x = 0 with the residual r = b and the search direction p = b, then repeat
+
+        α = rᵀr / pᵀA p,    x ← x + α p,    r' = r - α A p,    β = r'ᵀr' / rᵀr,    p ← r' + β p,    r ← r'
+
+    After k iterations x minimizes ½ xᵀA x - bᵀx over the span of b, A b, …, Aᵏ⁻¹ b; without rounding it is exact after
+    as many iterations as A has different eigenvalues.
+
+    Each iteration computes one product, and no product is computed outside of them. Stop early
+
+    - as soon as ‖r‖ ≤ tolerance · ‖b‖, which is so at once for b = 0;
+    - where pᵀA p is not positive: A is then not positive definite, or singular and blurred by rounding. Return the x of before.
+
+    Args:
+        product: v [P] ↦ A v [P].
+        target: [P] b.
+        iterations: the largest number of products.
+        tolerance: ≥ 0.
+
+    Returns:
+        [P].
+
+    Source: Hestenes and Stiefel (1952); Schulman et al. (2015), arXiv:1502.05477, Appendix C.
+
+    >>> matrix, target = torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.tensor([4.0, 7.0])
+    >>> conjugate_gradient(lambda v: matrix @ v, target, 2, 1e-6).round(decimals=4)
+    tensor([1., 2.])
+    >>> conjugate_gradient(lambda v: matrix @ v, target, 1, 1e-6).round(decimals=4)
+    tensor([1.1064, 1.9362])
+    >>> conjugate_gradient(lambda v: matrix @ v, 0 * target, 2, 1e-6)
+    tensor([0., 0.])
+    """
+    solution = torch.zeros_like(target)
+    residual, direction = target.clone(), target.clone()
+    squared = residual @ residual
+    threshold = tolerance**2 * squared
+    for _ in range(iterations):
+        if squared <= threshold:
+            break
+        image = product(direction)
+        curvature = direction @ image
+        if curvature <= 0:
+            break
+        length = squared / curvature
+        solution = solution + length * direction
+        residual = residual - length * image
+        previous, squared = squared, residual @ residual
+        direction = residual + squared / previous * direction
+    return solution
+
+
+# %% [markdown]
+# ## How far to go
+
+# %%
+def natural_step_size(gradient: Tensor, direction: Tensor, learning_rate: float) -> Tensor:
+    """Return the step size of the (truncated) natural policy gradient [trpo:natural_step].
+
+        λ / √(gᵀF⁻¹g)
+
+    The direction d = F⁻¹g was computed already, so F is not needed again. The step λ/√(gᵀF⁻¹g) · d has the same length λ in
+    the metric of F whatever the size of the gradient.
+
+    Args:
+        gradient: [P] g.
+        direction: [P] d = F⁻¹g.
+        learning_rate: λ > 0.
+
+    Returns:
+        [] the factor of d; 0 where gᵀF⁻¹g is not positive, as it is for g = 0.
+
+    Source: Peters and Schaal (2008), Reinforcement learning of motor skills with policy gradients; Duan et al. (2016), arXiv:1604.06778, Section 4.
+
+    >>> natural_step_size(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 10.0]), 0.7)  # F = diag(1, 0.4)
+    tensor(0.1000)
+    >>> natural_step_size(torch.zeros(2), torch.zeros(2), 0.7)
+    tensor(0.)
+    """
+    squared_length = gradient @ direction
+    return learning_rate / squared_length.sqrt() if squared_length > 0 else torch.zeros_like(squared_length)
+
+
+def trust_region_step_size(direction: Tensor, fisher_direction: Tensor, max_kl: float) -> Tensor:
+    """Return the largest step along d within the trust region, as far as the quadratic model of the divergence is right [trpo:trust_region].
+
+        the β with KL(θ ‖ θ + β d) ≈ ½ (β d)ᵀ F (β d) = δ
+
+    Args:
+        direction: [P] d.
+        fisher_direction: [P] F d.
+        max_kl: δ > 0.
+
+    Returns:
+        [] β ≥ 0, the factor of d; 0 where dᵀF d is not positive, as it is for d = 0.
+
+    Source: Schulman et al. (2015), arXiv:1502.05477, Appendix C.
+
+    >>> trust_region_step_size(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 1.0]), 0.02).round(decimals=4)  # F = diag(2, ½)
+    tensor(0.1000)
+    >>> trust_region_step_size(torch.zeros(2), torch.zeros(2), 0.02)
+    tensor(0.)
+    """
+    squared_length = direction @ fisher_direction
+    return (2 * max_kl / squared_length).sqrt() if squared_length > 0 else torch.zeros_like(squared_length)
+
+
+def backtracking_line_search(
+    evaluate: Callable[[Tensor], tuple[float, float]], parameters: Tensor, step: Tensor, max_kl: float, shrink: float, attempts: int
+) -> Tensor:
+    """Return the first acceptable parameters on the way back from θ + step to θ [trpo:line_search].
+
+        θ + step,    θ + shrink · step,    θ + shrink² · step,    …    (`attempts` candidates)
+
+    The step came from a linear model of the surrogate and a quadratic model of the divergence. Both are wrong far from θ, so each
+    candidate is measured: it is acceptable when its surrogate is *greater* than that of θ itself, and its divergence is at most δ.
+    A candidate whose surrogate or divergence is NaN is not acceptable. When no candidate is acceptable, θ is returned.
+
+    Args:
+        evaluate: θ' [P] ↦ (surrogate L(θ'), divergence KL(θ ‖ θ')), two scalars.
+        parameters: [P] θ, the old parameters.
+        step: [P] the full step.
+        max_kl: δ > 0.
+        shrink: in (0, 1).
+        attempts: the largest number of candidates, the full step included.
+
+    Returns:
+        [P] an acceptable candidate, or θ.
+
+    Source: Schulman et al. (2015), arXiv:1502.05477, Appendix C.
+
+    >>> theta, step = torch.tensor([0.0]), torch.tensor([4.0])
+    >>> def evaluate(theta):
+    ...     return 1 - (theta - 0.75).square().item(), 0.5 * theta.square().item()
+    >>> backtracking_line_search(evaluate, theta, step, 3.0, 0.5, 10)      # at 4 and 2 the surrogate is worse than at 0
+    tensor([1.])
+    >>> backtracking_line_search(evaluate, theta, step, 0.2, 0.5, 10)      # at 1 the divergence is too large
+    tensor([0.5000])
+    >>> backtracking_line_search(evaluate, theta, -step, 3.0, 0.5, 10)     # no candidate is better
+    tensor([0.])
+    """
+    surrogate_old, _ = evaluate(parameters)
+    for attempt in range(attempts):
+        candidate = parameters + shrink**attempt * step
+        surrogate, divergence = evaluate(candidate)
+        if surrogate > surrogate_old and divergence <= max_kl:
+            return candidate
+    return parameters
+
+
+# %% [markdown]
+# ## Why it may work: two policies compared exactly
+#
+# In a small Markov decision process nothing needs to be sampled, and the theory behind the surrogate can be computed.
+
+# %%
+@dataclass(frozen=True)
+class TabularMDP:
+    """A finite Markov decision process; a policy is a matrix π(a|s) of shape [S, A]."""
+
+    transition: Tensor  # [S, A, S] P(s'|s, a)
+    reward: Tensor  # [S, A] R(s, a)
+    start: Tensor  # [S] distribution of the first state
+    discount: float  # γ < 1
+
+    def state_values(self, policy: Tensor) -> Tensor:
+        """Return v_π [S], which solves v = R_π + γ P_π v."""
+        reward, transition = self._under(policy)
+        return torch.linalg.solve(torch.eye(len(reward), dtype=reward.dtype) - self.discount * transition, reward)
+
+    def performance(self, policy: Tensor) -> Tensor:
+        """Return v_π = E over first states of v_π(s), []."""
+        return self.start @ self.state_values(policy)
+
+    def advantages(self, policy: Tensor) -> Tensor:
+        """Return a_π(s, a) = q_π(s, a) - v_π(s), [S, A]."""
+        values = self.state_values(policy)
+        return self.reward + self.discount * self.transition @ values - values[:, None]
+
+    def visitation(self, policy: Tensor) -> Tensor:
+        """Return μ_π(s) = Σ_t γ^t P(S_t = s), [S]; it is not normalized and sums to 1/(1 - γ)."""
+        _, transition = self._under(policy)
+        return torch.linalg.solve(torch.eye(len(transition), dtype=transition.dtype) - self.discount * transition.T, self.start)
+
+    def _under(self, policy: Tensor) -> tuple[Tensor, Tensor]:
+        return (policy * self.reward).sum(dim=1), torch.einsum("sa,sat->st", policy, self.transition)
+
+
+def performance_difference(mdp: TabularMDP, policy_old: Tensor, policy_new: Tensor) -> Tensor:
+    """Return by how much π_new is better than π_old, from the advantages of π_old [trpo:performance_difference].
+
+        v_new - v_old = Σ_s μ_new(s) Σ_a π_new(a|s) a_old(s, a)
+
+    Args:
+        mdp: gives `advantages(policy)` [S, A] and the visitation measure `visitation(policy)` [S].
+        policy_old: [S, A] π_old.
+        policy_new: [S, A] π_new.
+
+    Returns:
+        [] scalar.
+
+    Source: Kakade and Langford (2002); Schulman et al. (2015), arXiv:1502.05477, Eq. 2.
+
+    >>> stay, go = torch.eye(2), torch.eye(2).flip(0)             # action 0 stays, action 1 goes to the other state
+    >>> mdp = TabularMDP(torch.stack([stay, go], dim=1), torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([1.0, 0.0]), 0.5)
+    >>> never = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> leave = torch.tensor([[0.0, 1.0], [1.0, 0.0]])            # reaches the rewarding state after one step: γ / (1 - γ)
+    >>> performance_difference(mdp, never, leave), mdp.performance(leave) - mdp.performance(never)
+    (tensor(1.), tensor(1.))
+    """
+    return mdp.visitation(policy_new) @ (policy_new * mdp.advantages(policy_old)).sum(dim=1)
+
+
+def improvement_bound(mdp: TabularMDP, policy_old: Tensor, policy_new: Tensor) -> Tensor:
+    """Return what v_new cannot be smaller than, a bound that is tight at π_new = π_old [trpo:bound].
+
+        v_new ≥ L_old(π_new) - 4εγ / (1 - γ)² · max_s KL(π_old(·|s) ‖ π_new(·|s)),    ε = max_{s,a} |a_old(s, a)|
+        L_old(π_new) = v_old + Σ_s μ_old(s) Σ_a π_new(a|s) a_old(s, a)
+
+    L differs from the performance difference only in the states: they are those that the *old* policy visits.
+
+    Args:
+        mdp: gives `performance(policy)` [], `advantages(policy)` [S, A] and `visitation(policy)` [S].
+        policy_old: [S, A] π_old; it may contain zeros, and 0 log 0 is 0.
+        policy_new: [S, A] π_new, positive wherever π_old is.
+
+    Returns:
+        [] scalar.
+
+    Source: Schulman et al. (2015), arXiv:1502.05477, Theorem 1 and Eq. 3.
+
+    >>> bandit = TabularMDP(torch.ones(1, 2, 1), torch.tensor([[0.0, 1.0]]), torch.ones(1), 0.5)
+    >>> old, new = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.4, 0.6]])
+    >>> improvement_bound(bandit, old, old), bandit.performance(old)
+    (tensor(1.), tensor(1.))
+    >>> improvement_bound(bandit, old, new), bandit.performance(new)     # 1.2 - 4 · ½ · ½ / ¼ · 0.0204
+    (tensor(1.1184), tensor(1.2000))
+    """
+    advantages = mdp.advantages(policy_old)
+    surrogate = mdp.performance(policy_old) + mdp.visitation(policy_old) @ (policy_new * advantages).sum(dim=1)
+    divergence = (torch.xlogy(policy_old, policy_old) - torch.xlogy(policy_old, policy_new)).sum(dim=1).max()
+    return surrogate - 4 * advantages.abs().max() * mdp.discount / (1 - mdp.discount) ** 2 * divergence
