@@ -1,0 +1,70 @@
+"""What a result says, in words: shared by the terminal table and the reports."""
+
+__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "score_text", "trained", "unit_passed"]
+
+VERDICTS = {
+    "passed": "passed",
+    "wrong": "wrong",
+    "missing": "not implemented",
+    "blocked": "blocked",
+    "crashed": "raised an exception",
+    "timeout": "took too long",
+    "memory": "needed too much memory",
+    "violation": "not allowed",
+    "grader_fault": "the grader failed",
+}
+
+
+def graded_parts(result: dict) -> list[dict]:
+    """Return the checks and the training checks of a result."""
+    return result["checks"] + result["training"]
+
+
+def is_fault(result: dict) -> bool:
+    """Return whether the grader itself failed somewhere; that is never charged to the student."""
+    return any(part["verdict"] == "grader_fault" for part in graded_parts(result))
+
+
+def number(value: float | None) -> str:
+    """Return a score or a return as people write it: at most four significant digits, none of them useless."""
+    return "–" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def score_text(result: dict) -> str:
+    """Return the score and its maximum."""
+    return f"{number(result['score'])} / {number(result['max_score'])}"
+
+
+def unit_passed(result: dict) -> str:
+    """Return how many of the unit checks passed."""
+    return f"{sum(check['verdict'] == 'passed' for check in result['checks'])} / {len(result['checks'])}" if result["checks"] else "–"
+
+
+def trained(result: dict) -> str:
+    """Return how many of the training checks passed."""
+    return f"{sum(part['verdict'] == 'passed' for part in result['training'])} / {len(result['training'])}" if result["training"] else "–"
+
+
+def finding(result: dict) -> str:
+    """Return the one thing to say about a result: a fault of the grader, what stopped it, a named mistake, or the first failure."""
+    failures = [part for part in graded_parts(result) if part["verdict"] != "passed"]
+    if not failures and not result["problem"]:
+        return "everything passed"
+    faults = [part for part in failures if part["verdict"] == "grader_fault"]
+    if faults:
+        return f"the grader failed at {where(faults[0])}: {faults[0]['feedback'] or 'no reason given'}"
+    if result["problem"]:
+        return result["problem"]
+    if all(part["verdict"] in ("missing", "blocked") for part in graded_parts(result)):
+        return "nothing is implemented yet"
+    violations = [part for part in failures if part["verdict"] == "violation"]
+    mistakes = {(part["exercise"], part["mistake"]): part for part in failures if part.get("mistake")}
+    first = (violations or list(mistakes.values()) or [part for part in failures if part["verdict"] != "blocked"] or failures)[0]
+    others = len(mistakes) - 1 if first in mistakes.values() else 0
+    reason = first.get("mistake") or first["feedback"] or VERDICTS.get(first["verdict"], first["verdict"])
+    return f"{where(first)}: {reason}" + (f" (and {others} more)" if others > 0 else "")
+
+
+def where(part: dict) -> str:
+    """Return the name by which a student knows what a check is about."""
+    return part.get("exercise") or part["name"]
