@@ -8,10 +8,22 @@
 
 # %%
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.vector import VectorActionWrapper, VectorEnv
+
+import npfl139.runs
+from npfl139.config import Config
+from npfl139.envs import expect_spaces
+from npfl139.nets import MLP
+from npfl139.rollout import Collector, Rollout
+from npfl139.runs import Monitor
+from npfl139.seeding import torch_stream
 
 Tensor = torch.Tensor
 
@@ -143,9 +155,9 @@ class Policy(torch.nn.Module, ABC):
 class CategoricalPolicy(Policy):
     """π(a|s) = softmax of the outputs of a network; a distribution is (logits [N, A],)."""
 
-    def __init__(self, observation_size: int, action_count: int, hidden_sizes: list[int]):
+    def __init__(self, observation_size: int, action_count: int, hidden_sizes: Sequence[int], generator: torch.Generator):
         super().__init__()
-        self.network = network(observation_size, hidden_sizes, action_count)
+        self.network = MLP(observation_size, hidden_sizes, action_count, generator, output_scale=0.01)
 
     def forward(self, observation):
         return (self.network(observation),)
@@ -169,9 +181,9 @@ class CategoricalPolicy(Policy):
 class GaussianPolicy(Policy):
     """π(a|s) = N(μ(s), σ²) with σ independent of the state; a distribution is (means [N, D], log standard deviations [N, D])."""
 
-    def __init__(self, observation_size: int, action_size: int, hidden_sizes: list[int]):
+    def __init__(self, observation_size: int, action_size: int, hidden_sizes: Sequence[int], generator: torch.Generator):
         super().__init__()
-        self.network = network(observation_size, hidden_sizes, action_size)
+        self.network = MLP(observation_size, hidden_sizes, action_size, generator, output_scale=0.01)
         self.log_std = torch.nn.Parameter(torch.zeros(action_size))
 
     def forward(self, observation):
@@ -187,16 +199,10 @@ class GaussianPolicy(Policy):
 
     def sample(self, distribution, generator):
         mean, log_std = distribution
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+        return mean + log_std.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
 
     def mode(self, distribution):
         return distribution[0]
-
-
-def network(input_size: int, hidden_sizes: list[int], output_size: int) -> torch.nn.Sequential:
-    sizes = [input_size, *hidden_sizes]
-    hidden = [layer for pair in zip(sizes, sizes[1:]) for layer in (torch.nn.Linear(*pair), torch.nn.Tanh())]
-    return torch.nn.Sequential(*hidden, torch.nn.Linear(sizes[-1], output_size))
 
 
 def flattened(tensors: Iterable[Tensor]) -> Tensor:
@@ -229,7 +235,7 @@ def fisher_vector_product(policy: Policy, observation: Tensor, vector: Tensor, d
 
     Source: Schulman et al. (2015), arXiv:1502.05477, Appendix C.
 
-    >>> policy = CategoricalPolicy(1, 2, [])                      # logits = w s + b with w = b = 0: p = (½, ½)
+    >>> policy = CategoricalPolicy(1, 2, [], torch.Generator())   # logits = w s + b with w = b = 0: p = (½, ½)
     >>> policy.load(torch.zeros(4))
     >>> state = torch.tensor([[1.0], [3.0]])
     >>> fisher_vector_product(policy, state, torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.0)  # ¼ · mean of (s², -s², s, -s)
@@ -489,3 +495,303 @@ def improvement_bound(mdp: TabularMDP, policy_old: Tensor, policy_new: Tensor) -
     surrogate = mdp.performance(policy_old) + mdp.visitation(policy_old) @ (policy_new * advantages).sum(dim=1)
     divergence = (torch.xlogy(policy_old, policy_old) - torch.xlogy(policy_old, policy_new)).sum(dim=1).max()
     return surrogate - 4 * advantages.abs().max() * mdp.discount / (1 - mdp.discount) ** 2 * divergence
+
+
+# %% [markdown]
+# ## The configuration
+
+# %%
+@dataclass(frozen=True)
+class TRPOConfig(Config):
+    """What a run is made of. The defaults are for CartPole-v1."""
+
+    steps: int = 40_960
+    env_count: int = 16  # N
+    algorithm: str = "trpo"  # reinforce, npg, tnpg or trpo
+    rollout_length: int = 128  # T
+    discount: float = 0.98  # γ
+    hidden_sizes: tuple[int, ...] = (32, 32)  # of the policy; empty for a linear one
+    max_kl: float = 0.02  # δ; Schulman et al. (2015), Section 8, use 0.01
+    damping: float = 0.1  # added to the diagonal of F
+    conjugate_gradient_iterations: int = 10  # Schulman et al. (2015), Appendix C; Duan et al. (2016), Section 4
+    conjugate_gradient_tolerance: float = 1e-5  # of the residual, relative to the gradient
+    line_search_shrink: float = 0.5  # factor between two candidates
+    line_search_attempts: int = 10  # candidates, the full step included
+    policy_learning_rate: float = 0.01  # of Adam, in REINFORCE only
+    value_hidden_sizes: tuple[int, ...] = (32, 32)
+    value_learning_rate: float = 5e-3  # of Adam
+    value_epochs: int = 20  # passes over a rollout
+    value_batch_size: int = 512
+    normalize_observations: bool = False
+
+    @property
+    def natural_learning_rate(self) -> float:
+        """λ of NPG and TNPG, chosen such that TNPG takes the full step of TRPO: the length of a step is then √(2δ) in the metric of F."""
+        return (2 * self.max_kl) ** 0.5
+
+
+_MUJOCO = TRPOConfig(env_count=4, rollout_length=512, discount=0.99, hidden_sizes=(64, 64), value_hidden_sizes=(64, 64), normalize_observations=True)
+
+CONFIGS = {
+    "InvertedPendulum-v5": replace(_MUJOCO, steps=50_000),
+    "Swimmer-v5": replace(_MUJOCO, steps=200_000, discount=0.9999),
+    "Hopper-v5": replace(_MUJOCO, steps=200_000),
+}
+
+
+# %% [markdown]
+# ## The agents
+#
+# All of them estimate the same gradient from the same batch; they differ only in the step that they take.
+
+# %%
+class Batch(NamedTuple):
+    """The steps of a rollout, prepared for an update."""
+
+    observation: Tensor  # [N, O] normalized
+    action: Tensor  # [N] or [N, D]
+    advantage: Tensor  # [N] with mean 0 and standard deviation 1
+    target: Tensor  # [N] normalized returns, what the value function should have said
+
+
+class Agent(torch.nn.Module, ABC):
+    """A stochastic policy, and a value function that is subtracted from the returns as a baseline."""
+
+    def __init__(self, observation_space: Box, action_space: Discrete | Box, config: TRPOConfig):
+        super().__init__()
+        self.config, self.device, self.action_space = config, config.torch_device, action_space
+        observation_size, initial = int(np.prod(observation_space.shape)), torch_stream(config.seed, "initial")
+        if isinstance(action_space, Discrete):
+            self.policy = CategoricalPolicy(observation_size, int(action_space.n), config.hidden_sizes, initial)
+        else:
+            self.policy = GaussianPolicy(observation_size, *action_space.shape, config.hidden_sizes, initial)
+        self.value = MLP(observation_size, config.value_hidden_sizes, 1, initial)
+        self.observation_scale, self.return_scale = Scale(observation_size), Scale(1)
+        self.to(self.device)
+        self.value_optimizer = torch.optim.Adam(self.value.parameters(), config.value_learning_rate)
+        self.action_noise = torch_stream(config.seed, "action", device=self.device)
+        self.order = torch_stream(config.seed, "order", device=self.device)
+
+    @abstractmethod
+    def improve(self, batch: Batch) -> None:
+        """Take one step in the parameters of the policy."""
+
+    def act(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Return the most likely actions [B, ...], within the bounds of the action space."""
+        return bounded(self.policy.mode(self._distribution(observation)).cpu().numpy(), self.action_space)
+
+    def explore(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Return random actions [B, ...]; continuous ones may be out of bounds."""
+        return self.policy.sample(self._distribution(observation), self.action_noise).cpu().numpy()
+
+    @torch.no_grad()
+    def prepared(self, rollout: Rollout) -> Batch:
+        """Return the batch of a rollout."""
+        observation = rollout.observation.flatten(0, 1)
+        if self.config.normalize_observations:
+            # Deviation: the policy now sees other numbers than when it acted. They differ little after the first few rollouts.
+            self.observation_scale.update(observation.flatten(1))
+        value, value_next = rollout.values(self.state_values)
+        returns = discounted_returns(rollout.reward, rollout.discount(self.config.discount), rollout.same_episode, value_next)
+        self.return_scale.update(returns.reshape(-1, 1))
+        advantage = (returns - value).flatten()
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        return Batch(self._normalized(observation), rollout.action.flatten(0, 1), advantage, self.return_scale.normalized(returns.flatten()))
+
+    def state_values(self, observation: Tensor) -> Tensor:
+        """Return what the value function says about observations [N, ...] of the environment, [N]."""
+        return self.return_scale.restored(self.value(self._normalized(observation)).squeeze(-1))
+
+    def fit_value(self, batch: Batch) -> float:
+        """Fit the value function to the returns; return the mean squared error of the last epoch, relative to their variance."""
+        for _ in range(self.config.value_epochs):
+            errors = []
+            for rows in torch.randperm(len(batch.target), generator=self.order, device=self.device).split(self.config.value_batch_size):
+                loss = (self.value(batch.observation[rows]).squeeze(-1) - batch.target[rows]).square().mean()
+                self.value_optimizer.zero_grad()
+                loss.backward()
+                self.value_optimizer.step()
+                errors.append(loss.item())
+        return sum(errors) / len(errors)
+
+    def _normalized(self, observation: Tensor) -> Tensor:
+        return self.observation_scale.normalized(observation.flatten(1).float())
+
+    @torch.no_grad()
+    def _distribution(self, observation: np.ndarray) -> tuple[Tensor, ...]:
+        return self.policy(self._normalized(torch.as_tensor(observation, device=self.device)))
+
+
+class Reinforce(Agent):
+    """The plain policy gradient with a baseline (Williams, 1992), followed by Adam."""
+
+    def __init__(self, observation_space: Box, action_space: Discrete | Box, config: TRPOConfig):
+        super().__init__(observation_space, action_space, config)
+        self.policy_optimizer = torch.optim.Adam(self.policy.parameters(), config.policy_learning_rate)
+
+    def improve(self, batch: Batch) -> None:
+        self.policy_optimizer.zero_grad()
+        (-surrogate_at_old(self.policy, batch)).backward()
+        self.policy_optimizer.step()
+
+
+class NPG(Agent):
+    """The natural policy gradient (Kakade, 2002), with all P² elements of F: for policies with few parameters."""
+
+    def improve(self, batch: Batch) -> None:
+        gradient = flattened(torch.autograd.grad(surrogate_at_old(self.policy, batch), list(self.policy.parameters())))
+        self.policy.load(self.policy.flat() + self.step(batch, gradient, self.natural_direction(batch, gradient)))
+
+    def fisher_product(self, batch: Batch, vector: Tensor) -> Tensor:
+        """Return (F + damping I) v."""
+        return fisher_vector_product(self.policy, batch.observation, vector, self.config.damping)
+
+    def natural_direction(self, batch: Batch, gradient: Tensor) -> Tensor:
+        """Return d = F⁻¹ g."""
+        fisher = torch.stack([self.fisher_product(batch, unit) for unit in torch.eye(len(gradient), device=self.device)])
+        return torch.linalg.solve(fisher, gradient)
+
+    def step(self, batch: Batch, gradient: Tensor, direction: Tensor) -> Tensor:
+        """Return the change of the parameters."""
+        return natural_step_size(gradient, direction, self.config.natural_learning_rate) * direction
+
+
+class TNPG(NPG):
+    """The truncated natural policy gradient (Duan et al., 2016): F is only multiplied with, the linear equations are solved approximately."""
+
+    def natural_direction(self, batch: Batch, gradient: Tensor) -> Tensor:
+        config = self.config
+        return conjugate_gradient(
+            lambda vector: self.fisher_product(batch, vector), gradient, config.conjugate_gradient_iterations, config.conjugate_gradient_tolerance
+        )
+
+
+class TRPO(TNPG):
+    """Trust region policy optimization (Schulman et al., 2015): the step is as long as the divergence allows, and then verified."""
+
+    def step(self, batch: Batch, gradient: Tensor, direction: Tensor) -> Tensor:
+        config, parameters = self.config, self.policy.flat()
+        longest = trust_region_step_size(direction, self.fisher_product(batch, direction), config.max_kl) * direction
+        accepted = backtracking_line_search(
+            evaluation(self.policy, batch), parameters, longest, config.max_kl, config.line_search_shrink, config.line_search_attempts
+        )
+        return accepted - parameters
+
+
+ALGORITHMS = {"reinforce": Reinforce, "npg": NPG, "tnpg": TNPG, "trpo": TRPO}
+
+
+def surrogate_at_old(policy: Policy, batch: Batch) -> Tensor:
+    """Return the surrogate [] at θ = θ_old; its gradient is the policy gradient."""
+    log_prob = policy.log_prob(policy(batch.observation), batch.action)
+    return policy_surrogate(log_prob, log_prob.detach(), batch.advantage)
+
+
+def evaluation(policy: Policy, batch: Batch) -> Callable[[Tensor], tuple[float, float]]:
+    """Return a function θ' ↦ (L(θ'), mean KL(θ ‖ θ')), where θ are the parameters of the policy now. It leaves θ' in the policy."""
+    with torch.no_grad():
+        old = policy(batch.observation)
+        log_prob_old = policy.log_prob(old, batch.action)
+
+    @torch.no_grad()
+    def evaluate(parameters: Tensor) -> tuple[float, float]:
+        policy.load(parameters)
+        new = policy(batch.observation)
+        surrogate = policy_surrogate(policy.log_prob(new, batch.action), log_prob_old, batch.advantage)
+        return float(surrogate), float(policy.kl(old, new).mean())
+
+    return evaluate
+
+
+def discounted_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value_next: Tensor) -> Tensor:
+    """Return the discounted sum of all rewards from each step on, [T, B].
+
+    Where an episode goes on beyond the rollout, or was truncated, the value of the state that follows stands for the rest.
+
+    Args:
+        reward: [T, B].
+        discount: [T, B] γ, or 0 where the episode terminated.
+        same_episode: [T, B] 0 where the next row belongs to another episode.
+        value_next: [T, B] V(s') of the true successors.
+    """
+    returns = torch.empty_like(reward)
+    rest = value_next[-1]
+    for t in range(len(reward) - 1, -1, -1):
+        rest = reward[t] + discount[t] * torch.where(same_episode[t] > 0, rest, value_next[t])
+        returns[t] = rest
+    return returns
+
+
+class Scale(torch.nn.Module):
+    """The mean and standard deviation of all rows seen so far, from their sums in float64."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        for name in ("count", "total", "total_of_squares"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def update(self, rows: Tensor) -> None:
+        """Take rows [N, size] into account."""
+        self.count += len(rows)
+        self.total += rows.sum(dim=0, dtype=torch.float64)
+        self.total_of_squares += rows.double().square().sum(dim=0)
+        mean = self.total / self.count
+        self.mean.copy_(mean)
+        self.std.copy_((self.total_of_squares / self.count - mean.square()).clamp(min=1e-8).sqrt())
+
+    def normalized(self, values: Tensor) -> Tensor:
+        return (values - self.mean) / self.std
+
+    def restored(self, values: Tensor) -> Tensor:
+        return values * self.std + self.mean
+
+
+def bounded(action: np.ndarray, action_space: Space) -> np.ndarray:
+    """Return continuous actions clipped to their bounds, others unchanged."""
+    return np.clip(action, action_space.low, action_space.high) if isinstance(action_space, Box) else action
+
+
+class Bounded(VectorActionWrapper):
+    """Vector environments that take actions out of bounds and clip them: the density of a Gaussian policy is that of its own actions."""
+
+    def actions(self, actions: np.ndarray) -> np.ndarray:
+        return bounded(actions, self.env.single_action_space)
+
+
+# %% [markdown]
+# ## Training
+
+# %%
+def make_agent(observation_space: Space, action_space: Space, config: TRPOConfig) -> Agent:
+    """Return an untrained agent for the spaces of a single environment.
+
+    Raises:
+        ValueError: it cannot handle the spaces, or there is no such algorithm.
+    """
+    expect_spaces(observation_space, action_space, Discrete, Box)
+    if isinstance(action_space, Box) and len(action_space.shape) != 1:
+        raise ValueError(f"continuous actions must be vectors, got {action_space}")
+    if config.algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {config.algorithm!r}")
+    return ALGORITHMS[config.algorithm](observation_space, action_space, config)
+
+
+def train(environments: VectorEnv, config: TRPOConfig, monitor: Monitor) -> Agent:
+    """Return an agent trained for `config.steps` environment steps."""
+    agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
+    collector = Collector(Bounded(environments), monitor.watch(agent))
+    while collector.steps < config.steps:
+        batch = agent.prepared(collector.rollout(agent.explore, config.rollout_length, agent.device))
+        divergence = evaluation(agent.policy, batch)
+        agent.improve(batch)
+        surrogate, kl = divergence(agent.policy.flat())
+        value_loss = agent.fit_value(batch)
+        monitor.log(collector.steps, surrogate=surrogate, kl=kl, value_loss=value_loss)
+    return agent
+
+
+# %%
+if __name__ == "__main__":
+    npfl139.runs.main(train)
