@@ -1,6 +1,6 @@
 """Steps of a policy in vector environments, as time-major arrays that keep terminated and truncated episodes apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,17 +87,26 @@ class Collector:
     `observation`, `reward` and `first` ([B, ...]) are what the policy sees next; `steps` counts environment steps.
     """
 
-    def __init__(self, environments: VectorEnv, steps: int = 0):
-        """Reset the environments, which must be in the SAME_STEP autoreset mode."""
+    def __init__(self, environments: VectorEnv, steps: int = 0, execute: Callable[[np.ndarray], np.ndarray] | None = None):
+        """Reset the environments.
+
+        Args:
+            environments: B rows in the SAME_STEP autoreset mode.
+            steps: how many environment steps were made before, in a resumed run.
+            execute: maps the policy's actions, which are what is recorded, to the environments', for a policy that squashes its actions.
+
+        Raises:
+            ValueError: another autoreset mode.
+        """
         expect_same_step(environments)
-        self.environments, self.steps = environments, steps
+        self.environments, self.steps, self.execute = environments, steps, execute or (lambda action: action)
         self.observation = environments.reset()[0]
         self.reward = np.zeros(environments.num_envs, np.float32)
         self.first = np.ones(environments.num_envs, bool)
 
     def step(self, action: np.ndarray) -> Transition:
         """Apply the actions [B, ...] and return what happened."""
-        observation, reward, terminated, truncated, info = self.environments.step(action)
+        observation, reward, terminated, truncated, info = self.environments.step(self.execute(action))
         ended = terminated | truncated
         next_observation = observation
         if ended.any():
@@ -124,6 +133,11 @@ class Collector:
             final,
         ]
         return Rollout(*(_tensor(array, device) for array in arrays))
+
+    def rollouts(self, policy: Policy, length: int, steps: int, device: str | torch.device = "cpu") -> Iterator[Rollout]:
+        """Yield rollouts until `steps` steps were made in all; the last may be shorter, so that there are never more."""
+        while (left := (steps - self.steps) // self.environments.num_envs) > 0:
+            yield self.rollout(policy, min(length, left), device)
 
 
 def _tensor(array: np.ndarray, device: str | torch.device) -> Tensor:
