@@ -1,11 +1,19 @@
 """The value-only wire: what may cross between the grader and student code, and how it is encoded.
 
 Numbers, strings, None, lists, string-keyed dictionaries, numpy arrays and torch tensors cross, all of exact built-in
-types. Tuples arrive as lists. References (`Handle` to an object in the worker, `Callback` to a function in the grader)
-cross as integers. Nothing on either side is ever unpickled, so a frame can carry values but never behaviour.
+types. Tuples arrive as lists. References (`Handle` to an object in the worker, `Callback` to a function in the grader,
+the state of a random generator) cross as plain data. Nothing on either side is ever unpickled, so a frame can carry values but
+never behaviour.
+
+A frame is the length of its head, the head (msgpack: the structure of the value), and the bytes of its arrays. The head is
+short, which bounds the objects that a hostile frame can make.
 """
 
 import math
+import os
+import select
+import struct
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -13,13 +21,16 @@ import msgpack
 import numpy as np
 import torch
 
-__all__ = ["Callback", "Handle", "MalformedFrame", "NotAValue", "decode", "encode"]
+__all__ = ["Callback", "Channel", "Disconnected", "GeneratorState", "Handle", "MalformedFrame", "NotAValue", "Overdue", "decode", "encode"]
 
 MAX_FRAME_BYTES = 64 * 2**20
+MAX_HEAD_BYTES = 4 * 2**20
 MAX_DIMENSIONS = 8
 MAX_DEPTH = 32
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 ARRAY, TENSOR, GENERATOR, HANDLE, CALLBACK, BIG_INTEGER = range(1, 7)
+LENGTH = struct.Struct("<I")
+ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,13 @@ class Callback:
     number: int
 
 
+@dataclass(frozen=True)
+class GeneratorState:
+    """The state of a `torch.Generator` of the grader's; the worker makes a generator of it."""
+
+    state: bytes
+
+
 class NotAValue(TypeError):
     """Something other than a plain value was to cross the wire."""
 
@@ -44,101 +62,195 @@ class MalformedFrame(ValueError):
     """A frame from the other side does not follow the protocol."""
 
 
+class Disconnected(ConnectionError):
+    """The other side closed the channel."""
+
+
+class Overdue(TimeoutError):
+    """The deadline passed before a whole frame had crossed."""
+
+
 def encode(value: object) -> bytes:
     """Return the frame of a value.
 
     Raises:
         NotAValue: the value, or a part of it, is not of one of the exact types that may cross, or is too large.
     """
-    frame = msgpack.packb(_plain(value, 0), use_bin_type=True)
-    if len(frame) > MAX_FRAME_BYTES:
-        raise NotAValue(f"a value of {len(frame)} bytes; at most {MAX_FRAME_BYTES} may be returned")
-    return frame
+    arrays = []
+    head = msgpack.packb(_plain(value, arrays, 0))
+    size = LENGTH.size + len(head) + sum(array.nbytes + ALIGNMENT for array in arrays)
+    if size > MAX_FRAME_BYTES or len(head) > MAX_HEAD_BYTES:
+        raise NotAValue(f"a value of {size} bytes, which is too large")
+    parts, position = [LENGTH.pack(len(head)), head], LENGTH.size + len(head)
+    for array in arrays:
+        padding = -position % ALIGNMENT
+        parts += [bytes(padding), np.ascontiguousarray(array).data.cast("B") if array.size else b""]
+        position += padding + array.nbytes
+    return b"".join(parts)
 
 
-def decode(frame: bytes) -> object:
+def decode(frame: bytes | bytearray) -> object:
     """Return the value of a frame, made of exact built-in types only.
 
     Raises:
         MalformedFrame: the frame is too large, truncated, nested too deeply or not in the protocol.
     """
-    if len(frame) > MAX_FRAME_BYTES:
-        raise MalformedFrame(f"a frame of {len(frame)} bytes; at most {MAX_FRAME_BYTES} are allowed")
     try:
-        return msgpack.unpackb(frame, ext_hook=_revive, raw=False, strict_map_key=True)
+        head_end = LENGTH.size + LENGTH.unpack_from(frame)[0]
+        if len(frame) > MAX_FRAME_BYTES or not LENGTH.size <= head_end <= min(len(frame), MAX_HEAD_BYTES + LENGTH.size):
+            raise MalformedFrame("a frame whose lengths do not fit")
+        arrays = _Arrays(frame, head_end)
+        value = msgpack.unpackb(memoryview(frame)[LENGTH.size : head_end], ext_hook=arrays.revive)
+        if arrays.position != len(frame):
+            raise MalformedFrame("a frame with bytes left over")
+        return value
     except MalformedFrame:
         raise
-    except Exception as error:  # msgpack raises many kinds; to the caller they all mean the same
+    except Exception as error:  # msgpack and numpy raise many kinds; to the caller they all mean the same
         raise MalformedFrame(f"a malformed frame: {type(error).__name__}") from error
 
 
-def _plain(value: object, depth: int) -> object:
+def _plain(value: object, arrays: list[np.ndarray], depth: int) -> object:
+    """Return the value as msgpack takes it, with its arrays taken out and appended to `arrays`."""
     kind = type(value)
+    if value is None or kind in (bool, float, str, bytes):
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else msgpack.ExtType(BIG_INTEGER, _digits(value))
     if depth > MAX_DEPTH:
         raise NotAValue("a value nested too deeply, perhaps a list that contains itself")
-    if kind is int and not -(2**63) <= value < 2**64:
-        return msgpack.ExtType(BIG_INTEGER, str(value).encode() if value.bit_length() < 4096 else b"0")
-    if value is None or kind in (bool, int, float, str, bytes):
-        return value
     if kind in (list, tuple) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
-        return [_plain(item, depth + 1) for item in value]
+        return [_plain(item, arrays, depth + 1) for item in value]
     if kind in (dict, OrderedDict):
         if not all(type(key) is str for key in value):
             raise NotAValue("a dictionary whose keys are not all strings")
-        return {key: _plain(item, depth + 1) for key, item in value.items()}
+        return {key: _plain(item, arrays, depth + 1) for key, item in value.items()}
     if kind in (torch.Tensor, torch.nn.Parameter):
-        tensor = value.detach().cpu()
-        if tensor.layout is not torch.strided or str(tensor.dtype).removeprefix("torch.") not in DTYPES:
-            raise NotAValue(f"a tensor of {tensor.dtype} in the layout {tensor.layout}")
-        return msgpack.ExtType(TENSOR, _pack_array(tensor.resolve_conj().resolve_neg().numpy()))
+        if value.layout is not torch.strided or str(value.dtype).removeprefix("torch.") not in DTYPES:
+            raise NotAValue(f"a tensor of {value.dtype} in the layout {value.layout}")
+        return _array_head(TENSOR, value.detach().cpu().resolve_conj().resolve_neg().numpy(), arrays)
     if kind is np.ndarray:
         if value.dtype.name not in DTYPES:
             raise NotAValue(f"a numpy array of dtype {value.dtype}")
-        return msgpack.ExtType(ARRAY, _pack_array(value))
-    if isinstance(value, np.generic) and value.dtype.name in DTYPES:
+        return _array_head(ARRAY, value, arrays)
+    if issubclass(kind, np.generic) and value.dtype.name in DTYPES:
         return value.item()
-    if kind is torch.Generator:
-        return msgpack.ExtType(GENERATOR, value.get_state().numpy().tobytes())
-    if kind is Handle:
-        return msgpack.ExtType(HANDLE, str(value.number).encode())
-    if kind is Callback:
-        return msgpack.ExtType(CALLBACK, str(value.number).encode())
+    if kind is GeneratorState:
+        return msgpack.ExtType(GENERATOR, value.state)
+    if kind in (Handle, Callback):
+        return msgpack.ExtType(HANDLE if kind is Handle else CALLBACK, str(value.number).encode())
     raise NotAValue(f"{_with_article(kind.__name__)}, which is not a number, string, list, array or tensor")
 
 
-def _pack_array(array: np.ndarray) -> bytes:
-    head = msgpack.packb([array.dtype.name, list(array.shape)])
-    return head + np.ascontiguousarray(array).tobytes()
+def _digits(value: int) -> bytes:
+    if value.bit_length() > 4096:
+        raise NotAValue("an integer of more than 4096 bits")
+    return str(value).encode()
 
 
-def _revive(code: int, content: bytes) -> object:
-    if code in (ARRAY, TENSOR):
-        array = _unpack_array(content)
-        return array if code == ARRAY else torch.from_numpy(array)
-    if code in (HANDLE, CALLBACK):
-        number = int(content) if content.isdigit() and len(content) < 10 else -1
-        return Handle(number) if code == HANDLE else Callback(number)
-    if code == BIG_INTEGER:
-        if len(content) > 1300:
-            raise MalformedFrame("an integer that is too large")
-        return int(content)
-    if code == GENERATOR:
-        generator = torch.Generator()
-        generator.set_state(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-        return generator
-    raise MalformedFrame(f"the unknown extension {code}")
+def _array_head(code: int, array: np.ndarray, arrays: list[np.ndarray]) -> msgpack.ExtType:
+    if array.ndim > MAX_DIMENSIONS:
+        raise NotAValue(f"an array of {array.ndim} dimensions")
+    arrays.append(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return msgpack.ExtType(code, msgpack.packb([array.dtype.name, list(array.shape)]))
 
 
-def _unpack_array(content: bytes) -> np.ndarray:
-    unpacker = msgpack.Unpacker(max_array_len=MAX_DIMENSIONS, max_str_len=16, max_buffer_size=MAX_FRAME_BYTES)
-    unpacker.feed(content)
-    dtype, shape = unpacker.unpack()
-    if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in shape):
-        raise MalformedFrame("an array of an unknown dtype or shape")
-    raw = memoryview(content)[unpacker.tell() :]
-    if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
-        raise MalformedFrame("an array whose bytes do not fit its shape")
-    return np.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+class _Arrays:
+    """Makes the arrays of a frame, in their order, out of the bytes that follow its head."""
+
+    def __init__(self, frame: bytes | bytearray, position: int):
+        self.frame = frame if type(frame) is bytearray else bytearray(frame)  # so that the arrays are writable, without a copy
+        self.position = position
+
+    def revive(self, code: int, content: bytes) -> object:
+        if code in (ARRAY, TENSOR):
+            array = self.following(*msgpack.unpackb(content, max_array_len=MAX_DIMENSIONS, max_str_len=16))
+            return array if code == ARRAY else torch.from_numpy(array)
+        if code in (HANDLE, CALLBACK):
+            if not content.isdigit() or len(content) > 9:
+                raise MalformedFrame("a reference without a number")
+            return Handle(int(content)) if code == HANDLE else Callback(int(content))
+        if code == BIG_INTEGER and len(content) <= 1300:
+            return int(content)
+        if code == GENERATOR:
+            return GeneratorState(content)
+        raise MalformedFrame(f"the unknown extension {code}")
+
+    def following(self, dtype: str, shape: list[int]) -> np.ndarray:
+        if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in shape):
+            raise MalformedFrame("an array of an unknown dtype or shape")
+        start, count = self.position + -self.position % ALIGNMENT, math.prod(shape)
+        self.position = start + count * np.dtype(dtype).itemsize
+        if self.position > len(self.frame):
+            raise MalformedFrame("an array whose bytes do not fit its shape")
+        if dtype == "bool":  # a byte other than 0 and 1 in a bool is undefined behaviour
+            return np.frombuffer(self.frame, np.uint8, count, start).reshape(shape) != 0
+        return np.frombuffer(self.frame, dtype, count, start).reshape(shape)
+
+
+class Channel:
+    """Frames over a connected stream socket, each after its length. The descriptor stays its owner's."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(descriptor, select.POLLIN)
+        self._writable.register(descriptor, select.POLLOUT)
+
+    def send(self, frame: bytes, deadline: float | None = None) -> None:
+        """Send a frame before the deadline, in `time.monotonic()` seconds.
+
+        Raises:
+            Overdue: the other side did not take it in time.
+            Disconnected: there is no other side any more.
+        """
+        rest = memoryview(LENGTH.pack(len(frame)) + frame)
+        while rest:
+            try:
+                rest = rest[os.write(self.descriptor, rest) :]
+            except BlockingIOError:
+                _wait(self._writable, deadline)
+            except OSError as error:
+                raise Disconnected("the channel is closed") from error
+
+    def receive(self, deadline: float | None = None) -> bytearray:
+        """Return the next frame if all of it arrives before the deadline.
+
+        Raises:
+            Overdue, Disconnected: see `send`.
+            MalformedFrame: the announced length is not allowed.
+        """
+        (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
+        if length > MAX_FRAME_BYTES:
+            raise MalformedFrame(f"a frame of {length} bytes")
+        return self._read(length, deadline)
+
+    def pending(self) -> bool:
+        """Return whether something has arrived, or the other side closed the channel."""
+        return bool(self._readable.poll(0))
+
+    def _read(self, count: int, deadline: float | None) -> bytearray:
+        content = bytearray(count)
+        rest = memoryview(content)
+        while rest:
+            try:
+                got = os.readv(self.descriptor, [rest])
+            except BlockingIOError:
+                _wait(self._readable, deadline)
+                continue
+            except OSError as error:
+                raise Disconnected("the channel is closed") from error
+            if not got:
+                raise Disconnected("the channel is closed")
+            rest = rest[got:]
+        return content
+
+
+def _wait(poll: select.poll, deadline: float | None) -> None:
+    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+    if not poll.poll(None if remaining is None else math.ceil(1000 * remaining)):
+        raise Overdue("the deadline has passed")
 
 
 def _with_article(noun: str) -> str:

@@ -5,15 +5,28 @@
     moments = student.create("RunningMoments", 3)                              an object that stays over there
     moments.update(rows); moments.read("mean")                                 is driven through its handle
     student.conjugate_gradient(lambda v: matrix @ v, gradient)                 a function is called back over the wire
+
+`InProcess(source, name, filename)` runs trusted code here; `Sandboxed(sandbox)` untrusted code, after `load`, in a worker.
 """
 
-from collections.abc import Callable, Sequence
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
-from grader.protocol import Callback, Handle, decode, encode
+import torch
+
+from grader.protocol import Callback, Disconnected, GeneratorState, Handle, MalformedFrame, Overdue, decode, encode
+from grader.sandbox import Exit, Limits, Sandbox, SandboxUnavailable, Worker
 from grader.worker import Executor
 
-__all__ = ["InProcess", "RemoteObject", "Student", "StudentError"]
+__all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
+
+MAX_FEEDBACK = 300
+# What a callback raises when its arguments, which are the student's, are not what it takes.
+WRONG_ARGUMENTS = (TypeError, ValueError, RuntimeError, IndexError)
 
 
 class StudentError(Exception):
@@ -43,12 +56,14 @@ class RemoteObject:
 
 
 class Student:
-    """A submission as the checks see it. Subclasses say how a request frame becomes an answer frame."""
+    """A submission as the checks see it. Subclasses say how a request frame becomes a decoded answer."""
 
-    def __init__(self):
-        self._callbacks = []
+    def __init__(self, limits: Limits | None = None):
+        self.limits = limits or Limits()
+        self._callbacks, self._callbacks_left, self._refusal, self._busy = [], 0, None, False
 
-    def exchange(self, frame: bytes) -> bytes:
+    def exchange(self, frame: bytes) -> object:
+        """Return the decoded answer to a request, serving callbacks meanwhile."""
         raise NotImplementedError
 
     def request(self, operation: str, **fields: object) -> object:
@@ -56,11 +71,20 @@ class Student:
 
         Raises:
             StudentError: the submission gave no value.
+            Wrong: a callback raised it on what the submission passed to it.
         """
-        answer = decode(self.exchange(encode({"operation": operation, **self._referred(fields)})))
-        if "failure" in answer:
-            raise failure(answer["failure"])
-        return answer["value"]
+        if self._busy:
+            raise RuntimeError("a callback cannot call the submission")
+        self._callbacks, self._callbacks_left, self._refusal, self._busy = [], self.limits.callbacks, None, True
+        try:
+            answer = self.exchange(encode({"operation": operation, **self._referred(fields)}))
+        finally:
+            self._busy = False
+        if self._refusal is not None:
+            raise self._refusal
+        if type(answer) is dict and list(answer) == ["value"]:
+            return answer["value"]
+        raise failure(answer.get("failure") if type(answer) is dict else None)
 
     def __getattr__(self, exercise: str) -> Callable:
         if exercise.startswith("_"):
@@ -73,30 +97,58 @@ class Student:
 
     def create(self, function: str, *arguments: object, **keywords: object) -> RemoteObject:
         """Call a class or function and keep its result over there."""
-        handle = self.request("create", function=function, arguments=list(arguments), keywords=keywords)
-        return RemoteObject(self, handle)
+        return self._object(self.request("create", function=function, arguments=list(arguments), keywords=keywords))
 
     def gradient(self, function: str, *arguments: object, wrt: Sequence[int], of: RemoteObject | None = None, **keywords: object) -> list:
         """Return [value, gradients] of a function (or of a method of the object `of`) by the arguments at the positions `wrt`."""
         handle = None if of is None else of._handle
-        return self.request("gradient", function=function, arguments=list(arguments), keywords=keywords, wrt=list(wrt), handle=handle)
+        pair = self.request("gradient", function=function, arguments=list(arguments), keywords=keywords, wrt=list(wrt), handle=handle)
+        if type(pair) is not list or len(pair) != 2 or type(pair[1]) is not list or len(pair[1]) != len(wrt):
+            raise _forged()
+        return pair
 
     def train(self, environments: dict, **overrides: object) -> tuple[RemoteObject, dict]:
-        """Train the submission's agent on served environments; return the agent and the scalars that it logged."""
-        handle, scalars = self.request("train", environments=environments, overrides=overrides)
-        return RemoteObject(self, handle), scalars
+        """Train the submission's agent on served environments (`grader.served.serve`).
 
-    def called_back(self, number: int, arguments: list) -> object:
-        return self._callbacks[number](*arguments)
+        Return the agent and the scalars that it logged, name -> [[steps, value], ...]; the scalars are what the submission claims.
+        """
+        pair = self.request("train", environments=environments, overrides=overrides)
+        if type(pair) is not list or len(pair) != 2 or type(pair[1]) is not dict:
+            raise _forged()
+        return self._object(pair[0]), pair[1]
+
+    def called_back(self, number: object, arguments: object) -> dict:
+        """Return the answer to a callback: {"value": ...}, or {"failure": ...} after which the whole request fails."""
+        try:
+            if self._refusal is not None:
+                raise self._refusal
+            if type(number) is not int or not 0 <= number < len(self._callbacks) or type(arguments) is not list:
+                raise _forged()
+            self._callbacks_left -= 1
+            if self._callbacks_left < 0:
+                raise StudentError("timeout", f"it called the given functions more than {self.limits.callbacks} times")
+            return {"value": self._referred(self._callbacks[number](*arguments))}
+        except WRONG_ARGUMENTS as error:
+            self._refusal = StudentError("wrong", f"it called a given function with arguments that the function does not take: {_plain_text(error)}")
+        except Exception as error:
+            self._refusal = error
+        return {"failure": _plain_text(self._refusal)}
+
+    def _object(self, handle: object) -> RemoteObject:
+        if type(handle) is not Handle:
+            raise _forged()
+        return RemoteObject(self, handle)
 
     def _referred(self, value: object) -> object:
-        """Return the value with objects replaced by handles and functions by callbacks."""
+        """Return the value with objects replaced by handles, functions by callbacks, generators by their states."""
         if isinstance(value, list | tuple):
             return [self._referred(item) for item in value]
         if isinstance(value, dict):
             return {key: self._referred(item) for key, item in value.items()}
         if isinstance(value, RemoteObject):
             return value._handle
+        if isinstance(value, torch.Generator):
+            return GeneratorState(value.get_state().numpy().tobytes())
         if callable(value) and not isinstance(value, type):
             self._callbacks.append(value)
             return Callback(len(self._callbacks) - 1)
@@ -108,21 +160,171 @@ class InProcess(Student):
 
     def __init__(self, source: str, name: str, filename: str, prerequisites: dict[str, str] | None = None):
         super().__init__()
-        self._executor = Executor(lambda number, arguments: decode(encode(self.called_back(number, decode(encode(arguments))))))
-        self.request("load", name=name, source=source, filename=filename, prerequisites=prerequisites or {})
+        self._executor = Executor(self._call_back)
+        with _own_solutions():
+            self.request("load", name=name, source=source, filename=filename, prerequisites=prerequisites or {})
 
-    def exchange(self, frame: bytes) -> bytes:
-        return self._executor.answer(frame)
+    def exchange(self, frame: bytes) -> object:
+        return decode(self._executor.answer(frame))
+
+    def _call_back(self, number: int, arguments: list) -> object:
+        answer = decode(encode(self.called_back(number, decode(encode(arguments)))))
+        if "failure" in answer:
+            raise RuntimeError(answer["failure"])
+        return answer["value"]
 
 
-def failure(description: dict) -> StudentError:
-    """Return the verdict that a described exception amounts to."""
-    kind, message, line = description["type"], description["message"], description["line"]
-    if kind == "NotImplementedError":
-        return StudentError("missing", f"{message} is not implemented yet", exercise=message)
-    if kind == "MemoryError":
+class Sandboxed(Student):
+    """Untrusted code in a worker of a sandbox. After the worker died, the next request goes to a fresh one."""
+
+    def __init__(self, sandbox: Sandbox, limits: Limits | None = None):
+        super().__init__(limits)
+        self._sandbox, self._worker, self._submission, self._loading_failed = sandbox, None, None, None
+
+    def __enter__(self) -> "Sandboxed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def load(self, source: str, name: str, filename: str, prerequisites: dict[str, str] | None = None) -> None:
+        """Run a submission's source as the module `name`. Nothing else of this student's survives.
+
+        Raises:
+            StudentError: it does not run; every later request then fails in the same way.
+        """
+        self.close()
+        self._submission = {"name": name, "source": source, "filename": filename, "prerequisites": prerequisites or {}}
+        self._loading_failed = None
+        self._start()
+
+    def request(self, operation: str, **fields: object) -> object:
+        if self._loading_failed is not None:
+            raise self._loading_failed
+        if self._worker is None:
+            self._start()
+        return super().request(operation, **fields)
+
+    def exchange(self, frame: bytes) -> object:
+        """Return the decoded answer to a request, serving callbacks until the deadline.
+
+        Raises:
+            StudentError: the worker did not answer properly; it is dead now.
+        """
+        worker, limits = self._worker, self.limits
+        deadline = time.monotonic() + limits.wall_seconds
+        received = 0
+        try:
+            if worker.channel.pending():
+                raise MalformedFrame("something that nobody asked for")
+            worker.channel.send(frame, deadline)
+            while True:
+                content = worker.channel.receive(deadline)
+                received += len(content)
+                if received > limits.received:
+                    raise MalformedFrame(f"more than {limits.received} bytes")
+                message = decode(content)
+                if type(message) is not dict or "call" not in message:
+                    return message
+                worker.channel.send(encode(self.called_back(message["call"], message.get("arguments"))), deadline)
+        except Overdue:
+            self.close()
+            raise StudentError("timeout", f"it did not finish within {limits.wall_seconds:g} seconds") from None
+        except MalformedFrame:
+            self.close()
+            raise _forged() from None
+        except Disconnected:
+            raise self._death() from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        self._worker = worker = self._sandbox.worker(self.limits)
+        try:
+            greeting = decode(worker.channel.receive(time.monotonic() + self.limits.wall_seconds))
+        except (Overdue, Disconnected, MalformedFrame) as error:
+            self.close()
+            raise StudentError("grader_fault", "the sandbox could not start a worker") from error
+        if greeting != {"ready": True}:
+            raise StudentError("grader_fault", "the sandbox started something else")
+        try:
+            super().request("load", **self._submission)
+        except StudentError as error:
+            if error.verdict != "grader_fault":
+                self._loading_failed = error
+            self.close()
+            raise
+
+    def _death(self) -> StudentError:
+        """Return the verdict on a worker that closed the channel, and close it."""
+        worker = self._worker
+        try:
+            end = worker.ended(1.0)
+        except OSError:
+            return StudentError("grader_fault", "the sandbox died while the submission ran")
+        finally:
+            self.close()
+        return StudentError("crashed", "it closed its connection to the grader") if end is None else verdict_of(end, self.limits)
+
+
+def verdict_of(end: Exit, limits: Limits) -> StudentError:
+    """Return what the end of a worker, which nobody asked for, says about the submission."""
+    if end.code >= 0:
+        return StudentError("crashed", f"it ended its own process (exit code {end.code})")
+    if -end.code in (signal.SIGXCPU, signal.SIGKILL) and end.cpu_seconds > limits.cpu_seconds - 1:
+        return StudentError("timeout", f"it used more than {limits.cpu_seconds} seconds of processor time")
+    if -end.code == signal.SIGKILL:
+        return StudentError("memory", "the system killed it, most likely because memory ran out")
+    return StudentError("crashed", f"it crashed the Python interpreter ({signal.Signals(-end.code).name})")
+
+
+def failure(description: object) -> StudentError:
+    """Return the verdict that an exception amounts to, as the worker described it. Nothing in the description is trusted."""
+    if type(description) is not dict:
+        return _forged()
+    kind, name, message = (_plain_text(description.get(key)) for key in ("kind", "type", "message"))
+    line = description.get("line")
+    where = f" in line {line}" if type(line) is int else ""
+    if kind == "stub":
+        return StudentError("missing", f"{message or 'a function'} is not implemented yet", exercise=message or None)
+    if kind == "absent":
+        return StudentError("missing", f"it defines no {message}", exercise=message)
+    if kind == "memory":
         return StudentError("memory", "it needs more memory than it is allowed")
-    if description["value"]:
+    if kind == "value":
         return StudentError("wrong", f"it returned {message}")
-    where = f" in line {line}" if line else ""
-    return StudentError("crashed", f"{kind}{where}: {message}" if message else f"{kind}{where}")
+    if kind == "forbidden":
+        return StudentError("violation", f"it tried{where} to start a process, use the network or reach outside, which is not allowed while grading")
+    if name == "SystemExit":
+        return StudentError("crashed", f"it called exit{where}")
+    return StudentError("crashed", f"{name}{where}: {message}" if message else f"{name}{where}")
+
+
+def _forged() -> StudentError:
+    return StudentError("violation", "it wrote to the grader's connection itself, which is not allowed")
+
+
+def _plain_text(value: object) -> str:
+    """Return the text in one printable line of bounded length."""
+    text = value if type(value) is str else str(value) if isinstance(value, Exception) else ""
+    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * MAX_FEEDBACK])
+    return " ".join(printable.split())[:MAX_FEEDBACK]
+
+
+@contextmanager
+def _own_solutions() -> Iterator[None]:
+    """Keep the package `solutions` of this process as it is, although a trusted submission brings its own."""
+    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "solutions"}
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "solutions"]:
+            del sys.modules[name]
+        sys.modules.update(kept)

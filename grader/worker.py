@@ -4,18 +4,46 @@ The same executor serves a submission in the sandbox and, for trusted code (refe
 """
 
 import dataclasses
+import errno
+import socket
 import sys
+import threading
 import traceback
 import types
 import typing
 
 import torch
 
-from grader.protocol import Callback, Handle, NotAValue, decode, encode
+from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
 
-__all__ = ["Executor", "define"]
+__all__ = ["CallbackFailed", "Executor", "define", "serve"]
 
 MAX_MESSAGE = 500
+
+
+class CallbackFailed(RuntimeError):
+    """A function of the grader's was called with arguments that it does not take."""
+
+
+def serve(descriptor: int) -> None:
+    """Answer the grader's requests until it closes the channel."""
+    channel, lock = Channel(descriptor), threading.Lock()
+
+    def call_back(number: int, arguments: list) -> object:
+        with lock:
+            channel.send(encode({"call": number, "arguments": arguments}))
+            answer = decode(channel.receive())
+        if "failure" in answer:
+            raise CallbackFailed(answer["failure"])
+        return answer["value"]
+
+    executor = Executor(call_back)
+    try:
+        channel.send(encode({"ready": True}))
+        while True:
+            channel.send(executor.answer(channel.receive()))
+    except Disconnected:
+        pass
 
 
 def define(name: str, source: str, filename: str, prerequisites: dict[str, str]) -> types.ModuleType:
@@ -36,11 +64,11 @@ class Executor:
     """Executes requests on one module; every answer is a value or a description of a failure."""
 
     def __init__(self, call_back: typing.Callable[[int, list], object]):
-        self.module = None
+        self.module, self.filename = None, None
         self.call_back = call_back
         self.objects = []
 
-    def answer(self, frame: bytes) -> bytes:
+    def answer(self, frame: bytes | bytearray) -> bytes:
         """Return the frame that answers a request frame: {"value": ...} or {"failure": {...}}."""
         try:
             request = decode(frame)
@@ -49,6 +77,7 @@ class Executor:
             return encode({"failure": self.described(error)})
 
     def do_load(self, name: str, source: str, filename: str, prerequisites: dict[str, str]) -> None:
+        self.filename = filename
         self.module = define(name, source, filename, prerequisites)
 
     def do_call(self, function: str, arguments: list, keywords: dict) -> object:
@@ -74,7 +103,7 @@ class Executor:
                 arguments[position].requires_grad_()
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = owner(*arguments, **self.revived(keywords))
-        targets = [list(arguments[position].parameters()) if isinstance(arguments[position], torch.nn.Module) else arguments[position] for position in wrt]
+        targets = [_leaves(arguments[position]) for position in wrt]
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
         if isinstance(value, torch.Tensor) and value.requires_grad:
             gradients = iter(torch.autograd.grad(value.sum(), flat, allow_unused=True))
@@ -84,17 +113,22 @@ class Executor:
 
     def do_train(self, environments: dict, overrides: dict) -> list:
         """Train the module's agent on environments served by the grader; return [handle of the agent, logged scalars]."""
-        from npfl139.runs import MemoryMonitor
         from npfl139.envs.remote import RemoteVectorEnv
+        from npfl139.runs import MemoryMonitor
 
-        config_type = typing.get_type_hints(self.module.train)["config"]
+        train = self.found("train")
+        config_type = typing.get_type_hints(train).get("config")
+        if not dataclasses.is_dataclass(config_type):
+            raise TypeError("train must annotate its argument config with the dataclass of the configuration, as in the assignment")
         monitor = MemoryMonitor()
-        agent = self.module.train(RemoteVectorEnv(self.revived(environments)), dataclasses.replace(config_type(), **overrides), monitor)
+        agent = train(RemoteVectorEnv(**self.revived(environments)), dataclasses.replace(config_type(), **overrides), monitor)
         return [self.kept(agent), monitor.scalars]
 
     def found(self, path: str) -> object:
         target = self.module
         for name in path.split("."):
+            if not hasattr(target, name):
+                raise Missing(path)
             target = getattr(target, name)
         return target
 
@@ -103,7 +137,7 @@ class Executor:
         return Handle(len(self.objects) - 1)
 
     def revived(self, value: object) -> object:
-        """Return the value with handles replaced by their objects and callbacks by functions."""
+        """Return the value with handles replaced by their objects, callbacks by functions, states by generators."""
         if isinstance(value, list):
             return [self.revived(item) for item in value]
         if isinstance(value, dict):
@@ -112,14 +146,46 @@ class Executor:
             return self.objects[value.number]
         if isinstance(value, Callback):
             return lambda *arguments: self.call_back(value.number, list(arguments))
+        if isinstance(value, GeneratorState):
+            generator = torch.Generator()
+            generator.set_state(torch.frombuffer(bytearray(value.state), dtype=torch.uint8))
+            return generator
         return value
 
     def described(self, error: BaseException) -> dict:
-        """Return what the grader may tell a student of an exception: its type, its message, the line of the submission."""
-        filename = getattr(self.module, "__file__", None)
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+        """Return what the grader may tell a student of an exception: its kind, type, message and line of the submission."""
         try:
-            message = str(error)[:MAX_MESSAGE]
-        except BaseException:
-            message = ""
-        return {"type": type(error).__name__, "message": message, "line": lines[-1] if lines else None, "value": isinstance(error, NotAValue)}
+            return {"kind": _kind(error), "type": str(type(error).__name__), "message": str(error)[:MAX_MESSAGE], "line": self.line(error)}
+        except BaseException:  # the exception's own methods are student code, too
+            return {"kind": "exception", "type": "an exception", "message": "", "line": None}
+
+    def line(self, error: BaseException) -> int | None:
+        """Return the line of the submission in which the exception arose, None if that is elsewhere."""
+        if isinstance(error, SyntaxError) and error.filename == self.filename:
+            return error.lineno
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == self.filename]
+        return lines[-1] if lines else None
+
+
+class Missing(AttributeError):
+    """The submission has no function or class of that name."""
+
+
+def _leaves(argument: object) -> object:
+    return list(argument.parameters()) if isinstance(argument, torch.nn.Module) else argument
+
+
+def _kind(error: BaseException) -> str:
+    """Return what the grader makes of the exception: "value", "stub", "absent", "memory", "forbidden" or just "exception"."""
+    if isinstance(error, NotAValue):
+        return "value"
+    if isinstance(error, Missing):
+        return "absent"
+    if isinstance(error, NotImplementedError):
+        return "stub"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return "memory"
+    causes = [error, error.__cause__, error.__context__]
+    if any(isinstance(cause, OSError) and cause.errno == errno.EPERM or isinstance(cause, socket.gaierror) for cause in causes):
+        return "forbidden"
+    return "exception"

@@ -1,0 +1,190 @@
+"""The preloaded parent of all workers. It runs in the sandbox, knows no secret, and never runs student code itself.
+
+The grader tells it over a socket, one JSON line each, to fork a worker (passing the worker's channel along) or to kill one;
+it tells the grader that it is ready and how workers ended.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import random
+import selectors
+import signal
+import socket
+import sys
+import warnings
+
+from grader.isolation import CHANNEL, Limits, confine, die_with, enter_namespaces, mapped_bytes
+
+__all__ = ["main"]
+
+NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.__main__")
+
+
+def main(control_descriptor: int, own_namespaces: bool) -> None:
+    """Serve the grader until it closes its end of the control socket."""
+    zygote = Zygote(socket.socket(fileno=control_descriptor), own_namespaces)
+    zygote.probe()
+    preload()
+    zygote.serve()
+
+
+def preload() -> None:
+    """Import what submissions use, and do once what is slow the first time, so that no worker pays for it."""
+    import gymnasium.vector  # noqa: F401
+    import numpy
+    import torch
+    import torch.distributions
+
+    import npfl139
+    from grader import worker  # noqa: F401
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in pkgutil.walk_packages(npfl139.__path__, "npfl139."):
+            if module.name not in NOT_FOR_STUDENTS:
+                try:
+                    importlib.import_module(module.name)
+                except ImportError:
+                    pass  # an optional dependency is not installed; a submission that needs the module says so itself
+    torch.set_num_threads(1)
+    layer = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())
+    optimizer = torch.optim.Adam(layer.parameters())
+    torch.distributions.Categorical(logits=layer(torch.zeros(1, 2))).entropy().sum().backward()
+    torch.distributions.Normal(torch.zeros(1), torch.ones(1)).log_prob(torch.zeros(1))
+    optimizer.step()
+    torch.manual_seed(0)
+    numpy.random.seed(0)
+    random.seed(0)
+    gc.collect()
+    gc.freeze()
+
+
+class Zygote:
+    def __init__(self, control: socket.socket, own_namespaces: bool):
+        self.control, self.own_namespaces = control, own_namespaces
+        self.names = {}  # process id: the grader's name of the worker
+        self.buffer, self.descriptors = b"", []
+        self.selector = selectors.DefaultSelector()
+        self.wakeup, self.wakeup_end = socket.socketpair()
+        for end in (self.wakeup, self.wakeup_end):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self.wakeup_end.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.selector.register(control, selectors.EVENT_READ)
+        self.selector.register(self.wakeup, selectors.EVENT_READ)
+        self.mapped = (0, 0)
+
+    def probe(self) -> None:
+        """Tell the grader at once whether a worker can be isolated here, before anything slow."""
+        descriptor, mapped = self.control.fileno(), mapped_bytes()
+        process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespaces))
+        self.tell(isolated=bool(process) and os.waitpid(process, 0)[1] == 0)
+
+    def serve(self) -> None:
+        self.mapped = mapped_bytes()
+        self.tell(ready=True)
+        while True:
+            events = [key.fileobj for key, _ in self.selector.select()]
+            if self.wakeup in events:
+                self.wakeup.recv(4096)
+                self.reap()
+            if self.control in events and not self.listen():
+                break
+        for process in self.names:
+            os.kill(process, signal.SIGKILL)
+
+    def tell(self, **message: object) -> None:
+        self.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def listen(self) -> bool:
+        """Obey what the grader says; return False once it has gone."""
+        content, descriptors, _, _ = socket.recv_fds(self.control, 65536, 16)
+        self.buffer += content
+        self.descriptors += descriptors
+        *lines, self.buffer = self.buffer.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "spawn" in message:
+                self.spawn(message["spawn"], Limits(**message["limits"]))
+            else:
+                self.kill(message["kill"])
+        return bool(content)
+
+    def spawn(self, name: int, limits: Limits) -> None:
+        channel = self.descriptors.pop(0)
+        process = self.fork(lambda: self.work(channel, limits))
+        os.close(channel)
+        if process:
+            self.names[process] = name
+        else:
+            self.tell(exited=name, code=1, cpu=0.0)
+
+    def kill(self, name: int) -> None:
+        for process, known in self.names.items():
+            if known == name:
+                os.kill(process, signal.SIGKILL)
+
+    def reap(self) -> None:
+        while self.names:
+            process, status, usage = os.wait4(-1, os.WNOHANG)
+            if not process:
+                break
+            name = self.names.pop(process, None)
+            if name is not None:
+                self.tell(exited=name, code=os.waitstatus_to_exitcode(status), cpu=usage.ru_utime + usage.ru_stime)
+
+    def work(self, channel: int, limits: Limits) -> None:
+        confine(channel, limits, self.mapped, self.own_namespaces)
+        from grader.worker import serve
+
+        serve(CHANNEL)
+
+    def fork(self, task: object) -> int:
+        """Fork a process, in its own namespaces where they are wanted, that does the task and exits. Return its process id.
+
+        A process enters the namespace of process ids only by being born into it, hence two forks there. The one in between
+        ends at once, and the worker becomes a child of the zygote, which is the first process of the sandbox.
+        """
+        if not self.own_namespaces:
+            parent = os.getpid()
+            process = os.fork()
+            if not process:
+                self._become(task, parent)
+            return process
+        read_end, write_end = os.pipe()
+        between = os.fork()
+        if not between:
+            try:
+                enter_namespaces()
+                process = os.fork()
+                if not process:
+                    self._become(task, None)
+                os.write(write_end, str(process).encode())
+            except BaseException as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            os._exit(0)
+        os.close(write_end)
+        os.waitpid(between, 0)
+        process = int(os.read(read_end, 32) or b"0")
+        os.close(read_end)
+        return process
+
+    def _become(self, task: object, parent: int | None) -> None:
+        code = 127
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for owned in (self.control, self.wakeup, self.wakeup_end):
+                owned.detach()  # or else they would close, when they are freed, whatever then has their numbers
+            self.selector.close()
+            if parent is not None:
+                die_with(parent)
+            task()
+            code = 0
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
