@@ -83,10 +83,8 @@ class _Grader:
     def checks(self) -> list[dict]:
         """Run every hidden check; one worker serves them until it dies."""
         results, answers, timeouts = [], {}, {}
-        student = None
+        student = self.loaded(Limits())
         for check in self.topic.checks:
-            if self.unloadable is None and (student is None or not student.alive):
-                student = self.loaded(Limits())
             if self.unloadable is not None:
                 verdict, feedback = self.unloadable.verdict, self.unloadable.feedback
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
@@ -152,7 +150,9 @@ class _Grader:
         return {"verdict": error.verdict, "feedback": error.feedback}
 
     def loaded(self, limits: Limits) -> Student | None:
-        """Return the submission loaded in a fresh worker; None, with the reason kept, when it cannot be loaded."""
+        """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
+        if self.unloadable is not None:
+            return None
         student = Sandboxed(self.sandbox, limits)
         try:
             student.load(
@@ -188,7 +188,7 @@ def attempts_of(grader: _Grader, training: Training) -> Iterator[tuple | Student
     index = 0
     while True:
         seed = derived_seed(grader.options.seed, "training", training.name, index) % 2**31
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds)) if grader.unloadable is None else None
+        student = grader.loaded(Limits(wall_seconds=training.seconds, cpu_seconds=int(training.seconds)))
         if student is None:
             yield grader.unloadable
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from grader.student import Student
-from npfl139.seeding import numpy_stream
+from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
 
@@ -36,7 +36,12 @@ class Check:
 
     def run(self, student: Student, seed: int) -> None:
         """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
-        self.function(student, numpy_stream(seed, "check", self.name))
+        student.request("seed", seed=derived_seed(seed, "global generators", self.name))
+        self.function(student, self.rng(seed))
+
+    def rng(self, seed: int) -> np.random.Generator:
+        """Return the generator from which the check draws its inputs."""
+        return numpy_stream(seed, "check", self.name)
 
 
 def check(exercise: str, points: float = 1.0) -> Callable:

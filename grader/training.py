@@ -1,5 +1,6 @@
 """Training checks whose environments, step budget, relabelling and evaluation belong to the grader."""
 
+import dataclasses
 from collections.abc import Callable
 
 import gymnasium
@@ -9,7 +10,9 @@ from grader.served import checked_actions, serve
 from grader.spec import Attempt, Training
 from grader.student import RemoteObject, Student
 from npfl139 import envs
+from npfl139.config import Config
 from npfl139.evaluation import evaluate
+from npfl139.rollout import Policy
 from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Relabelled", "learns", "smoothed"]
@@ -47,7 +50,9 @@ class Relabelled(gymnasium.vector.VectorWrapper):
     def step(self, actions: np.ndarray) -> tuple:
         observation, reward, terminated, truncated, info = self.env.step(self.original(actions))
         if "final_obs" in info:
-            info = info | {"final_obs": self.disguised(envs.final_observations(info, observation))}
+            final, ended = observation.copy(), info["_final_obs"]
+            final[ended] = np.stack(info["final_obs"][ended])
+            info = info | {"final_obs": self.disguised(final)}
         return self.disguised(observation), reward, terminated, truncated, info
 
     def disguised(self, observation: np.ndarray) -> np.ndarray:
@@ -64,11 +69,9 @@ class Relabelled(gymnasium.vector.VectorWrapper):
 def learns(
     name: str,
     environment: str,
+    config: Config,
     claim: str,
     points: float,
-    steps: int,
-    overrides: dict | None = None,
-    count: int = 16,
     episodes: int = 100,
     relabel: bool = True,
     wrap: Callable[[gymnasium.vector.VectorEnv], gymnasium.vector.VectorEnv] | None = None,
@@ -78,8 +81,7 @@ def learns(
 
     Args:
         environment: id for `npfl139.envs.make`.
-        steps: environment steps over all rows; asking for one more is a violation.
-        overrides: fields of the submission's configuration, beside seed, steps and env_count.
+        config: what the submission's agent is configured with, except for the seed. Asking for more than its `steps` is a violation.
         episodes: evaluated greedily by the grader on fresh seeds; their mean return is the score.
         relabel: whether the observations and actions are relabelled, differently for each seed.
         wrap: a further wrapper, put on before relabelling.
@@ -91,18 +93,19 @@ def learns(
         return Relabelled(environments, numpy_stream(seed, "relabelling")) if relabel else environments
 
     def attempt(student: Student, seed: int) -> Attempt:
-        served = serve(made(seed, "training", count), steps)
-        configuration = {"seed": seed, "steps": steps, "env_count": count} | (overrides or {})
-        agent, scalars = student.train(served.description, **configuration)
-        returns = evaluate(checked_policy(agent, served.environments), made(seed, "evaluation", min(episodes, 100)), episodes)
-        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, steps), scalars)
+        served = serve(made(seed, "training", config.env_count), config.steps)
+        agent, scalars = student.train(served.description, **dataclasses.asdict(config) | {"seed": seed, "device": "cpu"})
+        evaluated = made(seed, "evaluation", min(episodes, 100))
+        returns = evaluate(checked_policy(agent, evaluated), evaluated, episodes)
+        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), scalars)
 
     return Training(name, claim, points, attempt, environment, seconds)
 
 
-def checked_policy(agent: RemoteObject, environments: gymnasium.vector.VectorEnv) -> Callable:
-    """Return the policy of an agent on the other side; what it answers is checked before an environment sees it."""
-    return lambda observation, reward, first: checked_actions(agent.act(observation, reward, first), environments.single_action_space, len(observation))
+def checked_policy(agent: RemoteObject, environments: gymnasium.vector.VectorEnv) -> Policy:
+    """Return the policy of an agent on the other side; its answers are checked before an environment sees them."""
+    space, count = environments.single_action_space, environments.num_envs
+    return lambda observation, reward, first: checked_actions(agent.act(observation, reward, first), space, count)
 
 
 def smoothed(episodes: list[tuple[int, float]], steps: int) -> tuple[tuple[int, float], ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from grader.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
 from grader.grading import verdict_of
-from grader.skeleton import skeleton
+from grader.skeleton import make_skeleton
 from grader.spec import Mistake, Topic
 from grader.topics import available, load
 
@@ -63,7 +63,7 @@ def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
 
 @each_topic
 def test_the_untouched_skeleton_misses_every_exercise(topic: Topic):
-    found = verdicts(topic, skeleton(topic.solution.read_text(), topic.exercises))
+    found = verdicts(topic, make_skeleton(topic.solution.read_text(), topic.exercises))
     exercises = {check.name: check.exercise for check in topic.checks}
     assert {name: verdict for name, (verdict, _) in found.items()} == dict.fromkeys(exercises, "missing")
 
