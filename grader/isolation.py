@@ -1,6 +1,7 @@
 """What a forked worker does to itself before it sees student code: namespaces, limits, capabilities, system calls."""
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -26,8 +27,8 @@ ADDRESS_SLACK = 2**30  # stacks and arenas of threads reserve addresses without 
 class Limits:
     """What a submission may use. Everything is generous: the limits stop accidents and attacks, they do not measure quality."""
 
-    wall_seconds: float = 20.0  # of one request
-    cpu_seconds: int = 120  # of the worker's whole life
+    seconds: float = 20.0  # of one request, on the wall clock
+    cpu_seconds: float = 120.0  # of processor time in the worker's whole life
     memory: int = 2 * 2**30  # bytes beyond what the preloaded libraries take
     scratch: int = 64 * 2**20  # bytes in /tmp
     open_files: int = 64
@@ -92,7 +93,7 @@ def _limit(limits: Limits, mapped: tuple[int, int]) -> None:
     _cap(resource.RLIMIT_FSIZE, limits.scratch)
     _cap(resource.RLIMIT_NOFILE, limits.open_files)
     _cap(resource.RLIMIT_STACK, 8 * 2**20)
-    _cap(resource.RLIMIT_CPU, limits.cpu_seconds)
+    _cap(resource.RLIMIT_CPU, math.ceil(limits.cpu_seconds))
     if LINUX:
         _cap(resource.RLIMIT_DATA, mapped[1] + limits.memory)
         _cap(resource.RLIMIT_AS, mapped[0] + limits.memory + ADDRESS_SLACK)

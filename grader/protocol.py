@@ -226,9 +226,22 @@ class Channel:
             raise MalformedFrame(f"a frame of {length} bytes")
         return self._read(length, deadline)
 
-    def pending(self) -> bool:
-        """Return whether something has arrived, or the other side closed the channel."""
-        return bool(self._readable.poll(0))
+    def expect_silence(self) -> None:
+        """Check that nothing has arrived since the last frame.
+
+        Raises:
+            MalformedFrame: something has.
+            Disconnected: there is no other side any more.
+        """
+        try:
+            unasked = os.read(self.descriptor, 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise Disconnected("the channel is closed") from error
+        if not unasked:
+            raise Disconnected("the channel is closed")
+        raise MalformedFrame("something that nobody asked for")
 
     def _read(self, count: int, deadline: float | None) -> bytearray:
         content = bytearray(count)

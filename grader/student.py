@@ -18,8 +18,8 @@ from functools import partial
 
 import torch
 
-from grader.protocol import Callback, Disconnected, GeneratorState, Handle, MalformedFrame, Overdue, decode, encode
-from grader.sandbox import Exit, Limits, Sandbox, SandboxUnavailable, Worker
+from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, Overdue, decode, encode
+from grader.sandbox import Exit, Limits, Sandbox
 from grader.worker import Executor
 
 __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
@@ -27,6 +27,7 @@ __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
 MAX_FEEDBACK = 300
 # What a callback raises when its arguments, which are the student's, are not what it takes.
 WRONG_ARGUMENTS = (TypeError, ValueError, RuntimeError, IndexError)
+FORGED = "it wrote to the grader's connection itself, which is not allowed"
 
 
 class StudentError(Exception):
@@ -175,17 +176,22 @@ class InProcess(Student):
 
 
 class Sandboxed(Student):
-    """Untrusted code in a worker of a sandbox. After the worker died, the next request goes to a fresh one."""
+    """Untrusted code in a worker of a sandbox. Once the worker is dead, every request fails with the reason of its death."""
 
     def __init__(self, sandbox: Sandbox, limits: Limits | None = None):
         super().__init__(limits)
-        self._sandbox, self._worker, self._submission, self._loading_failed = sandbox, None, None, None
+        self._sandbox, self._worker, self._death = sandbox, None, None
 
     def __enter__(self) -> "Sandboxed":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a worker, in which what was loaded still is."""
+        return self._worker is not None
 
     def close(self) -> None:
         """End the worker."""
@@ -194,22 +200,21 @@ class Sandboxed(Student):
             self._worker = None
 
     def load(self, source: str, name: str, filename: str, prerequisites: dict[str, str] | None = None) -> None:
-        """Run a submission's source as the module `name`. Nothing else of this student's survives.
+        """Run a submission's source as the module `name` in a fresh worker.
 
         Raises:
-            StudentError: it does not run; every later request then fails in the same way.
+            StudentError: it does not run.
         """
         self.close()
-        self._submission = {"name": name, "source": source, "filename": filename, "prerequisites": prerequisites or {}}
-        self._loading_failed = None
-        self._start()
-
-    def request(self, operation: str, **fields: object) -> object:
-        if self._loading_failed is not None:
-            raise self._loading_failed
-        if self._worker is None:
-            self._start()
-        return super().request(operation, **fields)
+        self._death = None
+        self._worker = self._sandbox.worker(self.limits)
+        try:
+            greeting = decode(self._worker.channel.receive(time.monotonic() + self.limits.seconds))
+        except (Overdue, Disconnected, MalformedFrame) as error:
+            raise self._died("grader_fault", "the sandbox could not start a worker") from error
+        if greeting != {"ready": True}:
+            raise self._died("grader_fault", "the sandbox started something else")
+        self.request("load", name=name, source=source, filename=filename, prerequisites=prerequisites or {})
 
     def exchange(self, frame: bytes) -> object:
         """Return the decoded answer to a request, serving callbacks until the deadline.
@@ -217,72 +222,58 @@ class Sandboxed(Student):
         Raises:
             StudentError: the worker did not answer properly; it is dead now.
         """
-        worker, limits = self._worker, self.limits
-        deadline = time.monotonic() + limits.wall_seconds
-        received = 0
+        if self._worker is None:
+            raise self._death or RuntimeError("nothing is loaded")
         try:
-            if worker.channel.pending():
-                raise MalformedFrame("something that nobody asked for")
-            worker.channel.send(frame, deadline)
-            while True:
-                content = worker.channel.receive(deadline)
-                received += len(content)
-                if received > limits.received:
-                    raise MalformedFrame(f"more than {limits.received} bytes")
-                message = decode(content)
-                if type(message) is not dict or "call" not in message:
-                    return message
-                worker.channel.send(encode(self.called_back(message["call"], message.get("arguments"))), deadline)
+            return self._conversation(self._worker.channel, frame, time.monotonic() + self.limits.seconds)
         except Overdue:
-            self.close()
-            raise StudentError("timeout", f"it did not finish within {limits.wall_seconds:g} seconds") from None
+            raise self._died("timeout", f"it did not finish within {self.limits.seconds:g} seconds") from None
         except MalformedFrame:
-            self.close()
-            raise _forged() from None
+            raise self._died("violation", FORGED) from None
         except Disconnected:
-            raise self._death() from None
+            raise self._died(*self._reason()) from None
         except BaseException:
             self.close()
             raise
 
-    def _start(self) -> None:
-        self._worker = worker = self._sandbox.worker(self.limits)
-        try:
-            greeting = decode(worker.channel.receive(time.monotonic() + self.limits.wall_seconds))
-        except (Overdue, Disconnected, MalformedFrame) as error:
-            self.close()
-            raise StudentError("grader_fault", "the sandbox could not start a worker") from error
-        if greeting != {"ready": True}:
-            raise StudentError("grader_fault", "the sandbox started something else")
-        try:
-            super().request("load", **self._submission)
-        except StudentError as error:
-            if error.verdict != "grader_fault":
-                self._loading_failed = error
-            self.close()
-            raise
+    def _conversation(self, channel: Channel, frame: bytes, deadline: float) -> object:
+        """Send a request, serve callbacks, return the decoded answer."""
+        channel.expect_silence()
+        channel.send(frame, deadline)
+        received = 0
+        while True:
+            content = channel.receive(deadline)
+            received += len(content)
+            if received > self.limits.received:
+                raise MalformedFrame(f"more than {self.limits.received} bytes")
+            message = decode(content)
+            if type(message) is not dict or "call" not in message:
+                return message
+            channel.send(encode(self.called_back(message["call"], message.get("arguments"))), deadline)
 
-    def _death(self) -> StudentError:
-        """Return the verdict on a worker that closed the channel, and close it."""
-        worker = self._worker
+    def _died(self, verdict: str, feedback: str) -> StudentError:
+        self.close()
+        self._death = StudentError(verdict, feedback)
+        return self._death
+
+    def _reason(self) -> tuple[str, str]:
+        """Return the verdict on a worker that closed the channel, and the sentence about it."""
         try:
-            end = worker.ended(1.0)
+            end = self._worker.ended(1.0)
         except OSError:
-            return StudentError("grader_fault", "the sandbox died while the submission ran")
-        finally:
-            self.close()
-        return StudentError("crashed", "it closed its connection to the grader") if end is None else verdict_of(end, self.limits)
+            return "grader_fault", "the sandbox died while the submission ran"
+        return ("crashed", "it closed its connection to the grader") if end is None else reason_of(end, self.limits)
 
 
-def verdict_of(end: Exit, limits: Limits) -> StudentError:
-    """Return what the end of a worker, which nobody asked for, says about the submission."""
+def reason_of(end: Exit, limits: Limits) -> tuple[str, str]:
+    """Return the verdict on a worker that ended although nobody asked it to, and the sentence about it."""
     if end.code >= 0:
-        return StudentError("crashed", f"it ended its own process (exit code {end.code})")
+        return "crashed", f"it ended its own process (exit code {end.code})"
     if -end.code in (signal.SIGXCPU, signal.SIGKILL) and end.cpu_seconds > limits.cpu_seconds - 1:
-        return StudentError("timeout", f"it used more than {limits.cpu_seconds} seconds of processor time")
+        return "timeout", f"it used more than {limits.cpu_seconds:g} seconds of processor time"
     if -end.code == signal.SIGKILL:
-        return StudentError("memory", "the system killed it, most likely because memory ran out")
-    return StudentError("crashed", f"it crashed the Python interpreter ({signal.Signals(-end.code).name})")
+        return "memory", "the system killed it, most likely because memory ran out"
+    return "crashed", f"it crashed the Python interpreter ({signal.Signals(-end.code).name})"
 
 
 def failure(description: object) -> StudentError:
@@ -308,7 +299,7 @@ def failure(description: object) -> StudentError:
 
 
 def _forged() -> StudentError:
-    return StudentError("violation", "it wrote to the grader's connection itself, which is not allowed")
+    return StudentError("violation", FORGED)
 
 
 def _plain_text(value: object) -> str:
