@@ -156,7 +156,7 @@ class _Zygote:
             isolated = False
         if not isolated:
             self.close()
-            raise SandboxUnavailable(_advice(kind, self._complaint()))
+            raise SandboxUnavailable(_advice(kind, self.complaint))
 
     def send(self, message: dict, descriptor: int | None = None) -> None:
         with self._lock:
@@ -184,6 +184,9 @@ class _Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if not self._complaints.closed:
+            self.complaint = self._last_complaint()
+            self._complaints.close()
 
     def _message(self, deadline: float) -> dict:
         while b"\n" not in self._buffer:
@@ -198,7 +201,7 @@ class _Zygote:
         line, self._buffer = self._buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def _complaint(self) -> str:
+    def _last_complaint(self) -> str:
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it gave no reason"
