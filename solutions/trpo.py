@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, Space
-from gymnasium.vector import VectorActionWrapper, VectorEnv
+from gymnasium.vector import VectorEnv
 
 import npfl139.runs
 from npfl139.config import Config
@@ -510,6 +510,7 @@ class TRPOConfig(Config):
     algorithm: str = "trpo"  # reinforce, npg, tnpg or trpo
     rollout_length: int = 128  # T
     discount: float = 0.98  # γ
+    horizon: int = 128  # rewards in a return before the value function takes over; as many as the rollout is long: Monte Carlo
     hidden_sizes: tuple[int, ...] = (32, 32)  # of the policy; empty for a linear one
     max_kl: float = 0.02  # δ; Schulman et al. (2015), Section 8, use 0.01
     damping: float = 0.1  # added to the diagonal of F
@@ -550,7 +551,7 @@ class Batch(NamedTuple):
 
     observation: Tensor  # [N, O] normalized
     action: Tensor  # [N] or [N, D]
-    advantage: Tensor  # [N] with mean 0 and standard deviation 1
+    advantage: Tensor  # [N] with mean 0; their scale changes no algorithm below
     target: Tensor  # [N] normalized returns, what the value function should have said
 
 
@@ -576,13 +577,19 @@ class Agent(torch.nn.Module, ABC):
     def improve(self, batch: Batch) -> None:
         """Take one step in the parameters of the policy."""
 
+    @torch.no_grad()
     def act(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Return the most likely actions [B, ...], within the bounds of the action space."""
-        return bounded(self.policy.mode(self._distribution(observation)).cpu().numpy(), self.action_space)
+        return self.execute(self.policy.mode(self._distribution(observation)).cpu().numpy())
 
+    @torch.no_grad()
     def explore(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """Return random actions [B, ...]; continuous ones may be out of bounds."""
+        """Return random actions [B, ...] as the policy means them: continuous ones may be out of bounds."""
         return self.policy.sample(self._distribution(observation), self.action_noise).cpu().numpy()
+
+    def execute(self, action: np.ndarray) -> np.ndarray:
+        """Return the policy's actions [B, ...] as the environment takes them: continuous ones are clipped to their bounds."""
+        return np.clip(action, self.action_space.low, self.action_space.high) if isinstance(self.action_space, Box) else action
 
     @torch.no_grad()
     def prepared(self, rollout: Rollout) -> Batch:
@@ -592,11 +599,12 @@ class Agent(torch.nn.Module, ABC):
             # Deviation: the policy now sees other numbers than when it acted. They differ little after the first few rollouts.
             self.observation_scale.update(observation.flatten(1))
         value, value_next = rollout.values(self.state_values)
-        returns = discounted_returns(rollout.reward, rollout.discount(self.config.discount), rollout.same_episode, value_next)
+        discount = rollout.discount(self.config.discount)
+        returns = n_step_returns(rollout.reward, discount, rollout.same_episode, value_next, self.config.horizon)
         self.return_scale.update(returns.reshape(-1, 1))
         advantage = (returns - value).flatten()
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        return Batch(self._normalized(observation), rollout.action.flatten(0, 1), advantage, self.return_scale.normalized(returns.flatten()))
+        target = self.return_scale.normalized(returns.flatten())
+        return Batch(self._normalized(observation), rollout.action.flatten(0, 1), advantage - advantage.mean(), target)
 
     def state_values(self, observation: Tensor) -> Tensor:
         """Return what the value function says about observations [N, ...] of the environment, [N]."""
@@ -617,7 +625,6 @@ class Agent(torch.nn.Module, ABC):
     def _normalized(self, observation: Tensor) -> Tensor:
         return self.observation_scale.normalized(observation.flatten(1).float())
 
-    @torch.no_grad()
     def _distribution(self, observation: np.ndarray) -> tuple[Tensor, ...]:
         return self.policy(self._normalized(torch.as_tensor(observation, device=self.device)))
 
@@ -703,42 +710,51 @@ def evaluation(policy: Policy, batch: Batch) -> Callable[[Tensor], tuple[float, 
     return evaluate
 
 
-def discounted_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value_next: Tensor) -> Tensor:
-    """Return the discounted sum of all rewards from each step on, [T, B].
+def n_step_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value_next: Tensor, horizon: int) -> Tensor:
+    """Return the discounted rewards of the next `horizon` steps plus the value of the state reached then, [T, B].
 
-    Where an episode goes on beyond the rollout, or was truncated, the value of the state that follows stands for the rest.
+    Where an episode goes on beyond the rollout, or was truncated, the value of the state that follows comes in earlier.
 
     Args:
         reward: [T, B].
         discount: [T, B] γ, or 0 where the episode terminated.
         same_episode: [T, B] 0 where the next row belongs to another episode.
         value_next: [T, B] V(s') of the true successors.
+        horizon: ≥ 1; with T or more it is the Monte Carlo return.
     """
-    returns = torch.empty_like(reward)
-    rest = value_next[-1]
-    for t in range(len(reward) - 1, -1, -1):
-        rest = reward[t] + discount[t] * torch.where(same_episode[t] > 0, rest, value_next[t])
-        returns[t] = rest
+    rest = value_next
+    for _ in range(min(horizon, len(reward))):
+        returns = reward + discount * rest
+        rest = torch.where(same_episode > 0, torch.cat([returns[1:], value_next[-1:]]), value_next)
     return returns
 
 
 class Scale(torch.nn.Module):
-    """The mean and standard deviation of all rows seen so far, from their sums in float64."""
+    """The mean and standard deviation of all rows seen so far.
+
+    They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares would lose the
+    digits of a small deviation from a large mean.
+    """
 
     def __init__(self, size: int):
         super().__init__()
-        for name in ("count", "total", "total_of_squares"):
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        for name in ("origin", "total", "total_of_squares"):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
     def update(self, rows: Tensor) -> None:
         """Take rows [N, size] into account."""
-        self.count += len(rows)
-        self.total += rows.sum(dim=0, dtype=torch.float64)
-        self.total_of_squares += rows.double().square().sum(dim=0)
+        rows = rows.double()
+        if self.count == 0:
+            self.origin.copy_(rows.mean(dim=0))
+        shifted = rows - self.origin
+        self.count += len(shifted)
+        self.total += shifted.sum(dim=0)
+        self.total_of_squares += shifted.square().sum(dim=0)
         mean = self.total / self.count
-        self.mean.copy_(mean)
+        self.mean.copy_(self.origin + mean)
         self.std.copy_((self.total_of_squares / self.count - mean.square()).clamp(min=1e-8).sqrt())
 
     def normalized(self, values: Tensor) -> Tensor:
@@ -746,18 +762,6 @@ class Scale(torch.nn.Module):
 
     def restored(self, values: Tensor) -> Tensor:
         return values * self.std + self.mean
-
-
-def bounded(action: np.ndarray, action_space: Space) -> np.ndarray:
-    """Return continuous actions clipped to their bounds, others unchanged."""
-    return np.clip(action, action_space.low, action_space.high) if isinstance(action_space, Box) else action
-
-
-class Bounded(VectorActionWrapper):
-    """Vector environments that take actions out of bounds and clip them: the density of a Gaussian policy is that of its own actions."""
-
-    def actions(self, actions: np.ndarray) -> np.ndarray:
-        return bounded(actions, self.env.single_action_space)
 
 
 # %% [markdown]
@@ -781,14 +785,13 @@ def make_agent(observation_space: Space, action_space: Space, config: TRPOConfig
 def train(environments: VectorEnv, config: TRPOConfig, monitor: Monitor) -> Agent:
     """Return an agent trained for `config.steps` environment steps."""
     agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
-    collector = Collector(Bounded(environments), monitor.watch(agent))
-    while collector.steps < config.steps:
-        batch = agent.prepared(collector.rollout(agent.explore, config.rollout_length, agent.device))
-        divergence = evaluation(agent.policy, batch)
+    collector = Collector(environments, monitor.watch(agent), agent.execute)
+    for rollout in collector.rollouts(agent.explore, config.rollout_length, config.steps, agent.device):
+        batch = agent.prepared(rollout)
+        evaluate = evaluation(agent.policy, batch)
         agent.improve(batch)
-        surrogate, kl = divergence(agent.policy.flat())
-        value_loss = agent.fit_value(batch)
-        monitor.log(collector.steps, surrogate=surrogate, kl=kl, value_loss=value_loss)
+        surrogate, kl = evaluate(agent.policy.flat())
+        monitor.log(collector.steps, surrogate=surrogate, kl=kl, value_loss=agent.fit_value(batch))
     return agent
 
 
