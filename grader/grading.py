@@ -4,6 +4,7 @@ Whatever a submission does, the result is a verdict: passed, wrong, missing, blo
 grader_fault, which is never charged to the student and never counts as passed.
 """
 
+import functools
 import hashlib
 import platform
 import time
@@ -25,9 +26,8 @@ from grader.student import Sandboxed, Student, StudentError
 from grader.submissions import Submission
 from npfl139.seeding import derived_seed
 
-__all__ = ["Options", "attempts_of", "grade", "grader_sha256", "verdict_of"]
+__all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
 
-FATAL = ("crashed", "timeout", "memory", "violation")
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
@@ -49,14 +49,27 @@ def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Optio
     grader = _Grader(topic, submission, sandbox, options)
     checks = grader.checks()
     trainings = [grader.training(training) for training in topic.trainings] if options.training else []
+    note = None if options.training or not topic.trainings else "The training checks were not run."
+    return _result(topic, submission, options, checks, trainings, grader.problem, note, time.monotonic() - start)
+
+
+def fault(topic: Topic, submission: Submission, options: Options, reason: str) -> dict:
+    """Return the result of a submission on which the grader itself failed; none of it is charged to the student."""
+    checks = [_check_result(check, "grader_fault", reason) for check in topic.checks]
+    return _result(topic, submission, options, checks, [], None, "The grader failed; grade again.", 0.0)
+
+
+def _result(
+    topic: Topic, submission: Submission, options: Options, checks: list, trainings: list, problem: str | None, note: str | None, seconds: float
+) -> dict:
     return {
         "schema": 1,
         "student": submission.student,
         "topic": topic.name,
         "score": sum(part["score"] for part in [*checks, *trainings]),
         "max_score": topic.max_score,
-        "problem": grader.problem,
-        "note": None if options.training else "The training checks were not run.",
+        "problem": problem,
+        "note": note,
         "checks": checks,
         "training": trainings,
         "provenance": {
@@ -67,8 +80,22 @@ def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Optio
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "sandbox": options.sandbox,
             "seed": options.seed,
-            "seconds": round(time.monotonic() - start, 2),
+            "seconds": round(seconds, 2),
         },
+    }
+
+
+def _check_result(check: Check, verdict: str, feedback: str | None) -> dict:
+    return {
+        "exercise": check.exercise,
+        "name": check.name,
+        "claim": check.claim,
+        "verdict": verdict,
+        "score": check.points if verdict == "passed" else 0.0,
+        "max_score": check.points,
+        "mistake": None,
+        "hint": None,
+        "feedback": feedback,
     }
 
 
@@ -94,7 +121,7 @@ class _Grader:
                 verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
                 timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == "timeout")
-            results.append(self.check_result(check, verdict, feedback))
+            results.append(_check_result(check, verdict, feedback))
         if student is not None:
             student.close()
         self.diagnose(results, answers)
@@ -128,7 +155,7 @@ class _Grader:
         }
         if figures is None:
             return result | {"verdict": "grader_fault", "feedback": f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"}
-        for attempt in attempts_of(self, training):
+        for attempt in _attempts(self, training):
             if isinstance(attempt, StudentError):
                 return result | self.failed(attempt)
             seed, outcome, seconds = attempt
@@ -169,21 +196,8 @@ class _Grader:
             return None
         return student
 
-    def check_result(self, check: Check, verdict: str, feedback: str | None) -> dict:
-        return {
-            "exercise": check.exercise,
-            "name": check.name,
-            "claim": check.claim,
-            "verdict": verdict,
-            "score": check.points if verdict == "passed" else 0.0,
-            "max_score": check.points,
-            "mistake": None,
-            "hint": None,
-            "feedback": feedback,
-        }
 
-
-def attempts_of(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
+def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
     """Yield (seed, attempt, seconds) for one seed after another, or the error that ended the check."""
     index = 0
     while True:
@@ -231,6 +245,7 @@ def _reference_passes(topic: Topic, check: Check, seed: int) -> bool:
     return True
 
 
+@functools.cache
 def grader_sha256() -> str:
     """Return a hash of everything that decides a mark: the grader with its topics and figures, the solutions, the library."""
     root = Path(__file__).resolve().parent.parent

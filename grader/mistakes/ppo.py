@@ -117,7 +117,7 @@ MISTAKES = (
         "Here the weight c₁ takes care of any factor.",
     ),
     Mistake(
-        "sums over the batch", "value_loss", ".mean()", ".sum()",
+        "sums the squared errors", "value_loss", ".mean()", ".sum()",
         "The size of a step should not depend on the size of the minibatch.",
     ),
     Mistake(
@@ -208,7 +208,7 @@ MISTAKES = (
         "Give it one row after a thousand: how far may the mean move?",
     ),
     Mistake(
-        "divides the variance by the number of rows less one", "RunningMoments.update", "rows.var(0, correction=0)", "rows.var(0, correction=int(new_count > 1))",
+        "divides the variance by the number of rows less one", "RunningMoments.update", "rows.var(0, correction=0)", "rows.var(0, correction=min(1, len(rows) - 1))",
         "Look up which variance your library computes by default.",
     ),
     Mistake(
