@@ -7,10 +7,10 @@ from npfl139.envs.batched import BatchedEnv, SingleEnv
 
 __all__ = ["TreasureChain", "TreasureChainVector"]
 
-ROOMS = 6
-TORCH_STEPS = 12  # the episode ends when the torch has burnt down
+ROOMS = 4
+TORCH_STEPS = 8  # the episode ends when the torch has burnt down
 SCALES = 10.0 ** np.arange(4)  # of all rewards of an episode, drawn when it starts and observed
-TREASURE = 15.0  # coins; a coin from the heap is worth 1
+TREASURE = 10.0  # coins; a coin from the heap is worth 1
 TAKE_COIN, WALK = 0, 1
 
 CELL = 24  # pixels of a room
@@ -18,19 +18,19 @@ FLOOR, COIN, CHEST, PERSON = (60, 60, 70), (230, 190, 60), (150, 90, 40), (240, 
 
 
 class TreasureChainVector(BatchedEnv):
-    """A corridor of six rooms, each with a heap of coins, with a treasure behind the last, and a torch that lasts for 12 steps.
+    """A corridor of four rooms, each with a heap of coins, with a treasure behind the last, and a torch that lasts for 8 steps.
 
     Action 0 takes a coin where one stands, action 1 walks on; walking out of the last room finds the treasure and ends the
-    episode. A coin is worth `scale`, the treasure 15 `scale`, where the scale 1, 10, 100 or 1000 is drawn anew for
-    every episode: rewards lie between 1 and 15 000. Best is to take six coins and then to walk, for 21 `scale`. Only
-    to take coins gives 12 `scale`, and that looks best to an agent whose rewards are clipped to 1. Only to walk gives 15 `scale`.
+    episode. A coin is worth `scale`, the treasure 10 `scale`, where the scale 1, 10, 100 or 1000 is drawn anew for
+    every episode: rewards lie between 1 and 10 000. Best is to take four coins and to walk in time, for 14 `scale`. Only
+    to take coins gives 8 `scale`, and that looks best to an agent whose rewards are clipped to 1. Only to walk gives 10 `scale`.
 
-    The observation [11] is one-hot the room (6) and the scale (4), and the part of the torch that is left. The end of
+    The observation [17] is one-hot the room (4), the scale (4) and the steps that the torch has burnt (9). The end of
     the torch is a part of the task, and observed: it terminates the episode, and truncates nothing.
     """
 
     def __init__(self, num_envs: int, render_mode: str | None = None):
-        space = Box(0.0, 1.0, (ROOMS + len(SCALES) + 1,), np.float32)
+        space = Box(0.0, 1.0, (ROOMS + len(SCALES) + TORCH_STEPS + 1,), np.float32)
         super().__init__(num_envs, space, Discrete(2), TORCH_STEPS + 1, render_mode)
         self.room = np.zeros(num_envs, np.int64)
         self.level = np.zeros(num_envs, np.int64)
@@ -51,8 +51,8 @@ class TreasureChainVector(BatchedEnv):
         return reward, found | (self.elapsed + 1 >= TORCH_STEPS)
 
     def observe(self) -> np.ndarray:
-        left = 1 - self.elapsed / TORCH_STEPS
-        return np.column_stack([np.eye(ROOMS)[self.room], np.eye(len(SCALES))[self.level], left]).astype(np.float32)
+        parts = np.eye(ROOMS)[self.room], np.eye(len(SCALES))[self.level], np.eye(TORCH_STEPS + 1)[self.elapsed]
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def draw(self, row: int) -> np.ndarray:
         image = np.zeros((2 * CELL, (ROOMS + 1) * CELL, 3), np.uint8)
