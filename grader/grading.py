@@ -202,7 +202,7 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
     index = 0
     while True:
         seed = derived_seed(grader.options.seed, "training", training.name, index) % 2**31
-        student = grader.loaded(Limits(wall_seconds=training.seconds, cpu_seconds=int(training.seconds)))
+        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=int(training.seconds)))
         if student is None:
             yield grader.unloadable
             return
