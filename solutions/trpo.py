@@ -531,7 +531,7 @@ class TRPOConfig(Config):
         return (2 * self.max_kl) ** 0.5
 
 
-_MUJOCO = TRPOConfig(env_count=4, rollout_length=512, discount=0.99, hidden_sizes=(64, 64), value_hidden_sizes=(64, 64), normalize_observations=True)
+_MUJOCO = TRPOConfig(env_count=4, rollout_length=512, discount=0.99, horizon=20, hidden_sizes=(64, 64), value_hidden_sizes=(64, 64), normalize_observations=True)
 
 CONFIGS = {
     "InvertedPendulum-v5": replace(_MUJOCO, steps=50_000),
