@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from grader.archives import IGNORED, File, files_in
+from npfl139.catalogue import topic_of
 from npfl139.source import Source
 
 __all__ = ["NoSubmission", "Submission", "collect"]
@@ -91,9 +92,9 @@ def _by_student(path: Path, topics: Sequence[str], asked: str | None) -> dict[st
     own = path.name if path.is_dir() else path.stem if is_archive else path.parent.name
     found = {_moodle(folder) or folder: [] for folder in folders if not IGNORED.match(folder)}
     for file in files:
-        topic, _, exact = _told(file.parts[-1], topics)
+        topic, rest = topic_of(_own_name(file.parts[-1]), topics)
         topic = asked if asked and path.is_file() and not is_archive else topic
-        found.setdefault(_student(file.parts, topics, own), []).append(_Recognized(file, topic, exact))
+        found.setdefault(_student(file.parts, topics, own), []).append(_Recognized(file, topic, exact=not rest))
     return found
 
 
@@ -111,7 +112,7 @@ def _student(parts: tuple[str, ...], topics: Sequence[str], own: str) -> str:
         return moodle
     if len(parts) > 1 and not first.lower().endswith(".zip"):
         return first
-    topic, rest, _ = _told(first, topics)
+    topic, rest = topic_of(first, topics)
     return rest or (own if topic else PurePath(first).stem)
 
 
@@ -120,16 +121,10 @@ def _moodle(name: str) -> str | None:
     return match["student"] if match else None
 
 
-def _told(name: str, topics: Sequence[str]) -> tuple[str | None, str, bool]:
-    """Return (topic, what else, whether there is nothing else) of a file's name such as `ppo.py`, `novak_ppo.py`, `PPO (1).ipynb`."""
+def _own_name(name: str) -> str:
+    """Return the name that the student gave a file, without what Moodle puts before it."""
     match = MOODLE.fullmatch(name)
-    stem = PurePath(match["rest"] if match else name).stem
-    for topic in topics:
-        word = topic.replace("_", "[-_ ]?")
-        if match := re.fullmatch(rf"(?:(?P<before>.+)[-_. ])?{word}(?:[-_. ](?P<after>.+))?", stem, re.IGNORECASE):
-            rest = match["before"] or match["after"] or ""
-            return topic, rest, not rest
-    return None, "", False
+    return match["rest"] if match else name
 
 
 def _expected(path: Path, by_student: dict[str, list[_Recognized]], topics: Sequence[str], topic: str | None) -> tuple[str, ...]:

@@ -1,0 +1,205 @@
+"""The command `npfl139`: what a student, a demonstrator and, where grader/ is installed, an instructor needs.
+
+Whatever imports torch is imported by the command that needs it, so that the others answer at once.
+"""
+
+import importlib
+import shutil
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.source import SUFFIXES, Unreadable
+
+__all__ = ["UserError", "app", "console", "main"]
+
+app = typer.Typer(
+    help="A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+console = Console()
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+STYLES = {"passed": "green", "failed": "red", "missing": "yellow", "blocked": "yellow"}
+
+
+class UserError(Exception):
+    """What was asked for cannot be done. The message is one sentence; the command ends with status 2."""
+
+
+def main() -> None:
+    """Run the command line."""
+    _add_instructor_commands()
+    try:
+        app()
+    except (UserError, CatalogueError) as error:
+        typer.echo(f"npfl139: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def topics() -> None:
+    """List the topics: exercises, points, prerequisites."""
+    table = Table("topic", "title", "exercises", "points", "prerequisites", box=None, header_style="bold")
+    for item in assignments().values():
+        exercises = Text(", ".join(item.points), style="dim")
+        table.add_row(item.name, item.title, exercises, f"{item.max_score:g}", ", ".join(item.prerequisites) or "—")
+    console.print(table)
+
+
+@app.command()
+def start(
+    topic: Annotated[str, typer.Argument(help="One of `npfl139 topics`.")],
+    notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder to copy into.")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
+) -> None:
+    """Copy the skeleton of an assignment."""
+    item = assignment(topic)
+    source = item.notebook if notebook else item.program
+    target = out / source.name
+    if target.exists() and not force:
+        raise UserError(f"{target} exists already, perhaps with your work in it: name another folder with --out, or add --force")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except (OSError, shutil.SameFileError) as error:
+        raise UserError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
+    _say(f"{target}: {len(item.points)} exercises, each a function that raises NotImplementedError until you write it.")
+    if item.prerequisites:
+        _say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
+    _say(f"Check your work with: npfl139 check {target}")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Your .py or .ipynb file.")],
+    topic: Annotated[str | None, typer.Option(help="The topic, if the file's name does not tell it.")] = None,
+) -> None:
+    """Run the public examples on your file, and list the exercises still to be written."""
+    from npfl139.examples import LoadError, check_examples
+
+    item = assignment(topic) if topic else _assignment_of(file)
+    try:
+        with console.status(f"running the examples of {item.name}"):
+            outcomes = check_examples(item, file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    except (Unreadable, LoadError) as error:
+        _say(str(error), style="red")
+        raise typer.Exit(1) from error
+    table = Table("exercise", "", "", box=None, header_style="bold")
+    for outcome in outcomes:
+        table.add_row(outcome.exercise, Text(outcome.status, style=STYLES[outcome.status]), Text(outcome.summary))
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.details:
+            _say(f"\n{outcome.exercise}", style="bold")
+            _say(outcome.details)
+    passed = sum(outcome.status == "passed" for outcome in outcomes)
+    _say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
+    raise typer.Exit(0 if passed == len(outcomes) else 1)
+
+
+@app.command(context_settings=PASS_ON)
+def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE")]) -> None:
+    """Train an agent: of your file, or of a topic's solution. Followed by --help it lists the options: every field of its configuration is one."""
+    from npfl139.runs import main as train_main
+
+    if agent == "--help":
+        _say(context.get_help())
+        raise typer.Exit
+    module = _module(agent)
+    if not hasattr(module, "train"):
+        raise UserError(f"{agent} has no function train, so there is nothing to train")
+    try:
+        train_main(module.train, context.args)
+    except NotImplementedError as error:
+        raise UserError(f"{error} is not implemented yet, and training needs it") from error
+
+
+@app.command()
+def demo(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE")],
+    env: Annotated[str | None, typer.Option(help="Environment id.  [default: the topic's first]")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of an earlier `npfl139 train`, instead of training now.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="Save the first episode as an animation.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the training and of the episodes.")] = 42,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of the training.  [default: the configuration's]")] = None,
+) -> None:
+    """Show an agent at work: train it now, or take it from an earlier run; play episodes; save an animation."""
+    from npfl139 import demonstration
+    from npfl139.runs import RunError
+
+    module = _module(topic)
+    if not hasattr(module, "make_agent"):
+        raise UserError(f"{topic} has no agent to show")
+    try:
+        if run is None:
+            with tempfile.TemporaryDirectory() as folder:
+                agent, environment_id = demonstration.trained(module, env, seed, steps, Path(folder) / "run")
+        else:
+            agent, environment_id = demonstration.restored(module, run, env)
+        for returned in demonstration.play(agent, environment_id, episodes, seed, gif):
+            _say(f"{environment_id}: return {returned:.1f}")
+    except NotImplementedError as error:
+        raise UserError(f"{error} is not implemented yet, and the agent needs it") from error
+    except (ValueError, ImportError, RunError, OSError) as error:
+        raise UserError(str(error)) from error
+    if gif:
+        _say(f"The first episode is in {gif}.")
+
+
+def _assignment_of(file: Path) -> Assignment:
+    known = assignments()
+    topic, _ = topic_of(file.name, known)
+    if topic is None:
+        raise UserError(f"the name of {file} tells no topic: add --topic with one of {', '.join(known)}")
+    return known[topic]
+
+
+def _module(agent: str) -> types.ModuleType:
+    """Return the module of a file, or of a topic's solution where there is one, or else of a file that has the topic's name."""
+    from npfl139.examples import LoadError, load_module
+
+    if not agent.endswith(SUFFIXES):
+        try:
+            return importlib.import_module(f"solutions.{agent}")
+        except ModuleNotFoundError as error:
+            if error.name not in ("solutions", f"solutions.{agent}"):
+                raise UserError(f"the solution of {agent} needs {error.name}, which is not installed") from error
+        if not Path(f"{agent}.py").exists():
+            raise UserError(f"there is no solution of {agent} here, and no file {agent}.py; name your file, as in npfl139 train {agent}.py")
+        agent = f"{agent}.py"
+    path = Path(agent)
+    try:
+        return load_module(path, path.stem)[0]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (Unreadable, LoadError) as error:
+        raise UserError(str(error)) from error
+
+
+def _add_instructor_commands() -> None:
+    try:
+        importlib.import_module("grader.commands")
+    except ModuleNotFoundError as error:
+        if error.name not in ("grader", "grader.commands"):
+            raise
+
+
+def _say(text: str, style: str = "") -> None:
+    """Print a text as it is: no markup, no wrapping."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
