@@ -82,7 +82,9 @@ def same_answers(first: object, second: object) -> bool:
     if _is_numeric(first) and _is_numeric(second):
         first, second = np.asarray(first), np.asarray(second)
         return first.shape == second.shape and np.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    return type(first) is type(second) and (first is None or isinstance(first, str | bytes | Handle) and first == second)
+    if isinstance(first, Handle) and isinstance(second, Handle):
+        return True  # handles are numbered in the order in which a worker made them, which depends on what else it was asked
+    return type(first) is type(second) and (first is None or isinstance(first, str | bytes) and first == second)
 
 
 def _is_numeric(value: object) -> bool:
