@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from grader.findings import finding, is_fault, score_text, trained, unit_passed
+from grader.findings import finding, is_fault, printable, score_text, trained, unit_passed
 
-__all__ = ["Display", "printable"]
+__all__ = ["Display"]
 
 LOG_WIDTH = 120  # of the table where the output is a file or a log of a build, which have no width
 
@@ -97,11 +97,6 @@ class Display:
 
     def _print(self, line: str, style: str = "") -> None:
         self.console.print(Text(printable(line), style=style), soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return the text on one line and without control characters, so that a submission cannot steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split()))
 
 
 def _row(result: dict) -> tuple[Text, ...]:

@@ -1,6 +1,6 @@
 """What a result says, in words: shared by the terminal table and the reports."""
 
-__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "score_text", "trained", "unit_passed"]
+__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "printable", "score_text", "trained", "unit_passed", "where"]
 
 VERDICTS = {
     "passed": "passed",
@@ -68,3 +68,8 @@ def finding(result: dict) -> str:
 def where(part: dict) -> str:
     """Return the name by which a student knows what a check is about."""
     return part.get("exercise") or part["name"]
+
+
+def printable(text: str) -> str:
+    """Return the text on one line and without control characters, so that a submission cannot steer a terminal or a page."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split()))

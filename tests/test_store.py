@@ -161,28 +161,24 @@ def test_any_text_can_be_stored(tmp_path):
     assert (tmp_path / "page.html").read_text() == "\\ud800"
 
 
-def hold(folder: Path, held, release):
+def hold(folder: Path, connection):
     with Store(folder).writing():
-        held.set()
-        release.wait(60)
+        connection.send("held")
+        connection.recv()
 
 
 def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
     context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path, held, release))
+    here, there = context.Pipe()
+    process = context.Process(target=hold, args=(tmp_path, there), daemon=True)
     process.start()
-    try:
-        assert held.wait(60)
-        with pytest.raises(StoreError, match="another process is writing results"), Store(tmp_path).writing():
-            raise AssertionError("two processes hold the folder")
-        process.kill()  # a killed run leaves no lock behind
-        process.join()
-        with Store(tmp_path).writing() as store:
-            store.write(graded(), OPTIONS)
-    finally:
-        release.set()
-        process.join()
+    assert here.poll(60) and here.recv() == "held"
+    with pytest.raises(StoreError, match="another process is writing results"), Store(tmp_path).writing():
+        raise AssertionError("two processes hold the folder")
+    process.kill()  # a killed run leaves no lock behind
+    process.join()
+    with Store(tmp_path).writing() as store:
+        store.write(graded(), OPTIONS)
 
 
 def test_the_leftovers_of_a_killed_run_are_removed(tmp_path):
