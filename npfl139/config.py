@@ -101,3 +101,6 @@ def _integer(text: str) -> int:
     if number != int(number):
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(number)
+
+
+_integer.__name__ = "whole number"

@@ -12,19 +12,22 @@ from npfl139.envs.batched import BatchedEnv, SingleEnv
 
 __all__ = ["Collect", "CollectVector"]
 
-REACH, STAY, FRICTION, THRUST = 0.2, 5, 0.8, 0.05
+REACH, STAY, KEPT, THRUST = 0.2, 5, 0.8, 0.05
+TOP_SPEED = THRUST / (1 - KEPT)
 PUSHES = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], np.float64)
 
 
 class CollectVector(BatchedEnv):
-    """Observations [B, 7]: position, velocity · 4, place − position, the part of the stay that is done.
+    """Observations [B, 7]: position, velocity in units of the largest, place − position, the part of the stay that is done.
 
     Actions: nothing, right, left, up, down; or, continuous, a push in [-1, 1]².
     """
 
     def __init__(self, num_envs: int, continuous: bool = False, max_episode_steps: int = 100, render_mode: str | None = None):
         action_space = Box(-1, 1, (2,), np.float32) if continuous else Discrete(len(PUSHES))
-        super().__init__(num_envs, Box(-np.inf, np.inf, (7,), np.float32), action_space, max_episode_steps, render_mode)
+        high = np.array([1, 1, 1, 1, 2, 2, 1], np.float32)
+        low = np.array([*-high[:6], 0], np.float32)
+        super().__init__(num_envs, Box(low, high), action_space, max_episode_steps, render_mode)
         self.continuous = continuous
         self.position, self.velocity, self.place = np.zeros((3, num_envs, 2))
         self.stayed = np.zeros(num_envs)
@@ -35,7 +38,7 @@ class CollectVector(BatchedEnv):
 
     def advance(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         push = np.clip(action, -1, 1) if self.continuous else PUSHES[action]
-        velocity = FRICTION * self.velocity + THRUST * push
+        velocity = KEPT * self.velocity + THRUST * push
         position = self.position + velocity
         self.position = np.clip(position, -1, 1)
         self.velocity = np.where(self.position == position, velocity, 0.0)
@@ -48,7 +51,7 @@ class CollectVector(BatchedEnv):
         return there / STAY, np.zeros(self.num_envs, bool)
 
     def observe(self) -> np.ndarray:
-        columns = (self.position, 4 * self.velocity, self.place - self.position, self.stayed[:, None] / STAY)
+        columns = (self.position, self.velocity / TOP_SPEED, self.place - self.position, self.stayed[:, None] / STAY)
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
     def draw(self, row: int) -> np.ndarray:
