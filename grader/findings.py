@@ -62,7 +62,8 @@ def finding(result: dict) -> str:
     first = (violations or list(mistakes.values()) or [part for part in failures if part["verdict"] != "blocked"] or failures)[0]
     others = len(mistakes) - 1 if first in mistakes.values() else 0
     reason = first.get("mistake") or first["feedback"] or VERDICTS.get(first["verdict"], first["verdict"])
-    return f"{where(first)}: {reason}" + (f" (and {others} more)" if others > 0 else "")
+    subject = "" if reason.startswith(where(first)) else f"{where(first)}: "
+    return f"{subject}{reason}" + (f" (and {others} more)" if others > 0 else "")
 
 
 def where(part: dict) -> str:
