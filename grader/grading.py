@@ -110,8 +110,10 @@ class _Grader:
     def checks(self) -> list[dict]:
         """Run every hidden check; one worker serves them until it dies."""
         results, answers, timeouts = [], {}, {}
-        student = self.loaded(Limits())
+        student = None
         for check in self.topic.checks:
+            if student is None or not student.alive:
+                student = self.loaded(Limits())
             if self.unloadable is not None:
                 verdict, feedback = self.unloadable.verdict, self.unloadable.feedback
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:

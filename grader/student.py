@@ -19,7 +19,7 @@ from functools import partial
 import torch
 
 from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, Overdue, decode, encode
-from grader.sandbox import Exit, Limits, Sandbox
+from grader.sandbox import STARTUP_SECONDS, Exit, Limits, Sandbox
 from grader.worker import Executor
 
 __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
@@ -75,7 +75,7 @@ class Student:
             Wrong: a callback raised it on what the submission passed to it.
         """
         if self._busy:
-            raise RuntimeError("a callback cannot call the submission")
+            raise AssertionError("a callback cannot call the submission")
         self._callbacks, self._callbacks_left, self._refusal, self._busy = [], self.limits.callbacks, None, True
         try:
             answer = self.exchange(encode({"operation": operation, **self._referred(fields)}))
@@ -209,7 +209,7 @@ class Sandboxed(Student):
         self._death = None
         self._worker = self._sandbox.worker(self.limits)
         try:
-            greeting = decode(self._worker.channel.receive(time.monotonic() + self.limits.seconds))
+            greeting = decode(self._worker.channel.receive(time.monotonic() + STARTUP_SECONDS))
         except (Overdue, Disconnected, MalformedFrame) as error:
             raise self._died("grader_fault", "the sandbox could not start a worker") from error
         if greeting != {"ready": True}:
