@@ -111,6 +111,18 @@ def solve(name: str, matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 # %%
+def iterates_of(step: Callable, start: float | Tensor, steps: int) -> list:
+    """Return x₀ = start and the x_{k+1} = step(x_k) of so many steps.
+
+    >>> iterates_of(lambda x: 2 * x, 1.0, 3)
+    [1.0, 2.0, 4.0, 8.0]
+    """
+    iterates = [start]
+    for _ in range(steps):
+        iterates.append(step(iterates[-1]))
+    return iterates
+
+
 def newton_root(function: Callable[[float], float], derivative: Callable[[float], float], start: float, steps: int) -> Tensor:
     """Return the iterates of Newton's method for a root of f.
 
@@ -137,14 +149,14 @@ def newton_root(function: Callable[[float], float], derivative: Callable[[float]
     >>> newton_root(lambda x: 3 * x + 6, lambda x: 3.0, 5.0, 1)[-1].item()
     -2.0
     """
-    iterates = [start]
-    for _ in range(steps):
-        x = iterates[-1]
+
+    def step(x: float) -> float:
         slope = derivative(x)
         if slope == 0:
             raise ValueError(f"f'(x) = 0 at x = {x}: the touching line has no root, start elsewhere")
-        iterates.append(x - function(x) / slope)
-    return torch.tensor(iterates, dtype=torch.float64)
+        return x - function(x) / slope
+
+    return torch.tensor(iterates_of(step, start, steps), dtype=torch.float64)
 
 
 def newton_minimize(
@@ -177,11 +189,7 @@ def newton_minimize(
             [1.4167, 1.0000],
             [1.1105, 1.0000]])
     """
-    iterates = [start]
-    for _ in range(steps):
-        x = iterates[-1]
-        iterates.append(x - solve("the Hessian", hessian(x), gradient(x)))
-    return torch.stack(iterates)
+    return torch.stack(iterates_of(lambda x: x - solve("the Hessian", hessian(x), gradient(x)), start, steps))
 
 
 # %% [markdown]
@@ -350,7 +358,7 @@ def kl_divergence(theta: Tensor, other: Tensor, inputs: Tensor, sizes: Sequence[
         sizes: the layer sizes I, ..., C.
 
     Returns:
-        [] scalar, at least zero, and zero for equal distributions.
+        [] scalar, at least zero, and zero for equal distributions; finite even where a probability underflows to zero.
 
     >>> half, quarter = torch.zeros(4), torch.tensor([0.0, 0.0, 0.0, math.log(3)])
     >>> kl_divergence(half, quarter, torch.zeros(2, 1), [1, 2]), kl_divergence(quarter, half, torch.zeros(2, 1), [1, 2])
@@ -392,8 +400,8 @@ def natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor
 
         ∇̃L = (F + λI)⁻¹ ∇L
 
-    Against it, −∇̃L, the loss falls fastest for a small step of given D(θ ‖ θ + d); against ∇L, for one of given ‖d‖. Without damping the
-    step is the same change of distributions whichever way the model is parametrized.
+    Against it, −∇̃L, the loss falls fastest for a small step of given D(θ ‖ θ + d); against ∇L, for one of given ‖d‖. Without damping
+    the step is the same change of distributions whichever way the model is parametrized.
 
     Args:
         fisher: [D, D] F, symmetric and positive semi-definite.
@@ -487,11 +495,7 @@ def loss_gradient(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence
 
 def descend(direction: Callable[[Tensor], Tensor], start: Tensor, step_size: float, steps: int) -> Tensor:
     """Return the iterates [steps + 1, D] of θ' = θ − α direction(θ)."""
-    iterates = [start]
-    for _ in range(steps):
-        iterates.append(iterates[-1] - step_size * direction(iterates[-1]))
-    return torch.stack(iterates)
-
+    return torch.stack(iterates_of(lambda theta: theta - step_size * direction(theta), start, steps))
 
 
 def natural_gradient_descent(
