@@ -5,31 +5,57 @@ from typing import Annotated
 
 import typer
 
-from npfl139.cli import UserError, app, console
+from npfl139.cli import UserError, app, say
 
-__all__ = ["calibrate", "grade", "release"]
+__all__ = ["calibrate", "grade", "release", "report"]
+
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 
-@app.command()
+@app.command(rich_help_panel="For instructors")
 def grade(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders <student>/<topic>.py, zip archives of these.")],
-    topic: Annotated[str | None, typer.Option(help="Grade this topic only.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    jobs: Annotated[int, typer.Option(min=1, help="Submissions graded at the same time.")] = 1,
-    training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks.")] = True,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, or zip archives of them.")],
+    topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
+    out: Results = Path("results"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.  [default: one per processor]")] = None,
+    training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
     seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
 ) -> None:
-    """Grade submissions; exit with status 0 when all were graded, whatever the marks."""
-    from grader.classroom import grade_class  # filled in once the class runner exists
+    """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
+    from grader.classroom import grade_class
+    from grader.grading import Options
+    from grader.sandbox import KINDS, SandboxUnavailable
+    from grader.store import StoreError
 
-    grade_class(paths, topic, out, jobs, training, sandbox, seed)
+    if topic is not None:
+        _known(topic)
+    if sandbox not in KINDS:
+        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(KINDS)}")
+    try:
+        grade_class(paths, out, topic, jobs, Options(seed=seed, training=training, sandbox=sandbox))
+    except (ValueError, SandboxUnavailable, StoreError) as error:
+        raise UserError(str(error)) from error
 
 
-@app.command()
+@app.command(rich_help_panel="For instructors")
+def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
+    """Write the reports of a folder of results once more."""
+    from grader.report import write_reports
+    from grader.store import Store, StoreError
+
+    if not results.is_dir():
+        raise UserError(f"there is no folder {results}")
+    try:
+        say(f"written: {write_reports(Store(results))}")
+    except StoreError as error:
+        raise UserError(str(error)) from error
+
+
+@app.command(rich_help_panel="For instructors")
 def release(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics of a student bundle.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments/, or bundle/ for a bundle]")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments; for a bundle, bundle]")] = None,
 ) -> None:
     """Regenerate assignments/ from the solutions; or, for TOPICs, build the bundle that their students download."""
     from grader.release import bundle, regenerate
@@ -37,9 +63,41 @@ def release(
     try:
         if topics:
             bundle(topics, out or Path("bundle"))
-            console.print(f"The bundle is in {out or 'bundle'}; its README.md tells the students what to do.", markup=False)
+            say(f"{out or 'bundle'}: {', '.join(topics)}; its README.md tells the students what to do.")
         else:
-            for path in regenerate(*([out] if out else [])):
-                console.print(f"written: {path}", markup=False, soft_wrap=True)
+            changed = regenerate(*([out] if out else []))
+            say("\n".join(f"written: {path}" for path in changed) or "Everything is as the solutions make it.")
     except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+@app.command(rich_help_panel="For instructors")
+def calibrate(
+    topic: Annotated[str, typer.Argument()],
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+) -> None:
+    """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
+    from rich.progress import Progress
+
+    from grader import calibration
+    from npfl139.cli import console
+
+    declared = _known(topic)
+    if not declared.trainings:
+        raise UserError(f"{topic} has no training check to calibrate")
+    with Progress(console=console) as progress:
+        task = progress.add_task(topic)
+        path = calibration.calibrate(declared, seeds, jobs, lambda label, total: progress.update(task, description=label, total=total, advance=1))
+    for training in declared.trainings:
+        say(f"{training.name}\n{calibration.summary(calibration.calibrated(topic, training.name))}")
+    say(f"written: {path}")
+
+
+def _known(topic: str) -> object:
+    from grader.topics import load
+
+    try:
+        return load(topic)
+    except ValueError as error:
         raise UserError(str(error)) from error

@@ -13,13 +13,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
 from npfl139.source import SUFFIXES, Unreadable
 
-__all__ = ["UserError", "app", "console", "main"]
+__all__ = ["UserError", "app", "console", "main", "say"]
 
 app = typer.Typer(
     help="A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.",
@@ -44,14 +45,19 @@ def main() -> None:
         sys.exit(2)
 
 
+def say(text: str, style: str = "") -> None:
+    """Print a text as it is: no markup, no wrapping."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
 @app.command()
 def topics() -> None:
     """List the topics: exercises, points, prerequisites."""
-    table = Table("topic", "title", "exercises", "points", "prerequisites", box=None, header_style="bold")
     for item in assignments().values():
-        exercises = Text(", ".join(item.points), style="dim")
-        table.add_row(item.name, item.title, exercises, f"{item.max_score:g}", ", ".join(item.prerequisites) or "—")
-    console.print(table)
+        builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
+        say(f"{item.name}", style="bold")
+        say(f"  {item.title}, {item.max_score:g} points{builds_on}")
+        console.print(Padding(Text(", ".join(item.points), style="dim"), (0, 0, 0, 2)))
 
 
 @app.command()
@@ -72,10 +78,10 @@ def start(
         shutil.copyfile(source, target)
     except (OSError, shutil.SameFileError) as error:
         raise UserError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
-    _say(f"{target}: {len(item.points)} exercises, each a function that raises NotImplementedError until you write it.")
+    say(f"{target}: {len(item.points)} exercises, each a function that raises NotImplementedError until you write it.")
     if item.prerequisites:
-        _say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
-    _say(f"Check your work with: npfl139 check {target}")
+        say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
+    say(f"Check your work with: npfl139 check {target}")
 
 
 @app.command()
@@ -93,7 +99,7 @@ def check(
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     except (Unreadable, LoadError) as error:
-        _say(str(error), style="red")
+        say(str(error), style="red")
         raise typer.Exit(1) from error
     table = Table("exercise", "", "", box=None, header_style="bold")
     for outcome in outcomes:
@@ -101,10 +107,10 @@ def check(
     console.print(table)
     for outcome in outcomes:
         if outcome.details:
-            _say(f"\n{outcome.exercise}", style="bold")
-            _say(outcome.details)
+            say(f"\n{outcome.exercise}", style="bold")
+            say(outcome.details)
     passed = sum(outcome.status == "passed" for outcome in outcomes)
-    _say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
+    say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
     raise typer.Exit(0 if passed == len(outcomes) else 1)
 
 
@@ -114,7 +120,7 @@ def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="
     from npfl139.runs import main as train_main
 
     if agent == "--help":
-        _say(context.get_help())
+        say(context.get_help())
         raise typer.Exit
     module = _module(agent)
     if not hasattr(module, "train"):
@@ -149,13 +155,13 @@ def demo(
         else:
             agent, environment_id = demonstration.restored(module, run, env)
         for returned in demonstration.play(agent, environment_id, episodes, seed, gif):
-            _say(f"{environment_id}: return {returned:.1f}")
+            say(f"{environment_id}: return {returned:.1f}")
     except NotImplementedError as error:
         raise UserError(f"{error} is not implemented yet, and the agent needs it") from error
     except (ValueError, ImportError, RunError, OSError) as error:
         raise UserError(str(error)) from error
     if gif:
-        _say(f"The first episode is in {gif}.")
+        say(f"The first episode is in {gif}.")
 
 
 def _assignment_of(file: Path) -> Assignment:
@@ -194,11 +200,6 @@ def _add_instructor_commands() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("grader", "grader.commands"):
             raise
-
-
-def _say(text: str, style: str = "") -> None:
-    """Print a text as it is: no markup, no wrapping."""
-    console.print(Text(text, style=style), soft_wrap=True)
 
 
 if __name__ == "__main__":

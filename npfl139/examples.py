@@ -80,7 +80,7 @@ def _outcome(exercise: str, docstring: str, module: types.ModuleType, source: So
         return Outcome(exercise, "passed", "no public example")
     runner = _Runner(exercise, module, source)
     runner.run(test, out=lambda text: None)
-    return runner.failure or Outcome(exercise, "passed", f"{_examples(len(test.examples))} passed")
+    return runner.failure or Outcome(exercise, "passed", _counted(sum(bool(example.want) for example in test.examples)))
 
 
 class _Runner(doctest.DocTestRunner):
@@ -148,8 +148,8 @@ def _is_defined(module: types.ModuleType, exercise: str) -> bool:
     return True
 
 
-def _examples(count: int) -> str:
-    return "1 example" if count == 1 else f"{count} examples"
+def _counted(examples: int) -> str:
+    return "1 example" if examples == 1 else f"{examples} examples"
 
 
 def _indented(text: str) -> str:

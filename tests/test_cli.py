@@ -1,0 +1,356 @@
+"""The command as a student meets it: every answer is a sentence, every status is right."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import npfl139.cli
+from grader.skeleton import make_notebook
+from npfl139 import catalogue
+from npfl139.cli import main
+
+SKELETON = '''\
+# %%
+"""A toy."""
+
+# %%
+def doubled(x):
+    """Return 2x.
+
+    >>> doubled(2)
+    4
+    >>> y = doubled(0.5)
+    >>> y
+    1.0
+    """
+    raise NotImplementedError("doubled")
+
+
+def quadrupled(x):
+    """Return 4x.
+
+    >>> quadrupled(1)
+    4
+    """
+    raise NotImplementedError("quadrupled")
+
+
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def add(self, step):
+        """Add a step."""
+        raise NotImplementedError("Counter.add")
+'''
+DOUBLED, QUADRUPLED, ADD = 'NotImplementedError("doubled")', 'NotImplementedError("quadrupled")', 'NotImplementedError("Counter.add")'
+
+
+def written(**bodies: str) -> str:
+    """Return the skeleton with some exercises written: doubled=..., quadrupled=..., add=... are statements."""
+    text = SKELETON
+    for name, body in bodies.items():
+        text = text.replace(f"raise {dict(doubled=DOUBLED, quadrupled=QUADRUPLED, add=ADD)[name]}", body)
+    return text
+
+
+COMPLETE = written(doubled="return 2 * x", quadrupled="return doubled(doubled(x))", add="self.count += step")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty working directory, next to a project with the assignments `toy` and `toy_two`."""
+    folder = tmp_path / "project" / "assignments"
+    folder.mkdir(parents=True)
+    entry = {"title": "A toy", "points": {"doubled": 1, "quadrupled": 2.5, "Counter.add": 1}, "training_points": 3, "prerequisites": []}
+    index = {"toy": entry, "toy_two": entry | {"title": "Another", "prerequisites": ["toy"]}}
+    (folder / "topics.json").write_text(json.dumps(index))
+    for name in index:
+        (folder / f"{name}.py").write_text(SKELETON)
+        (folder / f"{name}.ipynb").write_text(make_notebook(SKELETON))
+    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "project" / "npfl139" / "catalogue.py"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command; return (status, what it printed, what it complained)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["npfl139", *arguments])
+        monkeypatch.setattr(npfl139.cli.console, "_width", 120)
+        with pytest.raises(SystemExit) as ended:
+            main()
+            sys.exit(0)
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+def test_topics_lists_titles_points_prerequisites_and_exercises(project, command):
+    status, printed, _ = command("topics")
+    assert status == 0
+    assert printed.splitlines() == [
+        "toy", "  A toy, 7.5 points", "  doubled, quadrupled, Counter.add" + " " * 86,
+        "toy_two", "  Another, 7.5 points, builds on toy", "  doubled, quadrupled, Counter.add" + " " * 86,
+    ]  # fmt: skip
+
+
+def test_start_copies_the_program_or_the_notebook(project, command):
+    status, printed, _ = command("start", "toy_two")
+    assert (project / "toy_two.py").read_text() == SKELETON
+    assert status == 0 and "It builds on toy, whose solutions it imports." in printed and "npfl139 check toy_two.py" in printed
+    assert command("start", "toy", "--notebook", "--out", "new/folder")[0] == 0
+    assert (project / "new/folder/toy.ipynb").read_text() == make_notebook(SKELETON)
+
+
+def test_start_overwrites_nothing_unless_told_to(project, command):
+    (project / "toy.py").write_text("my work")
+    status, _, complaint = command("start", "toy")
+    assert (status, (project / "toy.py").read_text()) == (2, "my work")
+    assert complaint == "npfl139: toy.py exists already, perhaps with your work in it: name another folder with --out, or add --force\n"
+    assert command("start", "toy", "--force")[0] == 0
+    assert (project / "toy.py").read_text() == SKELETON
+
+
+def test_start_explains_a_folder_that_cannot_be_made(project, command):
+    (project / "file").write_text("")
+    status, _, complaint = command("start", "toy", "--out", "file/folder")
+    assert (status, complaint) == (2, "npfl139: cannot write file/folder/toy.py: Not a directory\n")
+
+
+def test_start_does_not_copy_a_file_onto_itself(project, command):
+    folder = project.parent / "project" / "assignments"
+    assert command("start", "toy", "--out", str(folder), "--force")[0] == 2
+    assert (folder / "toy.py").read_text() == SKELETON
+
+
+@pytest.mark.parametrize("arguments", [("start", "toys"), ("check", "toys.py", "--topic", "toys")])
+def test_an_unknown_topic_is_answered_with_the_known_ones(project, command, arguments):
+    status, _, complaint = command(*arguments)
+    assert (status, complaint) == (2, "npfl139: there is no assignment 'toys'; there are toy, toy_two\n")
+
+
+def test_without_assignments_the_command_says_where_to_run_it(project, command, monkeypatch, tmp_path):
+    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "elsewhere" / "npfl139" / "catalogue.py"))
+    status, _, complaint = command("topics")
+    assert (status, complaint) == (2, "npfl139: there is no folder assignments/ here: run the command in the folder that holds it\n")
+    below = tmp_path / "project" / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    assert command("topics")[0] == 0
+
+
+def test_check_passes_a_complete_file(project, command):
+    (project / "toy.py").write_text(COMPLETE)
+    status, printed, _ = command("check", "toy.py")
+    assert status == 0
+    assert [line.split() for line in printed.splitlines()[1:4]] == [
+        ["doubled", "passed", "2", "examples"], ["quadrupled", "passed", "1", "example"], ["Counter.add", "passed", "no", "public", "example"],
+    ]  # fmt: skip
+    assert "3 of 3 exercises pass their examples. The grader checks more than these." in printed
+
+
+def test_check_passes_a_complete_notebook_with_magics(project, command):
+    notebook = json.loads(make_notebook(COMPLETE))
+    notebook["cells"].insert(0, {"cell_type": "code", "source": "%matplotlib inline\n!pip list"})
+    (project / "my_toy.ipynb").write_text(json.dumps(notebook))
+    assert command("check", "my_toy.ipynb")[0] == 0
+
+
+def test_check_of_the_untouched_skeleton_lists_every_stub(project, command):
+    (project / "toy.py").write_text(SKELETON)
+    status, printed, _ = command("check", "toy.py")
+    assert status == 1
+    assert printed.count("missing  not implemented yet") == 3
+    assert "0 of 3 exercises pass" in printed
+
+
+def test_check_shows_the_expected_and_the_actual_result(project, command):
+    (project / "toy.py").write_text(written(doubled="return 3 * x"))
+    status, printed, _ = command("check", "toy.py")
+    assert status == 1
+    assert "doubled      failed   another result" in printed
+    assert "doubled\n>>> doubled(2)\nexpected\n    4\ngot\n    6\n" in printed
+
+
+def test_check_says_by_which_exercise_another_one_is_blocked(project, command):
+    (project / "toy.py").write_text(written(quadrupled="return doubled(doubled(x))"))
+    assert "quadrupled   blocked  blocked by doubled, which is not implemented yet" in command("check", "toy.py")[1]
+
+
+def test_check_recognizes_a_stub_behind_other_code(project, command):
+    (project / "toy.py").write_text(written(doubled=f"y = 2 * x\n    raise {DOUBLED}"))
+    assert "doubled      missing  not implemented yet" in command("check", "toy.py")[1]
+
+
+def test_check_quotes_the_line_that_raises(project, command):
+    (project / "toy.py").write_text(written(doubled="return [][x]"))
+    printed = command("check", "toy.py")[1]
+    assert ">>> doubled(2)\nraised IndexError: list index out of range, in line 14: return [][x]\n" in printed
+
+
+def test_check_finds_an_error_in_the_cell_of_a_notebook(project, command):
+    (project / "toy.ipynb").write_text(make_notebook(written(doubled="return [][x]")))
+    assert "in cell 2, line 10: return [][x]" in command("check", "toy.ipynb")[1]
+
+
+def test_check_takes_the_examples_of_the_assignment_whatever_the_docstring_became(project, command):
+    (project / "toy.py").write_text(COMPLETE.replace("return 2 * x", "return 3 * x").replace(">>> doubled(2)\n    4", ">>> doubled(2)\n    6"))
+    assert "expected\n    4\ngot\n    6\n" in command("check", "toy.py")[1]
+
+
+def test_check_names_what_is_not_defined_any_more(project, command):
+    (project / "toy.py").write_text(COMPLETE.replace("def quadrupled", "def renamed").replace("class Counter", "class Renamed"))
+    printed = command("check", "toy.py")[1]
+    assert "quadrupled   missing  not defined" in printed and "Counter.add  missing  not defined" in printed
+
+
+def test_check_shortens_long_output(project, command):
+    (project / "toy.py").write_text(written(doubled="print('x\\n' * 1000)"))
+    assert "... and 988 more lines" in command("check", "toy.py")[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def f(:\n", "Python cannot read the code in line 1, `def f(:`: invalid syntax\n"),
+        ("x = 1\ny = z\n", "toy.py cannot be run: NameError: name 'z' is not defined, in line 2: y = z\n"),
+        ("import no_such_module\n", "No module named 'no_such_module', in line 1: import no_such_module; the grader has only"),
+        ("raise SystemExit(3)\n", "toy.py cannot be run: SystemExit: 3, in line 1: raise SystemExit(3)\n"),
+    ],
+)
+def test_check_explains_a_file_that_cannot_be_run(project, command, content, message):
+    (project / "toy.py").write_text(content)
+    status, printed, _ = command("check", "toy.py")
+    assert status == 1
+    assert message in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "homework.py"), "the name of homework.py tells no topic: add --topic with one of toy, toy_two"),
+        (("check", "toy.py"), "toy.py cannot be read: No such file or directory"),
+        (("train", "toy.py"), "toy.py cannot be read: No such file or directory"),
+        (("train", "toy"), "there is no solution of toy here, and no file toy.py; name your file, as in npfl139 train toy.py"),
+        (("train", "empty.py"), "empty.py has no function train, so there is nothing to train"),
+        (("train", "broken.py"), "Python cannot read the code in line 1, `def f(:`: invalid syntax"),
+        (("demo", "empty.py"), "empty.py has no agent to show"),
+        (("release", "toys"), "there is no topic 'toys'; the topics are "),
+        (("grade", "nowhere"), "nowhere cannot be read: No such file or directory"),
+        (("grade", "empty.py", "--topic", "toys"), "there is no topic 'toys'; the topics are "),
+        (("grade", "empty.py", "--sandbox", "chroot"), "there is no sandbox 'chroot'; there are bwrap and process"),
+        (("report", "nowhere"), "there is no folder nowhere"),
+        (("calibrate", "toys"), "there is no topic 'toys'; the topics are "),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_status_2(project, command, arguments, message):
+    (project / "empty.py").write_text("")
+    (project / "broken.py").write_text("def f(:\n")
+    status, _, complaint = command(*arguments)
+    assert status == 2
+    assert complaint.startswith("npfl139: ") and message in complaint and complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("chekc",), ("start",), ("start", "toy", "--folder", "x"), ("demo", "toy", "--episodes", "0"), ("grade",)])
+def test_a_wrong_command_line_has_status_2_and_no_traceback(project, command, arguments):
+    status, _, complaint = command(*arguments)
+    assert status == 2
+    assert complaint and "Traceback" not in complaint
+
+
+AGENT = '''\
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from npfl139.config import Config
+
+
+@dataclass(frozen=True)
+class ToyConfig(Config):
+    gain: float = 1.0  # of the observation
+
+
+class Agent(torch.nn.Module):
+    def __init__(self, gain):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor([gain]))
+
+    def act(self, observation, reward, first):
+        return (observation[:, 2] + observation[:, 3] > 0).astype(np.int64)
+
+
+CONFIGS = {"CartPole-v1": ToyConfig(steps=64, env_count=2)}
+
+
+def make_agent(observation_space, action_space, config):
+    return Agent(config.gain)
+
+
+def train(environments, config: ToyConfig, monitor):
+    agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
+    monitor.watch(agent)
+    environments.reset()
+    for step in range(config.steps // config.env_count):
+        environments.step(environments.action_space.sample())
+        monitor.log(2 * step, gain=config.gain)
+    return agent
+'''
+
+
+def test_train_demo_and_the_animation(project, command):
+    (project / "toy.py").write_text(AGENT)
+    status, printed, _ = command("train", "toy.py", "--gain", "0.5", "--out", "run", "--episodes", "2")
+    assert status == 0 and "CartPole-v1: mean return" in printed
+    assert {"agent.safetensors", "log.csv", "curves.png"} <= {path.name for path in (project / "run").iterdir()}
+    status, printed, _ = command("demo", "toy", "--run", "run", "--gif", "one.gif", "--episodes", "1")
+    assert status == 0 and "CartPole-v1: return 500.0\nThe first episode is in one.gif.\n" in printed
+    assert (project / "one.gif").read_bytes().startswith(b"GIF89a")
+    assert command("demo", "toy.py", "--steps", "32", "--episodes", "2")[1].count("CartPole-v1: return 500.0") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
+        (("train", "toy.py", "--gain", "much"), "invalid float value: 'much'"),
+        (("train", "toy.py", "--gian", "1"), "unrecognized arguments: --gian 1"),
+        (("demo", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
+        (("demo", "toy.py", "--run", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
+        (("demo", "toy.py", "--steps", "32", "--gif", "nowhere/one.gif"), "nowhere/one.gif"),
+    ],
+)
+def test_what_cannot_be_trained_or_shown_is_explained(project, command, arguments, message):
+    (project / "toy.py").write_text(AGENT)
+    status, _, complaint = command(*arguments)
+    assert status == 2
+    assert message in complaint and "Traceback" not in complaint
+
+
+def test_train_names_the_exercise_that_it_needs(project, command):
+    (project / "toy.py").write_text(AGENT.replace("    monitor.watch(agent)\n", '    raise NotImplementedError("doubled")\n'))
+    for arguments in (("train", "toy.py"), ("demo", "toy.py")):
+        status, _, complaint = command(*arguments)
+        assert (status, "doubled is not implemented yet" in complaint) == (2, True)
+
+
+def test_train_help_lists_the_fields_of_the_configuration(project, command):
+    (project / "toy.py").write_text(AGENT)
+    status, printed, _ = command("train", "toy.py", "--help")
+    assert status == 0 and "--gain" in printed and "of the observation" in printed
+    status, printed, _ = command("train", "--help")
+    assert status == 0 and "TOPIC|FILE" in printed
+
+
+def test_the_command_answers_without_importing_torch():
+    code = "import sys, npfl139.cli; npfl139.cli._add_instructor_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,59 @@
+"""An instructor runs hidden checks with pytest and reads what a student would read."""
+
+import subprocess
+import sys
+
+import pytest
+
+from grader.release import ROOT
+from grader.topics import available, load
+
+TOPIC = load(available()[0])
+CHECK, OTHER = TOPIC.checks[0], next(check for check in TOPIC.checks if check.exercise != TOPIC.checks[0].exercise)
+
+
+def pytest_run(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "grader" / "topics" / f"{TOPIC.name}.py"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_reference_passes_in_process():
+    status, printed = pytest_run("-k", CHECK.name)
+    assert status == 0
+    assert "1 passed" in printed
+
+
+@pytest.mark.usefixtures("sandbox")  # skips where there is none
+def test_a_sandboxed_submission_fails_with_the_students_sentences_only(tmp_path):
+    stub = f'\n\ndef {CHECK.exercise}(*_, **__):\n    raise NotImplementedError("{CHECK.exercise}")\n'
+    (tmp_path / "homework.py").write_text(TOPIC.solution.read_text() + stub)
+    status, printed = pytest_run("--submission", str(tmp_path / "homework.py"), "-k", f"{CHECK.name} or {OTHER.name}")
+    assert status == 1
+    assert "1 failed, 1 passed" in printed
+    assert f"missing: {CHECK.exercise} is not implemented yet\n{CHECK.claim}" in printed
+    assert "Traceback" not in printed and "Error" not in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nowhere.py", None, "nowhere.py cannot be read: No such file or directory"),
+        ("broken.py", "def f(:\n", "broken.py: Python cannot read the code in line 1"),
+    ],
+)
+def test_what_cannot_be_checked_ends_the_run_with_a_sentence(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    status, printed = pytest_run("--submission", str(tmp_path / name))
+    assert status != 0
+    assert message in printed and "Traceback" not in printed
+
+
+def test_two_submissions_are_one_too_many(tmp_path):
+    for student in ("adam", "eva"):
+        (tmp_path / student).mkdir()
+        (tmp_path / student / f"{TOPIC.name}.py").write_text("x = 1\n")
+    status, printed = pytest_run("--submission", str(tmp_path))
+    assert status != 0
+    assert "holds 2 submissions: name one file" in printed

@@ -1,0 +1,143 @@
+"""What students get equals what the generator makes, and no part of it gives a solution away."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader import release
+from grader.release import ROOT, ReleaseError, assignment_files, bundle, regenerate
+from grader.skeleton import removed_lines
+from grader.topics import ORDER, available, load
+from npfl139.source import SUFFIXES, read_source
+
+TOPICS = [load(name) for name in available()]
+CHARACTERS = 25  # a shorter line, such as `return advantage`, gives nothing away and may well stand elsewhere
+
+by_topic = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory) -> dict[str, Path]:
+    """The student bundle of each topic."""
+    folders = {topic.name: tmp_path_factory.mktemp("bundles") / topic.name for topic in TOPICS}
+    for name, folder in folders.items():
+        bundle([name], folder)
+    return folders
+
+
+def texts(folder: Path) -> dict[Path, str]:
+    """Return the texts in a folder; of notebooks their code."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path: read_source(path.read_bytes(), path.name).text if path.suffix in SUFFIXES else path.read_text() for path in paths}
+
+
+def leaks(topic, folder: Path) -> list[str]:
+    removed = {line for line in removed_lines(topic.solution.read_text(), topic.exercises) if len(re.sub(r"\s", "", line)) >= CHARACTERS}
+    return [f"{path.relative_to(folder)}: {line}" for path, text in texts(folder).items() for line in removed if line in text]
+
+
+def test_assignments_are_byte_for_byte_what_the_generator_makes():
+    folder = ROOT / "assignments"
+    expected = {name: text.encode() for name, text in assignment_files(TOPICS).items()}
+    actual = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(actual) == sorted(expected), "run npfl139 release, and remove what is left over"
+    assert [name for name in expected if actual[name] != expected[name]] == [], "run npfl139 release"
+
+
+@by_topic
+def test_no_line_of_a_solution_reappears_in_what_students_see(topic, bundles):
+    assert leaks(topic, ROOT / "assignments") == []
+    assert leaks(topic, ROOT / "npfl139") == []
+    assert leaks(topic, bundles[topic.name]) == []
+
+
+def test_a_leak_would_be_found(tmp_path):
+    topic = TOPICS[0]
+    assert leaks(topic, ROOT / "solutions")
+    (tmp_path / "copy.txt").write_text(topic.solution.read_text())
+    assert leaks(topic, tmp_path)
+
+
+@by_topic
+def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(topic, bundles):
+    folder = bundles[topic.name]
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    library = {path.relative_to(ROOT).as_posix() for path in (ROOT / "npfl139").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert library <= names
+    earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
+    own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", "assignments/topics.json"}
+    assert names - library == own | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
+
+
+@by_topic
+def test_prerequisites_are_exactly_what_the_solution_imports_directly_or_not(topic):
+    needed, waiting = set(), [topic.name]
+    while waiting:
+        tree = ast.parse((ROOT / "solutions" / f"{waiting.pop()}.py").read_text())
+        modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        found = {module.split(".")[1] for module in modules if module.startswith("solutions.")} - needed
+        needed |= found
+        waiting += found
+    assert topic.prerequisites == tuple(name for name in ORDER if name in needed)
+    assert all(ORDER.index(name) < ORDER.index(topic.name) for name in needed)
+
+
+@by_topic
+def test_the_readme_of_a_bundle_names_what_the_student_does(topic, bundles):
+    readme = (bundles[topic.name] / "README.md").read_text()
+    assert f"npfl139 start {topic.name} " in readme
+    assert f"{len(topic.exercises)} exercises, {topic.max_score:g} points" in readme
+
+
+def test_in_a_bundle_the_student_commands_work_and_there_are_no_others(bundles, tmp_path):
+    folder = bundles[TOPICS[-1].name]
+    code = "import sys; sys.modules['grader'] = None; from npfl139.cli import main; main()"
+
+    def command(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True)
+
+    assert command("topics").stdout.split()[0] == TOPICS[-1].name
+    assert command("start", TOPICS[-1].name, "--out", str(tmp_path)).returncode == 0
+    checked = command("check", str(tmp_path / f"{TOPICS[-1].name}.py"))
+    assert checked.returncode == 1
+    assert f"0 of {len(TOPICS[-1].exercises)} exercises pass" in checked.stdout
+    graded = command("grade", str(tmp_path))
+    assert graded.returncode == 2
+    assert "No such command 'grade'" in graded.stderr
+
+
+def test_topics_whose_bundle_would_show_each_others_solution_are_not_released_together(tmp_path):
+    later = next((topic for topic in TOPICS if topic.prerequisites), None)
+    if later is None:
+        pytest.skip("no topic builds on another one yet")
+    with pytest.raises(ReleaseError, match=f"{later.prerequisites[0]} cannot be released together with .*{later.name}"):
+        bundle([later.name, later.prerequisites[0]], tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_bundle_is_not_written_over_anything(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ReleaseError, match="is not empty"):
+        bundle([TOPICS[0].name], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_topic_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no topic 'agent99'; the topics are .*"):
+        bundle(["agent99"], tmp_path)
+
+
+def test_regenerating_writes_what_changed_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "available", lambda: available()[:1])
+    name = available()[0]
+    assert {path.name for path in regenerate(tmp_path)} == {f"{name}.py", f"{name}.ipynb", "topics.json"}
+    assert regenerate(tmp_path) == []
+    (tmp_path / f"{name}.py").write_text("edited")
+    assert regenerate(tmp_path) == [tmp_path / f"{name}.py"]
+    assert list(json.loads((tmp_path / "topics.json").read_text())) == [name]
