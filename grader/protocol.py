@@ -77,7 +77,10 @@ def encode(value: object) -> bytes:
         NotAValue: the value, or a part of it, is not of one of the exact types that may cross, or is too large.
     """
     arrays = []
-    head = msgpack.packb(_plain(value, arrays, 0))
+    try:
+        head = msgpack.packb(_plain(value, arrays, 0))
+    except UnicodeEncodeError:
+        raise NotAValue("a string that is not valid Unicode") from None
     size = LENGTH.size + len(head) + sum(array.nbytes + ALIGNMENT for array in arrays)
     if size > MAX_FRAME_BYTES or len(head) > MAX_HEAD_BYTES:
         raise NotAValue(f"a value of {size} bytes, which is too large")
@@ -100,7 +103,7 @@ def decode(frame: bytes | bytearray) -> object:
         if len(frame) > MAX_FRAME_BYTES or not LENGTH.size <= head_end <= min(len(frame), MAX_HEAD_BYTES + LENGTH.size):
             raise MalformedFrame("a frame whose lengths do not fit")
         arrays = _Arrays(frame, head_end)
-        value = msgpack.unpackb(memoryview(frame)[LENGTH.size : head_end], ext_hook=arrays.revive)
+        value = msgpack.unpackb(memoryview(frame)[LENGTH.size : head_end], ext_hook=arrays.revive, timestamp=1)
         if arrays.position != len(frame):
             raise MalformedFrame("a frame with bytes left over")
         return value
@@ -184,7 +187,7 @@ class _Arrays:
         if self.position > len(self.frame):
             raise MalformedFrame("an array whose bytes do not fit its shape")
         if dtype == "bool":  # a byte other than 0 and 1 in a bool is undefined behaviour
-            return np.frombuffer(self.frame, np.uint8, count, start).reshape(shape) != 0
+            return np.frombuffer(self.frame, np.uint8, count, start).reshape(shape).astype(bool)
         return np.frombuffer(self.frame, dtype, count, start).reshape(shape)
 
 
@@ -221,6 +224,8 @@ class Channel:
             Overdue, Disconnected: see `send`.
             MalformedFrame: the announced length is not allowed.
         """
+        if deadline is not None and time.monotonic() > deadline:  # a flood never has to be waited for
+            raise Overdue("the deadline has passed")
         (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
         if length > MAX_FRAME_BYTES:
             raise MalformedFrame(f"a frame of {length} bytes")

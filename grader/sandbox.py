@@ -224,10 +224,7 @@ def _plain_command(control: int) -> list[str]:
 
 
 def _bwrap_command(control: int) -> list[str]:
-    program = shutil.which("bwrap")
-    if program is None:
-        raise SandboxUnavailable(_advice("bwrap", "there is no program bwrap"))
-    options = ["--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    options = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
     for name, value in _environment().items():
         options += ["--setenv", name, value]
     options += ["--proc", "/proc", "--tmpfs", "/tmp", "--dev-bind", os.devnull, os.devnull, "--dev-bind", "/dev/urandom", "/dev/urandom"]
@@ -235,7 +232,7 @@ def _bwrap_command(control: int) -> list[str]:
     for module in VISIBLE:
         options += ["--ro-bind", str(_home(grader) / f"{module}.py"), f"{INSIDE}/grader/{module}.py"]
     options += ["--ro-bind", str(_home(npfl139)), f"{INSIDE}/npfl139", "--remount-ro", "/", "--chdir", "/tmp"]
-    return [program, *options, "--", *_python(INSIDE, control, own_namespaces=True)]
+    return [*options, "--", *_python(INSIDE, control, own_namespaces=True)]
 
 
 def _view(shown: set[Path], hidden: set[Path]) -> list[str]:

@@ -163,7 +163,7 @@ class Executor:
     def described(self, error: BaseException) -> dict:
         """Return what the grader may tell a student of an exception: its kind, type, message and line of the submission."""
         try:
-            return {"kind": _kind(error), "type": str(type(error).__name__), "message": str(error)[:MAX_MESSAGE], "line": self.line(error)}
+            return {"kind": _kind(error), "type": _text(type(error).__name__), "message": _text(error), "line": self.line(error)}
         except BaseException:  # the exception's own methods are student code, too
             return {"kind": "exception", "type": "an exception", "message": "", "line": None}
 
@@ -181,6 +181,10 @@ class Missing(AttributeError):
 
 def _leaves(argument: object) -> object:
     return list(argument.parameters()) if isinstance(argument, torch.nn.Module) else argument
+
+
+def _text(value: object) -> str:
+    return str(value)[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
 def _kind(error: BaseException) -> str:

@@ -26,9 +26,9 @@ NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.__main__")
 def main(control_descriptor: int, own_namespaces: bool) -> None:
     """Serve the grader until it closes its end of the control socket."""
     zygote = Zygote(socket.socket(fileno=control_descriptor), own_namespaces)
-    zygote.probe()
-    preload()
-    zygote.serve()
+    if zygote.probe():
+        preload()
+        zygote.serve()
 
 
 def preload() -> None:
@@ -77,11 +77,13 @@ class Zygote:
         self.selector.register(self.wakeup, selectors.EVENT_READ)
         self.mapped = (0, 0)
 
-    def probe(self) -> None:
+    def probe(self) -> bool:
         """Tell the grader at once whether a worker can be isolated here, before anything slow."""
         descriptor, mapped = self.control.fileno(), mapped_bytes()
         process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespaces))
-        self.tell(isolated=bool(process) and os.waitpid(process, 0)[1] == 0)
+        isolated = bool(process) and os.waitpid(process, 0)[1] == 0
+        self.tell(isolated=isolated)
+        return isolated
 
     def serve(self) -> None:
         self.mapped = mapped_bytes()

