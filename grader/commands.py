@@ -14,7 +14,7 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 @app.command(rich_help_panel="For instructors")
 def grade(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, or zip archives of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.  [default: one per processor]")] = None,
@@ -88,7 +88,11 @@ def calibrate(
         raise UserError(f"{topic} has no training check to calibrate")
     with Progress(console=console) as progress:
         task = progress.add_task(topic)
-        path = calibration.calibrate(declared, seeds, jobs, lambda label, total: progress.update(task, description=label, total=total, advance=1))
+
+        def finished(label: str, total: int) -> None:
+            progress.update(task, description=label, total=total, advance=1)
+
+        path = calibration.calibrate(declared, seeds, jobs, finished)
     for training in declared.trainings:
         say(f"{training.name}\n{calibration.summary(calibration.calibrated(topic, training.name))}")
     say(f"written: {path}")

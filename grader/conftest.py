@@ -55,7 +55,7 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
     if path is None:
         yield trusted(topic, topic.solution.read_text(), topic.solution.name)
         return
-    submission = _only_submission(path, topic)
+    submission = only_submission(path, topic)
     with Sandboxed(request.getfixturevalue("sandbox")) as loaded:
         with suppress(StudentError):  # then every call of the check raises it again, and is reported as its failure
             loaded.load(submission.source, topic.name, submission.filename, prerequisite_sources(topic))
@@ -68,7 +68,8 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return request.function.check.rng(request.config.option.seed)
 
 
-def _only_submission(path: Path, topic: Topic) -> Submission:
+def only_submission(path: Path, topic: Topic) -> Submission:
+    """Return the submission at a path; where there is not exactly one that can be run, end pytest with a sentence."""
     try:
         submissions = collect([path], ORDER, topic.name)
     except NoSubmission as error:

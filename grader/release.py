@@ -65,9 +65,12 @@ def bundle(names: Sequence[str], folder: Path) -> None:
 
 
 def _entry(topic: Topic) -> dict:
-    points = {exercise: sum(check.points for check in topic.checks if check.exercise == exercise) for exercise in topic.exercises}
-    training_points = sum(training.points for training in topic.trainings)
-    return {"title": topic.title, "points": points, "training_points": training_points, "prerequisites": list(topic.prerequisites)}
+    return {
+        "title": topic.title,
+        "points": {exercise: sum(check.points for check in topic.checks if check.exercise == exercise) for exercise in topic.exercises},
+        "training_points": sum(training.points for training in topic.trainings),
+        "prerequisites": list(topic.prerequisites),
+    }
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -83,7 +86,8 @@ def _holds(path: Path, text: str) -> bool:
 
 def _readme(topics: Sequence[Topic]) -> str:
     first = topics[0].name
-    listed = "\n".join(f"- `{topic.name}`: {topic.title} ({len(topic.exercises)} exercises, {topic.max_score:g} points)" for topic in topics)
+    sizes = {topic: f"{len(topic.exercises)} exercises, {topic.max_score:g} points" for topic in topics}
+    listed = "\n".join(f"- `{topic.name}`: {topic.title} ({size})" for topic, size in sizes.items())
     earlier = sorted({name for topic in topics for name in topic.prerequisites}, key=ORDER.index)
     shown = f"\n`solutions/` holds the solutions of {', '.join(earlier)}, on which these assignments build.\n" if earlier else ""
     return STUDENT_README.format(listed=listed, first=first, shown=shown)

@@ -116,7 +116,10 @@ def check(
 
 @app.command(context_settings=PASS_ON)
 def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE")]) -> None:
-    """Train an agent: of your file, or of a topic's solution. Followed by --help it lists the options: every field of its configuration is one."""
+    """Train an agent: of your file, or of a topic's solution.
+
+    Every field of its configuration is an option: npfl139 train TOPIC|FILE --help lists them.
+    """
     from npfl139.runs import main as train_main
 
     if agent == "--help":

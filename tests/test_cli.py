@@ -152,8 +152,10 @@ def test_check_passes_a_complete_file(project, command):
     status, printed, _ = command("check", "toy.py")
     assert status == 0
     assert [line.split() for line in printed.splitlines()[1:4]] == [
-        ["doubled", "passed", "2", "examples"], ["quadrupled", "passed", "1", "example"], ["Counter.add", "passed", "no", "public", "example"],
-    ]  # fmt: skip
+        ["doubled", "passed", "2", "examples"],
+        ["quadrupled", "passed", "1", "example"],
+        ["Counter.add", "passed", "no", "public", "example"],
+    ]
     assert "3 of 3 exercises pass their examples. The grader checks more than these." in printed
 
 
@@ -202,7 +204,8 @@ def test_check_finds_an_error_in_the_cell_of_a_notebook(project, command):
 
 
 def test_check_takes_the_examples_of_the_assignment_whatever_the_docstring_became(project, command):
-    (project / "toy.py").write_text(COMPLETE.replace("return 2 * x", "return 3 * x").replace(">>> doubled(2)\n    4", ">>> doubled(2)\n    6"))
+    edited = COMPLETE.replace("return 2 * x", "return 3 * x").replace(">>> doubled(2)\n    4", ">>> doubled(2)\n    6")
+    (project / "toy.py").write_text(edited)
     assert "expected\n    4\ngot\n    6\n" in command("check", "toy.py")[1]
 
 
@@ -259,7 +262,7 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(project, command, argu
     assert complaint.startswith("npfl139: ") and message in complaint and complaint.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("chekc",), ("start",), ("start", "toy", "--folder", "x"), ("demo", "toy", "--episodes", "0"), ("grade",)])
+@pytest.mark.parametrize("arguments", [("chekc",), ("start",), ("start", "toy", "--to", "x"), ("demo", "toy", "--episodes", "0"), ("grade",)])
 def test_a_wrong_command_line_has_status_2_and_no_traceback(project, command, arguments):
     status, _, complaint = command(*arguments)
     assert status == 2

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from grader.conftest import only_submission
 from grader.release import ROOT
 from grader.topics import available, load
 
@@ -35,25 +36,14 @@ def test_a_sandboxed_submission_fails_with_the_students_sentences_only(tmp_path)
     assert "Traceback" not in printed and "Error" not in printed
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("nowhere.py", None, "nowhere.py cannot be read: No such file or directory"),
-        ("broken.py", "def f(:\n", "broken.py: Python cannot read the code in line 1"),
-    ],
-)
-def test_what_cannot_be_checked_ends_the_run_with_a_sentence(tmp_path, name, content, message):
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    status, printed = pytest_run("--submission", str(tmp_path / name))
-    assert status != 0
-    assert message in printed and "Traceback" not in printed
-
-
-def test_two_submissions_are_one_too_many(tmp_path):
+def test_what_cannot_be_checked_ends_the_run_with_a_sentence(tmp_path):
+    with pytest.raises(pytest.exit.Exception, match=r"nowhere\.py cannot be read: No such file or directory"):
+        only_submission(tmp_path / "nowhere.py", TOPIC)
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    with pytest.raises(pytest.exit.Exception, match=r"broken\.py: Python cannot read the code in line 1"):
+        only_submission(tmp_path / "broken.py", TOPIC)
     for student in ("adam", "eva"):
-        (tmp_path / student).mkdir()
-        (tmp_path / student / f"{TOPIC.name}.py").write_text("x = 1\n")
-    status, printed = pytest_run("--submission", str(tmp_path))
-    assert status != 0
-    assert "holds 2 submissions: name one file" in printed
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / f"{TOPIC.name}.py").write_text("x = 1\n")
+    with pytest.raises(pytest.exit.Exception, match="holds 2 submissions: name one file"):
+        only_submission(tmp_path / "class", TOPIC)

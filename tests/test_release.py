@@ -67,7 +67,7 @@ def test_a_leak_would_be_found(tmp_path):
 def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(topic, bundles):
     folder = bundles[topic.name]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    library = {path.relative_to(ROOT).as_posix() for path in (ROOT / "npfl139").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    library = {path.relative_to(ROOT).as_posix() for path in texts(ROOT / "npfl139")}
     assert library <= names
     earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
     own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", "assignments/topics.json"}
