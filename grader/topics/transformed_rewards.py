@@ -1,5 +1,6 @@
 """The hidden checks of `transformed_rewards`."""
 
+import dataclasses
 import math
 
 import gymnasium
@@ -14,7 +15,9 @@ from grader.training import Relabelled, checked_policy, smoothed
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.seeding import derived_seed, numpy_stream
+from solutions.transformed_rewards import DQNConfig
 
+TREASURE_CHAIN, CONFIG = "npfl139/TreasureChain-v0", DQNConfig()
 EPSILONS = (1e-3, 1e-2, 1e-1)
 FLOAT32_ACCURACY = 2e-6  # what the exercises ask for is 1e-6; the direct forms err by 1e-5 up to more than 1
 
@@ -384,13 +387,12 @@ def learns_every_scale(student: Student, seed: int) -> Attempt:
         environments = envs.make(TREASURE_CHAIN, rows, derived_seed(seed, purpose))
         return Relabelled(wrap(environments) if wrap else environments, numpy_stream(seed, "relabelling"))
 
-    served = serve(made("training", TRAINING_ROWS), TRAINING_STEPS)
-    agent, scalars = student.train(served.description, seed=seed, steps=TRAINING_STEPS, env_count=TRAINING_ROWS)
-    shares = evaluate(checked_policy(agent, served.environments), made("evaluation", 100, ShareOfBest), 100)
-    return Attempt(float(shares.min()), served.steps, smoothed(served.episodes, TRAINING_STEPS), scalars)
+    served = serve(made("training", CONFIG.env_count), CONFIG.steps)
+    agent, scalars = student.train(served.description, **dataclasses.asdict(CONFIG) | {"seed": seed, "device": "cpu"})
+    evaluated = made("evaluation", 100, ShareOfBest)
+    shares = evaluate(checked_policy(agent, evaluated), evaluated, 100)
+    return Attempt(float(shares.min()), served.steps, smoothed(served.episodes, CONFIG.steps), scalars)
 
-
-TREASURE_CHAIN, TRAINING_ROWS, TRAINING_STEPS = "npfl139/TreasureChain-v0", 32, 40_000
 
 TOPIC = Topic(
     name="transformed_rewards",
