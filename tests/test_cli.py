@@ -262,7 +262,7 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(project, command, argu
     assert complaint.startswith("npfl139: ") and message in complaint and complaint.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("chekc",), ("start",), ("start", "toy", "--to", "x"), ("demo", "toy", "--episodes", "0"), ("grade",)])
+@pytest.mark.parametrize("arguments", [("chekc",), ("start",), ("start", "toy", "--to"), ("demo", "toy", "--episodes", "0"), ("grade",)])
 def test_a_wrong_command_line_has_status_2_and_no_traceback(project, command, arguments):
     status, _, complaint = command(*arguments)
     assert status == 2

@@ -14,7 +14,7 @@ CHECK, OTHER = TOPIC.checks[0], next(check for check in TOPIC.checks if check.ex
 
 
 def pytest_run(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "grader" / "topics" / f"{TOPIC.name}.py"), *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"grader/topics/{TOPIC.name}.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
