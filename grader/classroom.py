@@ -36,6 +36,7 @@ def grade_class(paths: Sequence[Path], out: Path, topic: str | None = None, jobs
         SandboxUnavailable: this machine cannot have the sandbox.
         StoreError: results cannot be written; those written before are intact.
     """
+    torch.set_num_threads(1)
     submissions = collect(paths, available(), topic)
     store = Store(out)
     with store.writing():

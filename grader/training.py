@@ -23,8 +23,8 @@ CURVE_POINTS = 40
 class Relabelled(gymnasium.vector.VectorWrapper):
     """The same task in another disguise: an invertible affine map of the observations, and permuted or mirrored actions.
 
-    A learner does as well as before; a hand-written controller and weights brought along do not. The map is o' = s·(Q o + b)
-    with a random rotation Q, so it keeps the geometry, and scale s; each action component of a Box is mirrored at random.
+    A learner does as well as before; a hand-written controller and weights brought along do not. The map is o' = s (Q o + b)
+    with a random rotation Q, so it keeps the geometry, and a scale s; each action component of a Box is mirrored at random.
     """
 
     def __init__(self, environments: gymnasium.vector.VectorEnv, rng: np.random.Generator):

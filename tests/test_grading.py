@@ -9,7 +9,6 @@ import pytest
 from grader import grading
 from grader.expect import expect
 from grader.grading import Options, fault, grade
-from grader.sandbox import open_sandbox
 from grader.skeleton import make_skeleton
 from grader.spec import Attempt, Check, Training
 from grader.student import StudentError
@@ -47,12 +46,6 @@ BODIES = {
     "half a frame": ("import os; [os.write(d, b'\\x00\\x00\\x00\\x00\\x10') for d in range(3, 5)]; import time; time.sleep(100)", "timeout|violation", "."),
     "a signal to everybody": ("import os, signal; os.kill(-1, signal.SIGKILL); raise KeyError('still here')", "crashed|violation|memory", "."),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with open_sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.calibration import CAPABILITIES, calibrated
 from grader.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
 from grader.grading import verdict_of
 from grader.skeleton import make_skeleton
@@ -75,6 +76,18 @@ def test_the_topic_is_complete(topic: Topic):
     assert len(list((VARIANTS / topic.name).glob("*.py"))) >= 5
     assert (topic.solution.parent.parent / "lectures" / f"{topic.name}.md").exists()
     assert set(topic.prerequisites) < set(available())
+
+
+@each_topic
+def test_every_training_check_is_calibrated(topic: Topic):
+    catalogue = {mistake.name for mistake in mistakes_of(topic)}
+    for training in topic.trainings:
+        figures = calibrated(topic.name, training.name)
+        assert figures is not None, f"run npfl139 calibrate {topic.name}"
+        assert all(len(scores) >= 20 for scores in figures["reference"].values())
+        assert figures["reference"].keys() == set(CAPABILITIES)
+        assert figures["mistakes"].keys() == catalogue
+        assert figures["false_fail_bound"] <= 0.05
 
 
 def test_an_edit_must_occur_once_and_change_something():

@@ -1,0 +1,140 @@
+"""A class is graded to the end, whatever happens to one submission or to a process of the grader, and nothing twice."""
+
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from grader import classroom
+from grader.classroom import grade_class
+from grader.grading import Options
+from grader.sandbox import SandboxUnavailable
+from grader.skeleton import make_skeleton
+from grader.store import Store
+from grader.topics import load
+
+TOPIC = load("ppo")
+UNITS = Options(training=False)
+SOURCES = {
+    "ada": TOPIC.solution.read_text(),
+    "blaise": make_skeleton(TOPIC.solution.read_text(), TOPIC.exercises),
+    "carl": "def lambda_advantage(:\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for student, source in SOURCES.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "ppo.py").write_text(source)
+    return tmp_path / "class"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Results without grading, in this process; returns the list of the students graded."""
+    graded = []
+
+    def result(submission, sandbox, options):
+        graded.append(submission.student)
+        return classroom.fault(TOPIC, submission, options, "not really graded") | {"checks": [], "score": 1.0}
+
+    class NoSandbox:
+        def __enter__(self):
+            return None
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(classroom, "_result", result)
+    monkeypatch.setattr(classroom, "open_sandbox", lambda kind: NoSandbox())
+    return graded
+
+
+def test_a_class_is_graded_in_several_processes(folder, tmp_path):
+    results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
+    assert [(result["student"], result["score"] > 0) for result in results] == [("ada", True), ("blaise", False), ("carl", False)]
+    assert "line 1" in results[2]["problem"]
+    assert Store(tmp_path / "out").results()[0] == [Store(tmp_path / "out").read(student, "ppo") for student in SOURCES]
+    assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "ada" / "report.html").exists()
+
+
+def test_nothing_is_graded_twice(folder, tmp_path, quick):
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert quick == ["ada", "blaise", "carl"]
+    (folder / "blaise" / "ppo.py").write_text("# changed\n")
+    results = grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert quick == ["ada", "blaise", "carl", "blaise"]
+    assert len(results) == 3
+
+
+def test_other_options_grade_again(folder, tmp_path, quick):
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", jobs=1, options=Options(training=False, seed=1))
+    assert len(quick) == 6
+
+
+def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
+    result = classroom._result
+
+    def killed(submission, sandbox, options):
+        if submission.student == "blaise":
+            raise KeyboardInterrupt
+        return result(submission, sandbox, options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(classroom, "_result", killed)
+        grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert quick == ["ada"]
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert quick == ["ada", "blaise", "carl"]
+
+
+def test_a_failure_of_the_grader_is_a_result(folder, tmp_path, monkeypatch):
+    def broken(topic, submission, sandbox, options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(classroom, "grade", broken)
+    results = grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert {check["verdict"] for result in results for check in result["checks"]} == {"grader_fault"}
+    assert "a bug" in results[0]["checks"][0]["feedback"]
+
+
+@pytest.mark.parametrize(("deaths", "verdicts"), [(1, {"passed"}), (2, {"grader_fault"})])
+def test_a_process_of_the_grader_that_dies_is_replaced_once(folder, tmp_path, monkeypatch, deaths, verdicts):
+    left = [deaths]
+
+    class Pool:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, function, submission, options):
+            future = Future()
+            if submission.student == "ada" and left[0]:
+                left[0] -= 1
+                future.set_exception(BrokenProcessPool("died"))
+            else:
+                checks = [{"exercise": "value_loss", "name": "check", "claim": "", "verdict": "passed", "score": 1.0, "max_score": 1.0}]
+                future.set_result(classroom.fault(TOPIC, submission, options, "") | {"checks": [dict.fromkeys(("mistake", "hint", "feedback")) | checks[0]]})
+            return future
+
+    monkeypatch.setattr(classroom, "_pool", lambda jobs, options: Pool())
+    results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
+    assert {check["verdict"] for check in results[0]["checks"]} == verdicts
+    assert {check["verdict"] for result in results[1:] for check in result["checks"]} == {"passed"}
+
+
+def test_a_sandbox_that_cannot_be_opened_stops_the_class(folder, tmp_path, monkeypatch):
+    def refuse(kind):
+        raise SandboxUnavailable("install bubblewrap")
+
+    monkeypatch.setattr(classroom, "open_sandbox", refuse)
+    with pytest.raises(SandboxUnavailable, match="bubblewrap"):
+        grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    monkeypatch.setattr(classroom, "_sandbox", None, raising=False)
+    classroom._enter_pool("bwrap")
+    with pytest.raises(SandboxUnavailable, match="bubblewrap"):
+        classroom._in_pool(None, UNITS)

@@ -1,0 +1,59 @@
+import numpy as np
+import torch
+
+from grader.diagnosis import Recorded, likely_mistakes, mistakes_of, same_answers, trusted
+from grader.grading import verdict_of
+from grader.protocol import Handle
+from grader.topics import load
+
+TOPIC = load("ppo")
+SOLUTION = TOPIC.solution.read_text()
+
+
+def diagnosed(source, exercise, seed=0):
+    """Return {check: name of the mistake} for the checks of the exercise that a source fails."""
+    student, answers, failed = trusted(TOPIC, source, "submission.py"), {}, []
+    for check in TOPIC.checks:
+        if check.exercise == exercise:
+            recorded = Recorded(student)
+            failed += [check.name] if verdict_of(TOPIC, check, recorded, seed)[0] != "passed" else []
+            answers[check.name] = recorded.answers
+    likely = likely_mistakes(TOPIC, exercise, answers, seed)
+    return {name: likely[name] and likely[name].name for name in failed}
+
+
+def test_a_mistake_in_another_style_is_named_the_same():
+    looped = """
+def clipped_surrogate(log_prob_new, log_prob_old, advantage, clip_epsilon):
+    total = 0.0
+    for new, old, estimate in zip(log_prob_new.double(), log_prob_old.double(), advantage.double()):
+        ratio = torch.exp(new - old)
+        total = total + torch.max(ratio * estimate, torch.clip(ratio, 1 - clip_epsilon, 1 + clip_epsilon) * estimate)
+    return total / len(advantage)
+"""
+    found = diagnosed(SOLUTION.split("if __name__")[0] + looped, "clipped_surrogate")
+    assert set(found.values()) == {"takes the maximum"}
+
+
+def test_an_unknown_mistake_gets_no_name():
+    found = diagnosed(SOLUTION.replace("return advantage + value", "return advantage + 2 * value"), "lambda_return")
+    assert found and set(found.values()) == {None}
+
+
+def test_a_correct_exercise_is_not_diagnosed():
+    assert diagnosed(SOLUTION, "value_loss") == {}
+
+
+def test_the_catalogue_has_one_mistake_a_name():
+    assert len({mistake.name for mistake in mistakes_of(TOPIC)}) == len(mistakes_of(TOPIC)) >= 15
+
+
+def test_answers_are_the_same_up_to_rounding_and_nothing_else():
+    ones = torch.ones(3)
+    assert same_answers([ones, 1.0, None, "a", Handle(1)], [np.ones(3) * (1 + 1e-6), 1, None, "a", Handle(1)])
+    assert same_answers({"mean": float("nan")}, {"mean": torch.tensor(float("nan"))})
+    for other in (ones[:2], ones[None], ones + 1e-3, None, "1", [1.0, 1.0, 1.0], {"mean": ones}, Handle(1)):
+        assert not same_answers(ones, other)
+    assert not same_answers({"a": 1}, {"b": 1})
+    assert not same_answers([1, 2], [1])
+    assert not same_answers(2**70, 2**70 + 1)
