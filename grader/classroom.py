@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def grade_class(paths: Sequence[Path], out: Path, topic: str | None = None, jobs
     submissions = collect(paths, available(), topic)
     store = Store(out)
     with store.writing():
+        if options.seed is None:
+            options = replace(options, seed=store.seed())
         earlier = [store.finished(submission.student, submission.topic, submission.sha256, grader_sha256(), asdict(options)) for submission in submissions]
         pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
         jobs = max(1, min(jobs or os.cpu_count() or 1, len(pending)))

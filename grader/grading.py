@@ -6,6 +6,7 @@ grader_fault, which is never charged to the student and never counts as passed.
 
 import functools
 import hashlib
+import itertools
 import platform
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time
 class Options:
     """What changes a mark, and therefore stands in the report's provenance."""
 
-    seed: int = 0  # of the hidden inputs, the relabellings and the evaluation; an instructor may keep an own one secret
+    seed: int | None = 0  # of the hidden inputs, the relabellings and the evaluation; None: the secret one of the folder of results
     training: bool = True
     sandbox: str = "bwrap"
 
@@ -160,9 +161,9 @@ class _Grader:
         for attempt in _attempts(self, training):
             if isinstance(attempt, StudentError):
                 return result | self.failed(attempt)
-            seed, outcome, seconds = attempt
+            number, outcome, seconds = attempt
             passed = outcome.score >= figures["threshold"]
-            result["seeds"].append({"seed": seed, "return": outcome.score, "steps": outcome.steps, "seconds": seconds, "passed": passed})
+            result["seeds"].append({"seed": number, "return": outcome.score, "steps": outcome.steps, "seconds": seconds, "passed": passed})
             if not result["curve"]:
                 result["curve"], result["traces"] = [list(point) for point in outcome.curve], outcome.traces
             decided = decision([seed["passed"] for seed in result["seeds"]])
@@ -200,10 +201,9 @@ class _Grader:
 
 
 def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
-    """Yield (seed, attempt, seconds) for one seed after another, or the error that ended the check."""
-    index = 0
-    while True:
-        seed = derived_seed(grader.options.seed, "training", training.name, index) % 2**31
+    """Yield (number of the seed, attempt, seconds) for one seed after another, or the error that ended the check."""
+    for index in itertools.count(1):
+        seed = derived_seed(grader.options.seed, "training", training.name, index)
         student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=int(training.seconds)))
         if student is None:
             yield grader.unloadable
@@ -218,8 +218,7 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
         except Wrong as error:
             yield StudentError("wrong", str(error))
             return
-        yield seed, outcome, round(time.monotonic() - start, 2)
-        index += 1
+        yield index, outcome, round(time.monotonic() - start, 2)
 
 
 def verdict_of(topic: Topic, check: Check, student: Student, seed: int) -> tuple[str, str | None]:

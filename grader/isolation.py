@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grader import seccomp
 
-__all__ = ["CHANNEL", "Limits", "confine", "enter_namespaces", "mapped_bytes"]
+__all__ = ["CHANNEL", "Limits", "confine", "die_with", "mapped_bytes", "namespace_of_children"]
 
 CHANNEL = 3  # the worker's only descriptor besides the three standard ones
 LINUX = sys.platform == "linux"
@@ -44,17 +44,14 @@ def mapped_bytes() -> tuple[int, int]:
     return pages[0] * resource.getpagesize(), pages[5] * resource.getpagesize()
 
 
-def enter_namespaces() -> None:
-    """Leave the user, mount, process, System V and host name namespaces; the next child is the first process of its own.
+def namespace_of_children(descriptor: int | None = None) -> None:
+    """Let the children of this process be born into the process namespace of the descriptor, by default the next one into a new one.
 
     Raises:
         OSError: the system forbids it.
     """
-    uid, gid = os.getuid(), os.getgid()
-    _checked(_libc().unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS), "unshare")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    libc = _libc()
+    _checked(libc.unshare(CLONE_NEWPID) if descriptor is None else libc.setns(descriptor, CLONE_NEWPID), "process namespace")
 
 
 def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespaces: bool) -> None:
@@ -65,12 +62,21 @@ def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespace
     """
     os.setsid()
     if own_namespaces:
+        _enter_namespaces()
         _hide_files(limits)
     _close_descriptors(channel)
     _limit(limits, mapped)
     if LINUX:
         _drop_capabilities()
         seccomp.install()
+
+
+def _enter_namespaces() -> None:
+    uid, gid = os.getuid(), os.getgid()
+    _checked(_libc().unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS), "unshare")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
 def _hide_files(limits: Limits) -> None:

@@ -22,6 +22,7 @@ __all__ = ["class_page", "student_page", "write_reports"]
 
 MAX_TRACES = 12
 BINS = 10
+SECRET = ("seed", "options")  # a student who knew the seed could undo the disguise of the training tasks
 TONES = {"passed": "passed", "wrong": "wrong", "below": "wrong", "missing": "open", "blocked": "open", "grader_fault": "fault"}
 EXPLANATIONS = {
     "blocked": "It can only be graded once that works.",
@@ -89,7 +90,7 @@ def _student_topic(result: dict, band: Band) -> dict:
         "start": _first_step(own_failures),
         "exercises": [_exercise(name, own) for name, own in _grouped(checks, "exercise").items()],
         "training": [_training(training, band(result["topic"], training["name"])) for training in trainings],
-        "provenance": _joined([{"submission": result["provenance"]["submission_sha256"], **_common_provenance(result)}]),
+        "provenance": _joined([{"submission": result["provenance"]["submission_sha256"], **_common_provenance(result, *SECRET)}]),
     }
 
 
@@ -198,9 +199,9 @@ def _class_training(trainings: list[dict]) -> dict:
     }
 
 
-def _common_provenance(result: dict) -> dict:
+def _common_provenance(result: dict, *left_out: str) -> dict:
     """Return what should be the same for a whole class."""
-    return {key: value for key, value in result["provenance"].items() if key not in ("submission_sha256", "seconds")}
+    return {key: value for key, value in result["provenance"].items() if key not in ("submission_sha256", "seconds", *left_out)}
 
 
 def _joined(provenances: Iterable[dict]) -> list[tuple[str, str]]:

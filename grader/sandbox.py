@@ -29,7 +29,7 @@ KINDS = ("bwrap", "process")
 STARTUP_SECONDS = 120.0  # of the preloaded parent, on a machine that is busy and has to read torch from a slow disk
 GOODBYE_SECONDS = 10.0
 VISIBLE = ("__init__", "isolation", "protocol", "seccomp", "worker", "zygote")  # modules of this package that workers need
-SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
+SYSTEM = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/etc/ld.so.cache", "/etc/alternatives")
 PROCESSORS = "/sys/devices/system/cpu"  # torch asks it which instructions there are
 PASSED_ON = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 INSIDE = "/grader"
@@ -225,10 +225,11 @@ def _plain_command(control: int) -> list[str]:
 
 def _bwrap_command(control: int) -> list[str]:
     options = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    options += ["--cap-add", "CAP_SYS_ADMIN"]  # in the sandbox's own user namespace, so that the parent can make further ones; workers drop it
     for name, value in _environment().items():
         options += ["--setenv", name, value]
     options += ["--proc", "/proc", "--tmpfs", "/tmp", "--dev-bind", os.devnull, os.devnull, "--dev-bind", "/dev/urandom", "/dev/urandom"]
-    options += _view({Path(PROCESSORS), *_python_roots()}, _secret_roots())
+    options += _view(_python_roots(), _secret_roots()) + ["--ro-bind-try", PROCESSORS, PROCESSORS]
     for module in VISIBLE:
         options += ["--ro-bind", str(_home(grader) / f"{module}.py"), f"{INSIDE}/grader/{module}.py"]
     options += ["--ro-bind", str(_home(npfl139)), f"{INSIDE}/npfl139", "--remount-ro", "/", "--chdir", "/tmp"]
@@ -238,7 +239,7 @@ def _bwrap_command(control: int) -> list[str]:
 def _view(shown: set[Path], hidden: set[Path]) -> list[str]:
     """Return bwrap's options that show the system's libraries and `shown` and hide `hidden`; of nested paths the innermost decides."""
     links = [option for path in SYSTEM if os.path.islink(path) for option in ("--symlink", os.readlink(path), path)]
-    shown = shown | {Path(path) for path in SYSTEM if not os.path.islink(path)}
+    shown = shown | {Path(path) for path in SYSTEM if os.path.exists(path) and not os.path.islink(path)}
     mounts, seals = [], []
     for path in sorted(shown | hidden, key=lambda path: (len(path.parts), path)):
         innermost = max((other for other in shown | hidden if other in path.parents), key=lambda other: len(other.parts), default=None)
@@ -246,15 +247,15 @@ def _view(shown: set[Path], hidden: set[Path]) -> list[str]:
             mounts += ["--tmpfs", str(path)]
             seals += ["--remount-ro", str(path)]
         elif path in shown and innermost not in shown:
-            mounts += ["--ro-bind-try", str(path), str(path)]
+            mounts += ["--ro-bind", str(path), str(path)]
     return links + mounts + seals
 
 
 def _python_roots() -> set[Path]:
     """Return the directories that hold the interpreter and the packages that it can import."""
-    packages = {Path(path) for path in [*site.getsitepackages(), site.getusersitepackages()] if path in sys.path}
-    executables = {Path(sys.executable).parent, Path(os.path.realpath(sys.executable)).parent.parent}
-    return {Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix), *packages, *executables}
+    packages = [path for path in [*site.getsitepackages(), site.getusersitepackages()] if path in sys.path]
+    programs = [os.path.dirname(sys.executable), os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))]
+    return {Path(path) for path in [sys.prefix, sys.base_prefix, sys.exec_prefix, *packages, *programs] if os.path.isdir(path)}
 
 
 def _secret_roots() -> set[Path]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +47,21 @@ class Store:
             yield self
         finally:
             lock.release()
+
+    def seed(self) -> int:
+        """Return the seed of this folder's grading, drawn when it is first asked for: nobody can know it before.
+
+        Raises:
+            StoreError: it can be neither read nor written.
+        """
+        path = self.folder / "seed.txt"
+        try:
+            return int(path.read_text())
+        except FileNotFoundError:
+            write_atomically(path, f"{secrets.randbits(62)}\n")
+            return int(path.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read the seed in {path}: restore it, or grade into another folder") from error
 
     def path(self, student: str, topic: str) -> Path:
         """Return where the result of a student for a topic lies.

@@ -195,7 +195,8 @@ def _kind(error: BaseException) -> str:
         return "absent"
     if isinstance(error, NotImplementedError):
         return "stub"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+    full = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if full or isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
         return "memory"
     causes = [error, error.__cause__, error.__context__]
     if any(isinstance(cause, OSError) and cause.errno == errno.EPERM or isinstance(cause, socket.gaierror) for cause in causes):

@@ -15,8 +15,10 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Callable
+from typing import NoReturn
 
-from grader.isolation import CHANNEL, Limits, confine, die_with, enter_namespaces, mapped_bytes
+from grader.isolation import CHANNEL, Limits, confine, die_with, mapped_bytes, namespace_of_children
 
 __all__ = ["main"]
 
@@ -64,7 +66,8 @@ def preload() -> None:
 
 class Zygote:
     def __init__(self, control: socket.socket, own_namespaces: bool):
-        self.control, self.own_namespaces = control, own_namespaces
+        self.control = control
+        self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None
         self.names = {}  # process id: the grader's name of the worker
         self.buffer, self.descriptors = b"", []
         self.selector = selectors.DefaultSelector()
@@ -80,7 +83,7 @@ class Zygote:
     def probe(self) -> bool:
         """Tell the grader at once whether a worker can be isolated here, before anything slow."""
         descriptor, mapped = self.control.fileno(), mapped_bytes()
-        process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespaces))
+        process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespace is not None))
         isolated = bool(process) and os.waitpid(process, 0)[1] == 0
         self.tell(isolated=isolated)
         return isolated
@@ -139,42 +142,27 @@ class Zygote:
                 self.tell(exited=name, code=os.waitstatus_to_exitcode(status), cpu=usage.ru_utime + usage.ru_stime)
 
     def work(self, channel: int, limits: Limits) -> None:
-        confine(channel, limits, self.mapped, self.own_namespaces)
+        confine(channel, limits, self.mapped, self.own_namespace is not None)
         from grader.worker import serve
 
         serve(CHANNEL)
 
-    def fork(self, task: object) -> int:
-        """Fork a process, in its own namespaces where they are wanted, that does the task and exits. Return its process id.
-
-        A process enters the namespace of process ids only by being born into it, hence two forks there. The one in between
-        ends at once, and the worker becomes a child of the zygote, which is the first process of the sandbox.
-        """
-        if not self.own_namespaces:
-            parent = os.getpid()
-            process = os.fork()
-            if not process:
-                self._become(task, parent)
-            return process
-        read_end, write_end = os.pipe()
-        between = os.fork()
-        if not between:
+    def fork(self, task: Callable[[], None]) -> int:
+        """Fork a process that does the task and ends, the first of a process namespace if wanted. Return its process id, 0 if it cannot be."""
+        parent = os.getpid()
+        try:
+            if self.own_namespace is None:
+                return os.fork() or self._become(task, parent)
             try:
-                enter_namespaces()
-                process = os.fork()
-                if not process:
-                    self._become(task, None)
-                os.write(write_end, str(process).encode())
-            except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            os._exit(0)
-        os.close(write_end)
-        os.waitpid(between, 0)
-        process = int(os.read(read_end, 32) or b"0")
-        os.close(read_end)
-        return process
+                namespace_of_children()
+                return os.fork() or self._become(task, None)
+            finally:
+                namespace_of_children(self.own_namespace)
+        except OSError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return 0
 
-    def _become(self, task: object, parent: int | None) -> None:
+    def _become(self, task: Callable[[], None], parent: int | None) -> NoReturn:
         code = 127
         try:
             signal.set_wakeup_fd(-1)
@@ -183,7 +171,7 @@ class Zygote:
                 owned.detach()  # or else they would close, when they are freed, whatever then has their numbers
             self.selector.close()
             if parent is not None:
-                die_with(parent)
+                die_with(parent)  # elsewhere the end of the first process of the namespace, the zygote, takes the others along
             task()
             code = 0
         except BaseException as error:

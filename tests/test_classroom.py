@@ -138,3 +138,11 @@ def test_a_sandbox_that_cannot_be_opened_stops_the_class(folder, tmp_path, monke
     classroom._enter_pool("bwrap")
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
         classroom._in_pool(None, UNITS)
+
+
+def test_without_a_seed_the_folder_keeps_one(folder, tmp_path, quick):
+    for out in ("out", "out", "other"):
+        grade_class([folder], tmp_path / out, jobs=1, options=Options(training=False, seed=None))
+    assert len(quick) == 6
+    seeds = {Store(tmp_path / out).read("ada", "ppo")["provenance"]["seed"] for out in ("out", "other")}
+    assert len(seeds) == 2 and None not in seeds

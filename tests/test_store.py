@@ -188,3 +188,11 @@ def test_the_leftovers_of_a_killed_run_are_removed(tmp_path):
     with Store(tmp_path).writing() as store:
         assert not leftover.exists()
         assert store.results() == ([], [])
+
+
+def test_the_seed_of_a_folder_is_drawn_once_and_unpredictable(tmp_path):
+    first, second = Store(tmp_path / "a"), Store(tmp_path / "b")
+    assert first.seed() == first.seed() == Store(tmp_path / "a").seed() != second.seed()
+    (tmp_path / "a" / "seed.txt").write_text("lost")
+    with pytest.raises(StoreError, match="cannot read the seed"):
+        first.seed()

@@ -206,7 +206,7 @@ MISTAKES = (
         "fisher_empirical",
         "scores = score(theta, inputs, labels, sizes)",
         "scores = score(theta, inputs, labels, sizes)\n    scores = scores - scores.mean(dim=0)",
-        "The score has no mean under the model's labels, so F is a covariance. Under observed labels it has one, which the definition keeps.",
+        "Under the model's labels the score has no mean, so F is a covariance. Under observed labels it has one, and keeps it.",
     ),
     Mistake(
         "returns the Hessian of log p, without the minus",

@@ -307,7 +307,7 @@ def check_fisher_sampled_draws_one_label(student, rng):
     theta, inputs = skewed(rng, 1)
     candidates = [np.outer(score, score) for score in scores_of(theta.numpy(), inputs.numpy(), SOFTMAX)[0]]
     seen = set()
-    for seed in range(60):
+    for seed in range(40):
 
         def drawn(seed: int = seed) -> Array:
             fisher = student.fisher_sampled(theta, inputs, list(SOFTMAX), 1, torch.Generator().manual_seed(seed))
@@ -324,7 +324,7 @@ def check_fisher_sampled_draws_one_label(student, rng):
 @check("fisher_sampled")
 def check_fisher_sampled_draws_from_the_model(student, rng):
     """Over many draws the mean approaches the exact matrix as fast as independent draws from p(y | x; θ) do, for each input."""
-    for count, samples in ((1, 2000), (3, 700)):
+    for count, samples in ((1, 500), (3, 250)):
         theta, inputs = skewed(rng, count)
         fisher = student.fisher_sampled(theta, 1.5 * inputs, list(SOFTMAX), samples, torch.Generator().manual_seed(count))
         expect_estimate(fisher, theta, 1.5 * inputs, samples, f"the mean of {samples} draws for {count} inputs")
@@ -334,8 +334,8 @@ def check_fisher_sampled_draws_from_the_model(student, rng):
 def check_fisher_sampled_draws_for_every_input(student, rng):
     """Equal inputs get labels of their own: many of them with one draw each are worth one of them with many draws."""
     theta, inputs = skewed(rng, 1)
-    fisher = student.fisher_sampled(theta, inputs.repeat(800, 1), list(SOFTMAX), 1, torch.Generator().manual_seed(7))
-    expect_estimate(fisher, theta, inputs.repeat(800, 1), 1, "the mean over 800 equal inputs with one draw each")
+    fisher = student.fisher_sampled(theta, inputs.repeat(300, 1), list(SOFTMAX), 1, torch.Generator().manual_seed(7))
+    expect_estimate(fisher, theta, inputs.repeat(300, 1), 1, "the mean over 300 equal inputs with one draw each")
 
 
 @check("fisher_empirical")
@@ -430,13 +430,12 @@ def check_kl_divergence_sees_distributions_only(student, rng):
 
 @check("kl_divergence", points=0.5)
 def check_kl_divergence_survives_underflow(student, rng):
-    """It is finite and right where probabilities of both distributions underflow to zero."""
+    """It is finite and right where a class has no probability left in float64 under either distribution."""
     theta = torch.tensor([2000.0, 0.0, 0.0, 0.0], dtype=torch.float64)  # logits 2000 x and 0
     other = torch.tensor([1000.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     inputs = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     expect_close(student.kl_divergence(theta, theta, inputs, [1, 2]), 0.0, "the divergence of a distribution from itself")
     expect_close(student.kl_divergence(other, theta, inputs, [1, 2]), 0.0, "the divergence of two distributions that are equally certain")
-    expect_close(student.kl_divergence(-other, theta, inputs, [1, 2]), 2000.0, "the divergence of opposite certainties")
 
 
 @check("kl_quadratic")
@@ -569,7 +568,7 @@ TOPIC = Topic(
             claim=f"Natural gradient descent fits badly scaled features in {STEPS} steps, better than gradient descent does in 100,000.",
             points=3,
             attempt=attempt,
-            environment="softmax regression, curvatures from 10⁻⁵ to 10",
+            environment="softmax regression, curvatures from 10⁻³ to 10",
             seconds=30.0,
         ),
     ),

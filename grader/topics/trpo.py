@@ -7,11 +7,14 @@ Fisher information of the distribution in those coordinates.
 
 import math
 
+import gymnasium
 import numpy as np
 import torch
 
 from grader.expect import expect, expect_close, normal
 from grader.spec import Topic, check, checks_of
+from grader.training import learns
+from solutions.trpo import TRPOConfig
 
 F64 = torch.float64
 
@@ -523,6 +526,34 @@ def naive_bound(transition, reward, start, discount, old, new) -> float:
     return surrogate - 4 * float(advantages.abs().max()) * discount / (1 - discount) ** 2 * max(divergences)
 
 
+class BadlyScaled(gymnasium.vector.VectorWrapper):
+    """CartPole as seen by instruments with four different units. A natural gradient does not care, a plain one does."""
+
+    UNITS = np.array([30, 3, 0.1, 0.03], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation * self.UNITS, info
+
+    def step(self, actions: np.ndarray) -> tuple:
+        observation, reward, terminated, truncated, info = self.env.step(actions)
+        if "final_obs" in info:
+            info = info | {"final_obs": info["final_obs"] * self.UNITS}
+        return observation * self.UNITS, reward, terminated, truncated, info
+
+
+TRAININGS = (
+    learns(
+        "badly_scaled",
+        "CartPole-v1",
+        TRPOConfig(hidden_sizes=()),
+        "TRPO trains a linear policy to balance the pole, although the four observations are in very different units.",
+        points=4,
+        wrap=BadlyScaled,
+    ),
+)
+
+
 TOPIC = Topic(
     name="trpo",
     title="Natural policy gradient and trust regions",
@@ -531,4 +562,5 @@ TOPIC = Topic(
         "backtracking_line_search", "performance_difference", "improvement_bound",
     ),
     checks=checks_of(__name__),
+    trainings=TRAININGS,
 )  # fmt: skip
