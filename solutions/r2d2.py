@@ -373,6 +373,8 @@ class SequenceReplay:
 
     def _insert(self, stream: np.ndarray, start: np.ndarray, steps: np.ndarray) -> None:
         """Store the sequence of `steps` steps that begins at step `start` of the running episode of each of the K streams."""
+        if len(stream) == 0:
+            return
         key = self.added + np.arange(len(stream))
         slot = key % len(self.key)
         self._evict(slot[self.key[slot] >= 0])
@@ -537,11 +539,11 @@ class R2D2Config(Config):
     learning_starts: int = 4_000  # environment steps before the first update
     steps_per_update: int = 128  # environment steps between two updates
     batch_size: int = 32  # B, sequences
-    priority_exponent: float = 0.9  # Table 2
-    importance_exponent: float = 0.6  # β, Table 2
+    priority_exponent: float = 0.6  # 0.9 in the paper
+    importance_exponent: float = 0.5  # β; 0.6 in the paper
     priority_max_weight: float = 0.9  # η, Section 2.3
     learning_rate: float = 2e-3  # of Adam
-    adam_epsilon: float = 1e-3  # Table 2
+    adam_epsilon: float = 1e-8  # 1e-3 in the paper
     max_gradient_norm: float = 40.0  # Wang et al. (2016)
     target_period: int = 50  # updates between two copies into the target network
     exploration_base: float = 0.4  # ε, Horgan et al. (2018)
@@ -556,6 +558,13 @@ class R2D2Config(Config):
         for field, choices in {"rewards": ("rescaled", "clipped"), "memory": ("lstm", "none"), "replayed_state": ("stored", "zero")}.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
+
+
+CONFIGS = {
+    "npfl139/TwoRooms-v0": R2D2Config(steps=220_000, sequence_length=20, sequence_period=10, burn_in=4),
+    "npfl139/CueRecall-v0": R2D2Config(),
+    "npfl139/MaskedCartPole-v0": R2D2Config(steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3),
+}
 
 
 class Convolutions(nn.Module):
