@@ -15,9 +15,10 @@ from npfl139.evaluation import evaluate
 from npfl139.rollout import Policy
 from npfl139.seeding import derived_seed, numpy_stream
 
-__all__ = ["Relabelled", "learns", "smoothed"]
+__all__ = ["Relabelled", "learns", "plausible", "smoothed"]
 
 CURVE_POINTS = 40
+MAX_TRACES, MAX_POINTS, MAX_NAME = 12, 200, 40
 
 
 class Relabelled(gymnasium.vector.VectorWrapper):
@@ -97,7 +98,7 @@ def learns(
         agent, scalars = student.train(served.description, **dataclasses.asdict(config) | {"seed": derived_seed(seed, "student") % 2**31, "device": "cpu"})
         evaluated = made(seed, "evaluation", min(episodes, 100))
         returns = evaluate(checked_policy(agent, evaluated), evaluated, episodes)
-        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), scalars)
+        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), plausible(scalars))
 
     return Training(name, claim, points, attempt, environment, seconds)
 
@@ -108,10 +109,24 @@ def checked_policy(agent: RemoteObject, environments: gymnasium.vector.VectorEnv
     return lambda observation, reward, first: checked_actions(agent.act(observation, reward, first), space, count)
 
 
+def plausible(scalars: dict) -> dict[str, list[list[float]]]:
+    """Return of what a submission claims to have logged that which can be shown: a few series of a few numbers."""
+    traces = {}
+    for name, points in list(scalars.items())[:MAX_TRACES]:
+        numbers = [point for point in points if _is_point(point)] if isinstance(points, list) else []
+        thinned = numbers[:: max(1, -(-len(numbers) // MAX_POINTS))]
+        traces[name[:MAX_NAME]] = [[int(step), float(value)] for step, value in thinned]
+    return {name: points for name, points in traces.items() if points}
+
+
+def _is_point(point: object) -> bool:
+    return isinstance(point, list) and len(point) == 2 and all(type(number) in (int, float) and abs(number) < 1e15 for number in point)
+
+
 def smoothed(episodes: list[tuple[int, float]], steps: int) -> tuple[tuple[int, float], ...]:
     """Return the learning curve: the mean return of the episodes that ended in each of equal spans of environment steps."""
     width = max(1, steps // CURVE_POINTS)
     spans: dict[int, list[float]] = {}
     for step, episode_return in episodes:
         spans.setdefault(-(-step // width), []).append(episode_return)
-    return tuple((span * width, float(np.mean(returns))) for span, returns in sorted(spans.items()))
+    return tuple((min(span * width, steps), float(np.mean(returns))) for span, returns in sorted(spans.items()))
