@@ -27,7 +27,9 @@ MAX_FRAME_BYTES = 64 * 2**20
 MAX_HEAD_BYTES = 4 * 2**20
 MAX_DIMENSIONS = 8
 MAX_DEPTH = 32
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+DTYPES = {name: np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+TENSOR_DTYPES = frozenset(getattr(torch, name) for name in DTYPES)
 ARRAY, TENSOR, GENERATOR, HANDLE, CALLBACK, BIG_INTEGER = range(1, 7)
 LENGTH = struct.Struct("<I")
 ALIGNMENT = 16
@@ -87,7 +89,7 @@ def encode(value: object) -> bytes:
     parts, position = [LENGTH.pack(len(head)), head], LENGTH.size + len(head)
     for array in arrays:
         padding = -position % ALIGNMENT
-        parts += [bytes(padding), np.ascontiguousarray(array).data.cast("B") if array.size else b""]
+        parts += [bytes(padding), array.tobytes()]
         position += padding + array.nbytes
     return b"".join(parts)
 
@@ -129,14 +131,12 @@ def _plain(value: object, arrays: list[np.ndarray], depth: int) -> object:
             raise NotAValue("a dictionary whose keys are not all strings")
         return {key: _plain(item, arrays, depth + 1) for key, item in value.items()}
     if kind in (torch.Tensor, torch.nn.Parameter):
-        if value.layout is not torch.strided or str(value.dtype).removeprefix("torch.") not in DTYPES:
+        if value.layout is not torch.strided or value.dtype not in TENSOR_DTYPES:
             raise NotAValue(f"a tensor of {value.dtype} in the layout {value.layout}")
         return _array_head(TENSOR, value.detach().cpu().resolve_conj().resolve_neg().numpy(), arrays)
     if kind is np.ndarray:
-        if value.dtype.name not in DTYPES:
-            raise NotAValue(f"a numpy array of dtype {value.dtype}")
         return _array_head(ARRAY, value, arrays)
-    if issubclass(kind, np.generic) and value.dtype.name in DTYPES:
+    if issubclass(kind, np.generic) and value.dtype in NAMES:
         return value.item()
     if kind is GeneratorState:
         return msgpack.ExtType(GENERATOR, value.state)
@@ -154,8 +154,12 @@ def _digits(value: int) -> bytes:
 def _array_head(code: int, array: np.ndarray, arrays: list[np.ndarray]) -> msgpack.ExtType:
     if array.ndim > MAX_DIMENSIONS:
         raise NotAValue(f"an array of {array.ndim} dimensions")
-    arrays.append(array.astype(array.dtype.newbyteorder("="), copy=False))
-    return msgpack.ExtType(code, msgpack.packb([array.dtype.name, list(array.shape)]))
+    if array.dtype not in NAMES:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype not in NAMES:
+        raise NotAValue(f"a numpy array of dtype {array.dtype}")
+    arrays.append(array)
+    return msgpack.ExtType(code, msgpack.packb((NAMES[array.dtype], array.shape)))
 
 
 class _Arrays:
@@ -183,7 +187,7 @@ class _Arrays:
         if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in shape):
             raise MalformedFrame("an array of an unknown dtype or shape")
         start, count = self.position + -self.position % ALIGNMENT, math.prod(shape)
-        self.position = start + count * np.dtype(dtype).itemsize
+        self.position = start + count * DTYPES[dtype].itemsize
         if self.position > len(self.frame):
             raise MalformedFrame("an array whose bytes do not fit its shape")
         if dtype == "bool":  # a byte other than 0 and 1 in a bool is undefined behaviour
