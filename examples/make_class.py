@@ -3,30 +3,27 @@
 A file of `parts/` holds what one student wrote. It is put into the skeleton of the assignment, so that the class follows when the
 assignment changes; a test compares the bytes. These files contain answers: no student bundle carries any of them.
 
-    python examples/make_class.py
+    python -m examples.make_class
 """
 
 import ast
-import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from grader.skeleton import make_notebook, make_skeleton  # noqa: E402
-from grader.spec import span  # noqa: E402
-from grader.topics import load  # noqa: E402
+from grader.skeleton import make_notebook, make_skeleton
+from grader.spec import span
+from grader.topics import load
 
 __all__ = ["class_files", "handed_in"]
 
+HERE = Path(__file__).resolve().parent
 TOPIC = load("ppo")
 UNTOUCHED = "hugo"
 NOTEBOOK = "carl"
 WITHOUT_PARENTHESIS = {"iris": ("ratio = torch.exp(log_prob_new - log_prob_old)", "ratio = torch.exp(log_prob_new - log_prob_old")}
-IMPORTS = "from npfl139.seeding import torch_stream\n"  # the last one of the assignment; a student's own code follows
 
 Definition = ast.FunctionDef | ast.ClassDef
 
@@ -52,8 +49,7 @@ def handed_in(part: str) -> str:
     part, imports and helpers, follows the imports of the assignment.
     """
     program, own = skeleton(), ""
-    docstring, *statements = ast.parse(part).body
-    for previous, node in zip([docstring, *statements], statements):
+    for previous, node in pairwise(ast.parse(part).body):  # the first statement is the docstring
         exercises = exercises_in(node)
         for exercise, function in exercises.items():
             program = filled_in(program, exercise, body(part, function))
@@ -61,11 +57,13 @@ def handed_in(part: str) -> str:
             program = redefined(program, node.name, lines(part, node.lineno - 1, node))
         elif not exercises:
             own += lines(part, previous.end_lineno, node)
-    return replaced(program, IMPORTS, IMPORTS + "\n# %%\n" + own.lstrip("\n")) if own else program
+    return after_imports(program, "\n# %%\n" + own.lstrip("\n")) if own else program
 
 
 def exercises_in(node: ast.stmt) -> dict[str, ast.FunctionDef]:
-    functions = {f"{node.name}.{getattr(inner, 'name', '')}": inner for inner in node.body} if isinstance(node, ast.ClassDef) else {getattr(node, "name", ""): node}
+    """Return the exercises that a statement solves: itself, or methods of the class that it is."""
+    prefix, candidates = (f"{node.name}.", node.body) if isinstance(node, ast.ClassDef) else ("", [node])
+    functions = {prefix + function.name: function for function in candidates if isinstance(function, ast.FunctionDef)}
     return {name: function for name, function in functions.items() if name in TOPIC.exercises}
 
 
@@ -79,6 +77,12 @@ def redefined(program: str, name: str, text: str) -> str:
     start, end = span(program, name)
     kept = program.splitlines(keepends=True)
     return "".join([*kept[:start], text, *kept[end:]])
+
+
+def after_imports(program: str, text: str) -> str:
+    end = max(node.end_lineno for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom))
+    kept = program.splitlines(keepends=True)
+    return "".join([*kept[:end], text, *kept[end:]])
 
 
 def body(part: str, function: ast.FunctionDef) -> str:
@@ -103,7 +107,7 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 def used_notebook(program: str) -> str:
-    """Return the notebook of a program as it is after work: with magics, cells to try things in, outputs and a lasting error."""
+    """Return the notebook of a program as it is after work: with magics, cells to try things in, and outputs."""
     notebook = nbformat.reads(make_notebook(program), as_version=4)
     cells = notebook.cells
     first_code = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
@@ -111,8 +115,7 @@ def used_notebook(program: str) -> str:
     after = next(index for index, cell in enumerate(cells) if cell.cell_type == "code" and "def normalized" in cell.source) + 1
     cells.insert(after, new_cell("trying", "a = torch.randn(5, 3)\nnormalized(a).mean(), normalized(a).std()\nprint(normalized(a).std())", "tensor(1.0000)\n"))
     cells.insert(after + 1, new_cell("timing", "%timeit normalized(a)", "19.7 µs ± 212 ns per loop (mean ± std. dev. of 7 runs, 10,000 loops each)\n"))
-    executed = [cell for cell in cells if cell.cell_type == "code"]
-    for count, cell in enumerate(executed, start=7):
+    for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), start=7):
         cell.execution_count = count
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"

@@ -283,7 +283,7 @@ def minibatches(count: int, batch_size: int, generator: torch.Generator) -> list
 
 # %%
 class RunningMoments(nn.Module):
-    """Mean and variance, per column, of all rows seen so far; calling it normalizes observations by them.
+    """Mean and variance, per column, of all rows seen so far; calling it normalizes rows by them.
 
     Buffers, in float64: `count` [] how many rows were seen, `mean` [D], `variance` [D] (divided by the count, not by one less). Before the first row they
     are 0, 0 and 1, so that nothing is changed.
@@ -325,10 +325,18 @@ class RunningMoments(nn.Module):
             self.variance = self.variance * (self.count > 1)
             self.variance = self.variance + (before * after - self.variance) / self.count
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return observations [..., D] in float32, normalized and limited to ±10."""
-        scale = (self.variance + 1e-8).rsqrt()
-        return ((observation - self.mean) * scale).float().clamp(-10, 10)
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return rows [..., D] normalized and limited to ±10, in float32."""
+        return ((rows - self.mean) / self.scale).float().clamp(-10, 10)
+
+    def inverse(self, rows: Tensor) -> Tensor:
+        """Return the rows [..., D] that normalization takes to the given ones, in float32."""
+        return (rows * self.scale + self.mean).float()
+
+    @property
+    def scale(self) -> Tensor:
+        """The standard deviation [D]; of a constant column nearly 0, so that its rounding errors stay small."""
+        return (self.variance + 1e-8).sqrt()
 
 
 # %% [markdown]
@@ -419,14 +427,14 @@ class TanhGaussianPolicy:
 
 # %%
 class Agent(nn.Module):
-    """A policy network, a value network, the moments of the observations, and the optimizer of both networks."""
+    """A policy network, a value network, the moments of what they are given and taught, and their optimizer."""
 
     def __init__(self, observation_space: Box, action_space: Discrete | Box, config: PPOConfig):
         super().__init__()
         self.config, self.device = config, config.torch_device
         size, initial = math.prod(observation_space.shape), torch_stream(config.seed, "networks")
         self.distribution = (CategoricalPolicy if isinstance(action_space, Discrete) else TanhGaussianPolicy)(action_space, config)
-        self.moments = RunningMoments(size)
+        self.observations, self.returns = RunningMoments(size), RunningMoments(1)
         self.policy = MLP(size, config.policy_hidden, self.distribution.size, initial, output_scale=0.01)
         self.value = MLP(size, config.value_hidden, 1, initial)
         self.to(self.device)
@@ -437,7 +445,7 @@ class Agent(nn.Module):
 
     def normalized(self, observation: Tensor) -> Tensor:
         """Return observations [N, ...] as normalized rows [N, D]."""
-        return self.moments(observation.flatten(1))
+        return self.observations(observation.flatten(1))
 
     def parameters_of(self, observation: np.ndarray) -> Tensor:
         """Return the policy's distribution parameters [B, ...] for the environments' observations."""
@@ -465,10 +473,15 @@ class Agent(nn.Module):
     @torch.no_grad()
     def estimated(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return the advantages and the targets of the values, [T, B] each, under the present value network."""
-        value, value_next = rollout.values(lambda observation: self.value(self.normalized(observation)).squeeze(-1))
+        value, value_next = rollout.values(lambda observation: self.returns.inverse(self.value(self.normalized(observation))).squeeze(-1))
         discount, same_episode = rollout.discount(self.config.discount), rollout.same_episode
         advantage = lambda_advantage(rollout.reward, discount, same_episode, value, value_next, self.config.trace_lambda)
         return normalized(advantage), lambda_return(advantage, value)
+
+    def adapt(self, rollout: Rollout) -> None:
+        """Include a rollout in the moments of the observations, and its λ-returns in those of the returns."""
+        self.observations.update(rollout.observation.flatten(0, 1).flatten(1))
+        self.returns.update(self.estimated(rollout)[1].reshape(-1, 1))
 
     def anneal(self, done: float) -> None:
         """Lower the learning rate linearly, to 0 when `done`, the part of the training that is over, is 1."""
@@ -476,11 +489,11 @@ class Agent(nn.Module):
             group["lr"] = self.config.learning_rate * (1 - done)
 
     def improve(self, row: Tensor, action: Tensor, log_prob_old: Tensor, advantage: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Make one step on a minibatch: normalized observations [M, D], actions [M, ...], and numbers [M]."""
+        """Make one step on a minibatch: normalized observations [M, D], actions [M, ...], and numbers [M]; return statistics."""
         parameters = self.policy(row)
         log_prob = self.distribution.log_prob(parameters, action)
         surrogate = clipped_surrogate(log_prob, log_prob_old, advantage, self.config.clip_epsilon)
-        error = value_loss(self.value(row).squeeze(-1), target)
+        error = value_loss(self.value(row), self.returns(target[:, None]))
         spread = self.distribution.entropy(parameters).mean()
         loss = -surrogate + self.config.value_weight * error - self.config.entropy_weight * spread
         self.optimizer.zero_grad()
@@ -515,7 +528,7 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
     for rollout in collector.rollouts(agent.sample, config.rollout_length, config.steps, agent.device):
         observation, action = rollout.observation.flatten(0, 1), rollout.action.flatten(0, 1)
         log_prob_old = agent.log_prob(observation, action)
-        agent.moments.update(observation.flatten(1))
+        agent.adapt(rollout)
         row = agent.normalized(observation)
         for epoch in range(config.epochs):
             advantage, target = (estimate.flatten() for estimate in agent.estimated(rollout))  # anew in each epoch
