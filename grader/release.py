@@ -90,7 +90,7 @@ def _readme(topics: Sequence[Topic]) -> str:
     listed = "\n".join(f"- `{topic.name}`: {topic.title} ({size})" for topic, size in sizes.items())
     earlier = sorted({name for topic in topics for name in topic.prerequisites}, key=ORDER.index)
     shown = f"\n`solutions/` holds the solutions of {', '.join(earlier)}, on which these assignments build.\n" if earlier else ""
-    return STUDENT_README.format(listed=listed, first=first, shown=shown)
+    return STUDENT_README.format(listed=listed, first=first, pad=" " * max(0, len(first) - 3), shown=shown)
 
 
 STUDENT_README = """\
@@ -106,10 +106,10 @@ Install, with Python 3.11 or newer, in this folder (again after you unpacked a n
 
 Work:
 
-    npfl139 start {first}             # copies the assignment here as {first}.py; --notebook for {first}.ipynb
-    npfl139 check {first}.py          # runs the examples of the exercises that you have written
-    npfl139 train {first}.py          # where the assignment has an agent: trains yours, and draws its curves
-    npfl139 topics                  # exercises and points
+    npfl139 start {first}       # copies the assignment here as {first}.py; with --notebook as {first}.ipynb
+    npfl139 check {first}.py    # runs the examples of the exercises that you have written
+    npfl139 train {first}.py    # where the assignment has an agent: trains yours, and draws its curves
+    npfl139 topics{pad}          # exercises and points
 
 Every exercise is one function. Its docstring is the assignment; replace `raise NotImplementedError(...)` by your code, and leave the name and
 the arguments as they are. Hand in the one `.py` or `.ipynb` file under the name it has. The grader runs more checks than the examples; it runs

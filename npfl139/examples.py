@@ -92,7 +92,7 @@ class _Runner(doctest.DocTestRunner):
 
     def report_failure(self, out: object, test: doctest.DocTest, example: doctest.Example, got: str) -> None:
         expected = example.want or "no output\n"
-        self._failed("another result", example, f"expected\n{_indented(expected)}\ngot\n{_indented(got or 'no output')}")
+        self._failed("another result", test, example, f"expected\n{_indented(expected)}\ngot\n{_indented(got or 'no output')}")
 
     def report_unexpected_exception(self, out: object, test: doctest.DocTest, example: doctest.Example, exception: tuple) -> None:
         error = exception[1]
@@ -101,11 +101,12 @@ class _Runner(doctest.DocTestRunner):
         elif isinstance(error, NotImplementedError) and _is_defined(self.module, str(error)):
             self.failure = Outcome(self.exercise, "blocked", f"blocked by {error}, which is not implemented yet")
         else:
-            self._failed(type(error).__name__, example, f"raised {_explained(error, self.module, self.source)}")
+            self._failed(type(error).__name__, test, example, f"raised {_explained(error, self.module, self.source)}")
 
-    def _failed(self, summary: str, example: doctest.Example, what: str) -> None:
-        code = example.source.rstrip("\n").replace("\n", "\n... ")
-        self.failure = Outcome(self.exercise, "failed", summary, f">>> {code}\n{what}")
+    def _failed(self, summary: str, test: doctest.DocTest, example: doctest.Example, what: str) -> None:
+        preparation = [earlier for earlier in test.examples[: test.examples.index(example)] if not earlier.want]
+        code = [line.source.rstrip("\n").replace("\n", "\n... ") for line in [*preparation, example]]
+        self.failure = Outcome(self.exercise, "failed", summary, "".join(f">>> {line}\n" for line in code) + what)
 
 
 def _explained(error: BaseException, module: types.ModuleType, source: Source) -> str:

@@ -182,6 +182,11 @@ def test_check_shows_the_expected_and_the_actual_result(project, command):
     assert "doubled\n>>> doubled(2)\nexpected\n    4\ngot\n    6\n" in printed
 
 
+def test_check_shows_the_lines_that_prepare_a_failing_example(project, command):
+    (project / "toy.py").write_text(written(doubled="return 4 if x == 2 else 0"))
+    assert "doubled\n>>> y = doubled(0.5)\n>>> y\nexpected\n    1.0\ngot\n    0\n" in command("check", "toy.py")[1]
+
+
 def test_check_says_by_which_exercise_another_one_is_blocked(project, command):
     (project / "toy.py").write_text(written(quadrupled="return doubled(doubled(x))"))
     assert "quadrupled   blocked  blocked by doubled, which is not implemented yet" in command("check", "toy.py")[1]
