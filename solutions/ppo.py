@@ -262,7 +262,7 @@ def minibatches(count: int, batch_size: int, generator: torch.Generator) -> list
 
 # %%
 class RunningMoments(nn.Module):
-    """Mean and variance, per column, of all rows seen so far; calling it normalizes observations by them.
+    """Mean and variance, per column, of all rows seen so far; calling it normalizes rows by them.
 
     Buffers, in float64: `count` [] how many rows were seen, `mean` [D], `variance` [D] (divided by the count, not by one less). Before the first row they
     are 0, 0 and 1, so that nothing is changed.
@@ -303,10 +303,9 @@ class RunningMoments(nn.Module):
         self.mean = self.mean + difference * (new_count / count)
         self.count, self.variance = count, squares / count
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return observations [..., D] in float32, normalized and limited to ±10."""
-        scale = (self.variance + 1e-8).rsqrt()
-        return ((observation - self.mean) * scale).float().clamp(-10, 10)
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return rows [..., D] normalized and limited to ±10, in float32."""
+        return ((rows - self.mean) * (self.variance + 1e-8).rsqrt()).float().clamp(-10, 10)
 
 
 # %% [markdown]
@@ -333,6 +332,7 @@ class PPOConfig(npfl139.config.Config):
     gradient_norm: float = 0.5  # the gradient is scaled down to this norm
     policy_hidden: tuple[int, ...] = (64, 64)  # tanh layers of the policy
     value_hidden: tuple[int, ...] = (64, 64)  # tanh layers of the value network, which shares nothing with the policy
+    value_scale: float = 1.0  # unit of the value network's outputs, of the order of the returns, so that its weights need not be large
     initial_std: float = 0.5  # of continuous actions before squashing, Andrychowicz et al. (2021), Section 3.2
 
 
@@ -417,6 +417,10 @@ class Agent(nn.Module):
         """Return observations [N, ...] as normalized rows [N, D]."""
         return self.moments(observation.flatten(1))
 
+    def values(self, row: Tensor) -> Tensor:
+        """Return V [N] of normalized observations [N, D]."""
+        return self.config.value_scale * self.value(row).squeeze(-1)
+
     def parameters_of(self, observation: np.ndarray) -> Tensor:
         """Return the policy's distribution parameters [B, ...] for the environments' observations."""
         return self.policy(self.normalized(torch.as_tensor(observation, device=self.device)))
@@ -443,7 +447,7 @@ class Agent(nn.Module):
     @torch.no_grad()
     def estimated(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return the advantages and the targets of the values, [T, B] each, under the present value network."""
-        value, value_next = rollout.values(lambda observation: self.value(self.normalized(observation)).squeeze(-1))
+        value, value_next = rollout.values(lambda observation: self.values(self.normalized(observation)))
         discount, same_episode = rollout.discount(self.config.discount), rollout.same_episode
         advantage = lambda_advantage(rollout.reward, discount, same_episode, value, value_next, self.config.trace_lambda)
         return normalized(advantage), lambda_return(advantage, value)
@@ -454,11 +458,11 @@ class Agent(nn.Module):
             group["lr"] = self.config.learning_rate * (1 - done)
 
     def improve(self, row: Tensor, action: Tensor, log_prob_old: Tensor, advantage: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Make one step on a minibatch: normalized observations [M, D], actions [M, ...], and numbers [M]."""
+        """Make one step on a minibatch: normalized observations [M, D], actions [M, ...], and numbers [M]; return statistics."""
         parameters = self.policy(row)
         log_prob = self.distribution.log_prob(parameters, action)
         surrogate = clipped_surrogate(log_prob, log_prob_old, advantage, self.config.clip_epsilon)
-        error = value_loss(self.value(row).squeeze(-1), target)
+        error = value_loss(self.values(row) / self.config.value_scale, target / self.config.value_scale)
         spread = self.distribution.entropy(parameters).mean()
         loss = -surrogate + self.config.value_weight * error - self.config.entropy_weight * spread
         self.optimizer.zero_grad()
@@ -507,7 +511,7 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
 # %%
 CONFIGS = {
     "CartPole-v1": PPOConfig(
-        steps=30_720, rollout_length=64, epochs=8, discount=0.98, trace_lambda=0.9, learning_rate=2.5e-3,
+        steps=30_720, rollout_length=64, epochs=8, trace_lambda=0.9, learning_rate=4e-3, value_scale=25.0,
     ),
 }  # fmt: skip
 

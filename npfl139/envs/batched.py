@@ -95,8 +95,10 @@ class BatchedEnv(VectorEnv):
         if isinstance(self.single_action_space, Discrete):
             if actions.dtype.kind not in "iu":
                 raise ValueError(f"actions must be integers, got {actions.dtype}")
-            if actions.min() < 0 or actions.max() >= self.single_action_space.n:
-                raise ValueError(f"actions must lie in 0 ... {self.single_action_space.n - 1}, got {actions.min()} ... {actions.max()}")
+            first = self.single_action_space.start
+            last = first + self.single_action_space.n - 1
+            if actions.min() < first or actions.max() > last:
+                raise ValueError(f"actions must lie in {first} ... {last}, got {actions.min()} ... {actions.max()}")
         elif not np.isfinite(actions).all():
             raise ValueError("actions contain NaN or infinity")
         return actions
