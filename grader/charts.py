@@ -70,7 +70,7 @@ class DotPlot:
 
 
 def learning_chart(training: dict, band: list[list[float]] | None) -> LineChart | None:
-    """Return a training check's curve against the reference's band, with each seed's evaluation in a strip to its right.
+    """Return a training check's curve against the reference's band, with the evaluation of each run in a strip to its right.
 
     None when there is nothing to draw of the submission.
     """
@@ -94,7 +94,7 @@ def learning_chart(training: dict, band: list[list[float]] | None) -> LineChart 
         median=_line([(row[0], row[2]) for row in band], x, y),
         threshold=None if threshold is None else y(threshold),
         evaluations=tuple(
-            (x.end + 11.5 + 13 * index, y(seed["return"]), seed["passed"], f"seed {seed['seed']}: {number(seed['return'])}")
+            (x.end + 11.5 + 13 * index, y(seed["return"]), seed["passed"], f"run {index + 1}: {number(seed['return'])}")
             for index, seed in enumerate(seeds)
         ),
     )

@@ -49,7 +49,7 @@ def finding(result: dict) -> str:
     """Return the one thing to say about a result: a fault of the grader, what stopped it, a named mistake, or the first failure."""
     failures = [part for part in graded_parts(result) if part["verdict"] != "passed"]
     if not failures and not result["problem"]:
-        return "everything passed"
+        return f"everything passed. {result['note']}" if result["note"] else "everything passed"
     faults = [part for part in failures if part["verdict"] == "grader_fault"]
     if faults:
         return f"the grader failed at {where(faults[0])}: {faults[0]['feedback'] or 'no reason given'}"
@@ -62,7 +62,7 @@ def finding(result: dict) -> str:
     first = (violations or list(mistakes.values()) or [part for part in failures if part["verdict"] != "blocked"] or failures)[0]
     others = len(mistakes) - 1 if first in mistakes.values() else 0
     reason = first.get("mistake") or first["feedback"] or VERDICTS.get(first["verdict"], first["verdict"])
-    subject = "" if reason.startswith(where(first)) else f"{where(first)}: "
+    subject = "" if reason.startswith(f"{where(first)} ") else f"{where(first)}: "
     return f"{subject}{reason}" + (f" (and {others} more)" if others > 0 else "")
 
 

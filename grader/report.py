@@ -22,7 +22,7 @@ __all__ = ["class_page", "student_page", "write_reports"]
 
 MAX_TRACES = 12
 BINS = 10
-SECRET = ("seed", "options")  # a student who knew the seed could undo the disguise of the training tasks
+SECRET = ("seed", "options")  # a student who knew the seed could undo the disguise of the training tasks; the pages number the runs instead
 TONES = {"passed": "passed", "wrong": "wrong", "below": "wrong", "missing": "open", "blocked": "open", "grader_fault": "fault"}
 EXPLANATIONS = {
     "blocked": "It can only be graded once that works.",

@@ -1,0 +1,315 @@
+"""Reports escape everything, need nothing from outside, show each student only their own work, and say what is true."""
+
+import copy
+from html.parser import HTMLParser
+
+import pytest
+from sample_results import HASH, band, check, everything, graded, sample_class, training, untrained
+
+from grader.charts import dot_plot, learning_chart, trace_chart
+from grader.findings import printable
+from grader.report import class_page, student_page, write_reports
+from grader.store import Store, StoreError
+
+VOID = {"meta", "line", "br"}
+
+
+class Page(HTMLParser):
+    """The tags, links and text of a page; it refuses tags that do not match."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.links, self.parts = [], [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attributes]
+        self.links += [value for name, value in attributes if name == "href"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.parts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.parts).split())
+
+
+def of_student(*results, reference=None):
+    return Page(student_page(list(results), reference or (lambda topic, name: None)))
+
+
+def of_class(*results, damaged=()):
+    return Page(class_page(list(results), damaged))
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</style></title><img src=x onerror=alert(1)>",
+    "\"><svg onload='alert(1)'>",
+    "javascript:alert(1)//",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt; \u202e \x1b[31m \0 \ud800",
+]
+
+
+def pages_full_of(text):
+    """Return the pages in which the text stands wherever a submission, or the name of its file, could put it."""
+    fields = {"mistake": text, "hint": text, "feedback": text, "claim": text, "exercise": text}
+    trained = training("crashed", name=text, env=text, claim=text, feedback=text, traces={text: [[0, 1.0], [1, 2.0]], "kl": [[text, text], text]})
+    name = printable(text).replace("/", "|")  # no folder and no topic is called otherwise
+    result = graded(name, trained=trained, topic=name, note=text)
+    result["checks"] = [check("entropy", 0, "crashed") | fields, check("minibatches", 0, "grader_fault") | fields]
+    result["provenance"] |= {"sandbox": text, "versions": {text: text}}
+    return of_student(result, reference=band), of_class(result, result | {"problem": text}, damaged=[text])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_that_a_student_wrote_becomes_part_of_the_page(text):
+    for page, harmless in zip(pages_full_of(text), pages_full_of("text"), strict=True):
+        assert page.tags == harmless.tags
+        assert [(tag, name) for tag, name, _ in page.attributes] == [(tag, name) for tag, name, _ in harmless.attributes]
+        assert all(link.startswith("#") or link.endswith("/report.html") and ":" not in link for link in page.links)
+        assert printable(text) in page.text
+        assert not any(character in page.text for character in "\u202e\x1b\0")
+
+
+def test_pages_need_nothing_from_outside():
+    pages = [student_page([result], band) for result in sample_class()] + [class_page(sample_class())]
+    for html in pages:
+        assert "default-src 'none'" in html
+        assert not any(word in html for word in ("http:", "https:", "//", "@import", "url(", "src=", "<script", "<link"))
+
+
+def test_the_same_results_give_the_same_bytes():
+    assert class_page(sample_class()) == class_page(sample_class())
+    assert student_page(sample_class()[:1], band) == student_page(sample_class()[:1], band)
+
+
+def test_a_student_sees_nobody_else_and_no_seed(tmp_path):
+    store = Store(tmp_path)
+    for result in sample_class():
+        result["provenance"]["seed"] = 4242
+        for seed in result["training"][0]["seeds"]:
+            seed["seed"] += 998_000
+        store.write(result, {"seed": 4242, "training": True})
+    assert write_reports(store, band) == tmp_path / "report.html"
+    names = [result["student"] for result in sample_class()]
+    for name in names:
+        text = (tmp_path / name / "report.html").read_text()
+        assert name in text and not any(other in text for other in names if other != name)
+        assert "4242" not in text and "99801" not in text
+    whole = Page((tmp_path / "report.html").read_text())
+    assert all(f"{name}/report.html" in whole.links and name in whole.text for name in names)
+    assert "seed 4242" in whole.text
+
+
+def test_damaged_results_are_named_and_the_rest_is_reported(tmp_path):
+    store = Store(tmp_path)
+    store.write(graded("ada"), {})
+    (tmp_path / "blaise").mkdir()
+    (tmp_path / "blaise" / "ppo.json").write_text('{"schema": 1,')
+    text = Page(write_reports(store, band).read_text()).text
+    assert "1 damaged file left out" in text and "blaise/ppo.json" in text and "1 student, 1 submission" in text
+
+
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(StoreError, match="cannot write .*report.html"):
+        write_reports(Store(tmp_path), band)
+
+
+def test_an_empty_class_has_a_report():
+    assert "0 students, 0 submissions: no topic" in of_class().text
+
+
+def test_links_lead_to_folders_of_any_name():
+    assert "%C4%8Capek%20%26%20K%3F/report.html" in of_class(graded("Čapek & K?")).links
+
+
+def test_everything_passed():
+    text = of_student(graded("ada"), reference=band).text
+    assert "11 / 11 points" in text and "Everything passed All 9 checks of this topic passed." in text
+    assert "Start with" not in text and "Likely mistake" not in text
+
+
+def test_a_mistake_is_named_with_its_hint_and_comes_first():
+    text = of_student(sample_class()[1]).text
+    assert "Start with lambda_advantage Your outputs equal those of an implementation that bootstraps through a terminal state." in text
+    assert "Likely mistake: your outputs equal those of an implementation that bootstraps through a terminal state." in text
+    assert "When an episode terminated there is no next state: what is its value?" in text
+    assert "The advantage has the right shape, but not the right values." in text
+    assert "An earlier hand-in had 4 / 11 points." in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("missing", "not implemented"),
+        ("blocked", "It can only be graded once that works."),
+        ("timeout", "look for a loop that does not end"),
+        ("memory", "grows with every step"),
+        ("violation", "An exercise never needs this."),
+        ("grader_fault", "This is not your fault, and these points are still open."),
+        ("crashed", "raised an exception"),
+        ("something new", "something new"),
+    ],
+)
+def test_every_verdict_is_explained(verdict, words):
+    text = of_student(graded("ada", {("entropy", 0): {"verdict": verdict, "feedback": "it is what it is"}})).text
+    assert words in text and "It is what it is." in text
+
+
+def test_the_untouched_skeleton_is_told_where_to_begin():
+    text = of_student(graded("emmy", **everything("missing", "{} is not implemented yet"))).text
+    assert "Start with lambda_advantage 5 exercises are not implemented yet; this is the first." in text
+    assert text.count("lambda_advantage is not implemented yet.") == 1  # once for its three checks
+    only = of_student(graded("emmy", {("entropy", 0): {"verdict": "missing"}})).text
+    assert "Start with entropy It is the only exercise that is not implemented yet." in only
+
+
+def test_what_cannot_be_loaded_is_said_once():
+    text = of_student(sample_class()[5]).text
+    assert "Nothing could be graded The file cannot be loaded: SyntaxError in line 31: '(' was never closed." in text
+    assert text.count("SyntaxError") == 1 and "Exercises" not in text
+
+
+def test_a_fault_of_the_grader_is_prominent_and_not_the_students_first_step():
+    result = sample_class()[9]
+    text = of_student(result).text
+    assert "The grader failed, not you 1 of the checks could not be finished." in text and "Start with" not in text
+    assert "The grader itself failed on 1 check" in of_class(result).text
+    assert "failed on" not in of_class(graded("ada")).text
+
+
+def test_grading_without_a_sandbox_is_announced_in_every_report():
+    result = graded("ada")
+    assert "without a sandbox" not in of_student(result).text + of_class(result).text
+    result["provenance"]["sandbox"] = "process"
+    assert "Graded without a sandbox" in of_student(result).text
+    assert "Graded without a sandbox" in of_class(graded("blaise"), result).text
+
+
+def test_results_of_different_graders_are_not_mixed_silently():
+    other = graded("blaise")
+    other["provenance"]["grader_sha256"] = HASH
+    assert "Not graded alike" in of_class(graded("ada"), other).text
+    assert "Not graded alike" not in of_class(graded("ada"), graded("blaise")).text
+
+
+def test_the_class_report_counts_checks_mistakes_and_scores():
+    page = of_class(*sample_class())
+    text = page.text
+    assert "10 students, 10 submissions: ppo" in text and "64 % median score 1 with full marks 1 could not be graded" in text
+    assert "2 lambda_advantage bootstraps through a terminal state blaise , dora 1 clipped_surrogate takes the maximum of the two terms carl" in text
+    failing = text.split("Which checks fail most")[1]
+    assert failing.index("5 / 9 lambda_advantage A terminated") < failing.index("7 / 9 clipped_surrogate For a positive")
+    assert "Of the 9 submissions that could be loaded." in failing
+    assert "4 of 9 passed; 6 ran to an evaluation. A correct submission fails this check with probability 0.31 % (at most 2.1 % with 95 % confidence)." in text
+    assert "felix ppo the file cannot be loaded" in text.split("Could not be graded")[1]
+
+
+def test_topics_stand_in_lecture_order():
+    results = [graded("ada", topic=topic) for topic in ("r2d2", "ppo", "a new one", "trpo")]
+    for page in (of_class(*results), of_student(*results)):
+        assert [value for tag, name, value in page.attributes if (tag, name) == ("section", "id")] == ["trpo", "ppo", "r2d2", "a%20new%20one"]
+    assert "44 / 44" in of_class(*results).text
+
+
+def test_who_handed_in_nothing_has_a_dash():
+    page = of_class(graded("ada"), graded("blaise", topic="trpo"))
+    assert [value for _, name, value in page.attributes if name == "title"].count("nothing handed in") == 2
+
+
+def test_training_shows_the_curve_the_band_and_every_run():
+    page = of_student(graded("ada"), reference=band)
+    label = next(value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label"))
+    assert label.startswith("while training, the mean return went from") and label.endswith("evaluated, it reached 498, 495.5; 450 is needed")
+    assert "the reference: median" in page.text and "polygon" in page.tags and page.tags.count("circle") == 2
+    assert page.tags.count("svg") == 3  # with two traces
+    assert "fail this check with probability 0.31 % (at most 2.1 % with 95 % confidence)" in page.text
+    without = of_student(graded("ada"))
+    assert "polygon" not in without.tags and "the reference: median" not in without.text
+
+
+def test_training_that_never_ran_has_no_chart():
+    page = of_student(sample_class()[6], reference=band)
+    assert "svg" not in page.tags and "It used more than 120 s." in page.text
+
+
+def test_an_uncalibrated_training_check_is_shown():
+    part = untrained("grader_fault", "this check has not been calibrated") | {"threshold": None, "false_fail": None, "false_fail_bound": None}
+    result = graded("ada", trained=part)
+    assert "This check has not been calibrated." in of_student(result).text and "not been calibrated" in of_class(result).text
+
+
+def test_returns_that_are_not_finite_leave_a_gap():
+    part = training("wrong")
+    part["curve"][3][1] = part["curve"][4][1] = part["seeds"][0]["return"] = None
+    part["traces"] = {"loss": [[0, None], [1, float("nan")]], "kl": "garbage", "entropy": [[0, 10**400], [1, 0.5, 2], 7, [True, False], [2, 1.0]]}
+    page = of_student(graded("ada", trained=part), reference=band)
+    assert page.tags.count("svg") == 2 and page.tags.count("circle") == 1 and " – " in page.text
+    of_class(graded("ada", trained=part))
+    assert "svg" not in of_student(graded("ada", trained=part | {"seeds": [], "curve": [], "traces": ["garbage"]})).tags
+
+
+def test_a_chart_keeps_its_points_inside_its_frame():
+    chart = learning_chart(training(), band("ppo", "CartPole"))
+    points = [tuple(map(float, point.split(","))) for line in (chart.curve, chart.band, chart.median) for point in line.split()]
+    assert all(chart.x.start <= x <= chart.x.end and chart.y.end <= y <= chart.y.start for x, y in points)
+    assert all(chart.x.end < x < chart.width for x, _, _, _ in chart.evaluations)
+    seven = training() | {"seeds": training()["seeds"][:1] * 7}
+    assert max(x for x, _, _, _ in learning_chart(seven, None).evaluations) + 4.5 <= 440
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([[0, 0], [100, 498]], ["0", "200", "400"]),
+        ([[0, -1.0], [1, 1.0]], ["\u22121", "0", "1"]),
+        ([[0, 5.0], [1, 5.0]], ["4", "6"]),
+        ([[0, 0.0], [1, 0.0]], ["\u22120.5", "0", "0.5"]),
+        ([[0, 1e-320], [1, 0.0]], ["\u22120.5", "0", "0.5"]),
+        ([[0, 1e29], [1, -1e29]], None),
+    ],
+)
+def test_axes_have_round_ticks(values, labels):
+    ticks = [label for _, label in trace_chart("x", values).y.ticks]
+    assert 2 <= len(ticks) <= 6
+    assert labels is None or ticks == labels
+
+
+def test_long_traces_are_thinned_but_keep_their_ends():
+    points = trace_chart("x", [[step, step % 7] for step in range(10_001)]).curve.split()
+    assert len(points) <= 241
+    assert points[0].startswith("40,") and points[-1].startswith("212,")
+
+
+def test_dots_that_would_overlap_are_stacked():
+    plot = dot_plot([("ada", 10.0), ("blaise", 10.0), ("carl", 500.0), ("dora", None)], threshold=450.0)
+    (first, second, third) = sorted(plot.dots)
+    assert first[0] == second[0] < plot.threshold < third[0] and first[1] == second[1] - 2 * plot.radius
+    assert [dot[2] for dot in (first, second, third)] == [False, False, True]
+    many = dot_plot([(str(index), 1.0) for index in range(400)], None)
+    assert many.height < 200 and min(y for _, y, _, _ in many.dots) >= 0
+
+
+def test_reports_do_not_change_the_results():
+    results = sample_class()
+    before = copy.deepcopy(results)
+    class_page(results)
+    student_page(results[:1], band)
+    assert results == before
