@@ -358,7 +358,7 @@ def kl_divergence(theta: Tensor, other: Tensor, inputs: Tensor, sizes: Sequence[
         sizes: the layer sizes I, ..., C.
 
     Returns:
-        [] scalar, at least zero, and zero for equal distributions; finite even where a probability underflows to zero.
+        [] scalar, at least zero, and zero for equal distributions; finite even where probabilities underflow to zero in both.
 
     >>> half, quarter = torch.zeros(4), torch.tensor([0.0, 0.0, 0.0, math.log(3)])
     >>> kl_divergence(half, quarter, torch.zeros(2, 1), [1, 2]), kl_divergence(quarter, half, torch.zeros(2, 1), [1, 2])
@@ -456,15 +456,15 @@ def diagonal_natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) 
 # %% [markdown]
 # ## Given: the comparison
 #
-# A softmax regression on features whose standard deviations range over three orders of magnitude and are mixed by a rotation.
-# The curvature of the loss is about 10 in one direction and about 10⁻⁵ in another. Gradient descent must take steps that are
-# stable in the first, and hardly moves in the second.
+# A softmax regression on features whose standard deviations range from 0.1 to 10 and are mixed by a rotation. The curvature of
+# the loss is about 10 in one direction and about 10⁻³ in another. Gradient descent must take steps that are stable in the first,
+# and hardly moves in the second.
 
 
 # %%
 SIZES = (6, 3)
 STEPS = 12
-DAMPING = 1e-8  # λ: far below every curvature of the loss, and enough for the directions in which softmax regression has none
+DAMPING = 1e-4  # λ: below every curvature that softmax regression has; in some directions it has none
 
 
 def ill_conditioned_problem(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -480,7 +480,7 @@ def ill_conditioned_problem(seed: int, count: int) -> tuple[Tensor, Tensor, Tens
     latent = gaussian(count, features)
     true_log_probabilities = torch.log_softmax(latent @ weights, dim=-1)
     labels = torch.multinomial(true_log_probabilities.exp(), 1, generator=generator).squeeze(-1)
-    return latent * torch.logspace(-2, 1, features, dtype=torch.float64) @ rotation, labels, true_log_probabilities
+    return latent * torch.logspace(-1, 1, features, dtype=torch.float64) @ rotation, labels, true_log_probabilities
 
 
 def loss(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
