@@ -4,10 +4,8 @@ Without --submission the reference solution is checked, in process. All of pytes
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from grader.diagnosis import prerequisite_sources, trusted
@@ -23,19 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hidden checks")
     group.addoption("--submission", type=Path, metavar="FILE", help="check this .py, .ipynb or .zip file, in the sandbox")
     group.addoption("--sandbox", choices=KINDS, default="bwrap", help="where the submission runs (default: bwrap)")
-    group.addoption("--seed", type=int, default=0, help="seed of the inputs (default: 0, as npfl139 grade)")
+    group.addoption("--seed", type=int, default=0, help="seed of the inputs, as in npfl139 grade (default: 0)")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
-    """Report what is wrong with the submission as the student would read it; only the grader's own errors have a traceback."""
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run a check as the grader does, and report what is wrong as the student would read it; only our own errors have a traceback."""
+    check = pyfuncitem.obj.check
     try:
-        return (yield)
+        check.run(pyfuncitem.funcargs["student"], pyfuncitem.config.option.seed)
+        return True
     except Wrong as error:
         message = f"wrong: {error}"
     except StudentError as error:
         message = str(error)
-    pytest.fail(f"{message}\n{pyfuncitem.obj.check.claim}", pytrace=False)
+    pytest.fail(f"{message}\n{check.claim}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -57,15 +56,16 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
         return
     submission = only_submission(path, topic)
     with Sandboxed(request.getfixturevalue("sandbox")) as loaded:
-        with suppress(StudentError):  # then every call of the check raises it again, and is reported as its failure
+        try:
             loaded.load(submission.source, topic.name, submission.filename, prerequisite_sources(topic))
+        except StudentError as error:
+            pytest.fail(f"{error.verdict}: the file cannot be loaded: {error.feedback}", pytrace=False)
         yield loaded
 
 
 @pytest.fixture
-def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """The inputs that `npfl139 grade` would draw."""
-    return request.function.check.rng(request.config.option.seed)
+def rng() -> None:
+    """Let pytest accept the argument of that name; `Check.run` draws it from the seed."""
 
 
 def only_submission(path: Path, topic: Topic) -> Submission:

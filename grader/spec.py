@@ -37,11 +37,7 @@ class Check:
     def run(self, student: Student, seed: int) -> None:
         """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
         student.request("seed", seed=derived_seed(seed, "global generators", self.name))
-        self.function(student, self.rng(seed))
-
-    def rng(self, seed: int) -> np.random.Generator:
-        """Return the generator from which the check draws its inputs."""
-        return numpy_stream(seed, "check", self.name)
+        self.function(student, numpy_stream(seed, "check", self.name))
 
 
 def check(exercise: str, points: float = 1.0) -> Callable:

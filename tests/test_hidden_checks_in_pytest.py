@@ -36,6 +36,14 @@ def test_a_sandboxed_submission_fails_with_the_students_sentences_only(tmp_path)
     assert "Traceback" not in printed and "Error" not in printed
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_a_submission_that_cannot_be_loaded_says_why(tmp_path):
+    (tmp_path / "homework.py").write_text("x = 1 / 0\n")
+    status, printed = pytest_run("--submission", str(tmp_path / "homework.py"), "-x")
+    assert status == 1
+    assert "crashed: the file cannot be loaded: ZeroDivisionError in line 1: division by zero\n" in printed and "Traceback" not in printed
+
+
 def test_what_cannot_be_checked_ends_the_run_with_a_sentence(tmp_path):
     with pytest.raises(pytest.exit.Exception, match=r"nowhere\.py cannot be read: No such file or directory"):
         only_submission(tmp_path / "nowhere.py", TOPIC)
