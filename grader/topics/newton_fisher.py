@@ -152,7 +152,7 @@ def check_newton_root_follows_the_touching_line(student, rng):
         for _ in range(steps):
             x = iterates[-1]
             iterates.append((2 * x**3 - b) / (3 * x**2 + a))
-        expect_close(student.newton_root(*calls, float(start), steps), np.array(iterates), "the iterates", **FLOAT64)
+        expect_close(student.newton_root(*calls, float(start), steps), np.array(iterates), "the sequence of iterates", **FLOAT64)
 
 
 @check("newton_root")
@@ -160,7 +160,7 @@ def check_newton_root_converges_quadratically(student, rng):
     """Near a simple root the error is squared in each step, and five steps give all digits of float64."""
     root = rng.uniform(1.2, 1.6)
     calls = (lambda x: float(received(x) ** 2 - root**2), lambda x: float(2 * received(x)))
-    errors = np.abs(finite(student.newton_root(*calls, float(root + 0.3), 5), [6], "the iterates") - root)
+    errors = np.abs(finite(student.newton_root(*calls, float(root + 0.3), 5), [6], "the sequence of iterates") - root)
     expect(all(after < before**2 + 1e-14 for before, after in pairwise(errors)), "the error is not squared in each step")
     expect(errors[-1] < 1e-13, "five steps from a distance of 0.3 must find the root to all digits of float64")
 
@@ -171,7 +171,7 @@ def check_newton_root_refuses_a_horizontal_line(student, rng):
     calls = (lambda x: float(received(x) ** 2 + 1), lambda x: float(2 * received(x)))
     expect_refusal(partial(student.newton_root, *calls, 0.0, 1), "a step from a point where the derivative is zero")
     expect_refusal(partial(student.newton_root, *calls, 1.0, 2), "a second step from a point where the derivative is zero")  # 1 → 0
-    expect_close(student.newton_root(*calls, 1.0, 1), np.array([1.0, 0.0]), "the iterates that end where the derivative is zero")
+    expect_close(student.newton_root(*calls, 1.0, 1), np.array([1.0, 0.0]), "the sequence of iterates that end where the derivative is zero")
 
 
 @check("newton_minimize")
@@ -181,7 +181,7 @@ def check_newton_minimize_solves_a_quadratic_in_one_step(student, rng):
         size = len(eigenvalues)
         point, start = rng.normal(size=size), normal(rng, size, dtype=torch.float64)
         iterates = student.newton_minimize(*quadratic(symmetric(rng, eigenvalues), point), start, 2)
-        expect_close(iterates, np.stack([start.numpy(), point, point]), f"the iterates in dimension {size}", relative=1e-5)
+        expect_close(iterates, np.stack([start.numpy(), point, point]), f"the sequence of iterates in dimension {size}", relative=1e-5)
 
 
 @check("newton_minimize")
@@ -202,11 +202,11 @@ def check_newton_minimize_takes_full_steps(student, rng):
         slope = gradient(expected[-1])
         expected.append(expected[-1] - np.array([d * slope[0] - b * slope[1], a * slope[1] - b * slope[0]]) / (a * d - b * b))
     calls = (lambda x: torch.as_tensor(gradient(received(x, 2))), lambda x: torch.as_tensor(hessian(received(x, 2))))
-    expect_close(student.newton_minimize(*calls, start, 3), np.stack(expected), "the iterates")
+    expect_close(student.newton_minimize(*calls, start, 3), np.stack(expected), "the sequence of iterates")
 
     quartic = (lambda x: torch.as_tensor(4 * received(x, 1) ** 3), lambda x: torch.as_tensor(12 * received(x, 1, 1) ** 2))  # f'/f'' = x/3
     iterates = student.newton_minimize(*quartic, torch.tensor([3.0], dtype=torch.float64), 2)
-    expect_close(iterates, np.array([[3.0], [2.0], [4 / 3]]), "the iterates of x⁴ from 3")
+    expect_close(iterates, np.array([[3.0], [2.0], [4 / 3]]), "the sequence of iterates of x⁴ from 3")
 
 
 @check("newton_minimize", points=0.5)
@@ -216,7 +216,7 @@ def check_newton_minimize_refuses_a_singular_hessian(student, rng):
     for singular in (np.zeros((2, 2)), np.diag([1.0, 0.0]), np.ones((2, 2))):
         calls = quadratic(singular, np.array([1.0, 2.0]))
         expect_refusal(partial(student.newton_minimize, *calls, start, 1), "a step where the Hessian is singular")
-        expect_close(student.newton_minimize(*calls, start, 0), start.numpy()[None], "the iterates of no steps")
+        expect_close(student.newton_minimize(*calls, start, 0), start.numpy()[None], "the sequence of iterates of no steps")
 
 
 @check("score")
@@ -227,7 +227,7 @@ def check_score_of_softmax_regression(student, rng):
         labels = drawn_labels(rng, SOFTMAX[-1], count)
         surprise = np.eye(SOFTMAX[-1])[labels] - np.exp(log_probabilities(theta.numpy(), inputs.numpy(), SOFTMAX))
         rows = [np.concatenate([np.outer(row, x).ravel(), row]) for row, x in zip(surprise, inputs.numpy(), strict=True)]
-        expect_close(student.score(theta, inputs, labels, list(SOFTMAX)), np.stack(rows), f"the scores of {count} examples")
+        expect_close(student.score(theta, inputs, labels, list(SOFTMAX)), np.stack(rows), f"the matrix of scores of {count} examples")
 
 
 @check("score")
@@ -237,7 +237,7 @@ def check_score_agrees_with_finite_differences(student, rng):
         theta, inputs = case(rng, sizes, count)
         labels = drawn_labels(rng, sizes[-1], count)
         expected = scores_of(theta.numpy(), inputs.numpy(), sizes)[np.arange(count), labels]
-        expect_close(student.score(theta, inputs, labels, list(sizes)), expected, f"the scores for the sizes {list(sizes)}")
+        expect_close(student.score(theta, inputs, labels, list(sizes)), expected, f"the matrix of scores for the sizes {list(sizes)}")
 
 
 @check("score")
@@ -245,7 +245,7 @@ def check_score_has_no_mean_under_the_model(student, rng):
     """Weighted by the model's own probabilities of the labels, the scores of each example add up to zero."""
     theta, inputs = case(rng, DEEP, 6)
     probabilities = np.exp(log_probabilities(theta.numpy(), inputs.numpy(), DEEP))
-    scores = [finite(student.score(theta, inputs, torch.full([6], label), list(DEEP)), [6, 29], "the scores") for label in range(DEEP[-1])]
+    scores = [finite(student.score(theta, inputs, torch.full([6], label), list(DEEP)), [6, 29], "the matrix of scores") for label in range(DEEP[-1])]
     expect(np.abs(scores).max() > 0.1, "the scores are all zero")
     expect_close(np.einsum("nc,cnd->nd", probabilities, scores), np.zeros((6, 29)), "the expected score under the model")
 
@@ -544,7 +544,7 @@ def attempt(student: Student, seed: int) -> Attempt:
     start = torch.zeros(parameter_count(SIZES), dtype=torch.float64)
     examples = torch.as_tensor(inputs[:400]), torch.as_tensor(labels[:400])
     iterates = student.natural_gradient_descent(start, *examples, list(SIZES), 1.0, STEPS, DAMPING)
-    iterates = finite(iterates, [STEPS + 1, len(start)], "the iterates")
+    iterates = finite(iterates, [STEPS + 1, len(start)], "the sequence of iterates")
 
     def score(theta: Array) -> float:
         excess = true_log_probabilities[400:] - log_probabilities(theta, inputs[400:], SIZES)
@@ -565,7 +565,7 @@ TOPIC = Topic(
     trainings=(
         Training(
             name="ill_conditioned",
-            claim=f"Natural gradient descent fits badly scaled features in {STEPS} steps, better than gradient descent does in 100,000.",
+            claim=f"Natural gradient descent fits badly scaled features in {STEPS} steps, better than gradient descent does in 1000.",
             points=3,
             attempt=attempt,
             environment="softmax regression, curvatures from 10⁻³ to 10",
