@@ -1,11 +1,14 @@
 """Reports escape everything, need nothing from outside, show each student only their own work, and say what is true."""
 
 import copy
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from sample_results import HASH, band, check, everything, graded, sample_class, training, untrained
 
+from grader import report
 from grader.charts import dot_plot, learning_chart, trace_chart
 from grader.findings import printable
 from grader.report import class_page, student_page, write_reports
@@ -313,3 +316,20 @@ def test_reports_do_not_change_the_results():
     class_page(results)
     student_page(results[:1], band)
     assert results == before
+
+
+def luminance(color):
+    parts = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_text_has_the_contrast_that_guidelines_ask_for(scheme):
+    style = (Path(report.__file__).parent / "templates" / "style.css").read_text()
+    colors = dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*)\}", style)[scheme]))
+    pairs = [(tone, f"{tone}-tint") for tone in ("passed", "wrong", "open", "stopped", "fault")]
+    pairs += [(ink, paper) for ink in ("text", "soft", "accent") for paper in ("page", "card")]
+    for ink, paper in pairs:
+        low, high = sorted((luminance(colors[ink]), luminance(colors[paper])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {paper}"  # WCAG 2.1, level AA

@@ -304,16 +304,7 @@ class RunningMoments(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows [..., D] normalized and limited to ±10, in float32."""
-        return ((rows - self.mean) / self.scale).float().clamp(-10, 10)
-
-    def inverse(self, rows: Tensor) -> Tensor:
-        """Return the rows [..., D] that normalization takes to the given ones, in float32."""
-        return (rows * self.scale + self.mean).float()
-
-    @property
-    def scale(self) -> Tensor:
-        """The standard deviation [D]; of a constant column nearly 0, so that its rounding errors stay small."""
-        return (self.variance + 1e-8).sqrt()
+        return ((rows - self.mean) * (self.variance + 1e-8).rsqrt()).float().clamp(-10, 10)
 
 
 # %% [markdown]
@@ -340,6 +331,7 @@ class PPOConfig(npfl139.config.Config):
     gradient_norm: float = 0.5  # the gradient is scaled down to this norm
     policy_hidden: tuple[int, ...] = (64, 64)  # tanh layers of the policy
     value_hidden: tuple[int, ...] = (64, 64)  # tanh layers of the value network, which shares nothing with the policy
+    value_scale: float = 1.0  # unit of the value network's outputs, of the order of the returns, so that its weights need not be large
     initial_std: float = 0.5  # of continuous actions before squashing, Andrychowicz et al. (2021), Section 3.2
 
 
@@ -404,14 +396,14 @@ class TanhGaussianPolicy:
 
 # %%
 class Agent(nn.Module):
-    """A policy network, a value network, the moments of what they are given and taught, and their optimizer."""
+    """A policy network, a value network, the moments of the observations, and the optimizer of both networks."""
 
     def __init__(self, observation_space: Box, action_space: Discrete | Box, config: PPOConfig):
         super().__init__()
         self.config, self.device = config, config.torch_device
         size, initial = math.prod(observation_space.shape), torch_stream(config.seed, "networks")
         self.distribution = (CategoricalPolicy if isinstance(action_space, Discrete) else TanhGaussianPolicy)(action_space, config)
-        self.observations, self.returns = RunningMoments(size), RunningMoments(1)
+        self.moments = RunningMoments(size)
         self.policy = MLP(size, config.policy_hidden, self.distribution.size, initial, output_scale=0.01)
         self.value = MLP(size, config.value_hidden, 1, initial)
         self.to(self.device)
@@ -422,7 +414,11 @@ class Agent(nn.Module):
 
     def normalized(self, observation: Tensor) -> Tensor:
         """Return observations [N, ...] as normalized rows [N, D]."""
-        return self.observations(observation.flatten(1))
+        return self.moments(observation.flatten(1))
+
+    def values(self, row: Tensor) -> Tensor:
+        """Return V [N] of normalized observations [N, D]."""
+        return self.config.value_scale * self.value(row).squeeze(-1)
 
     def parameters_of(self, observation: np.ndarray) -> Tensor:
         """Return the policy's distribution parameters [B, ...] for the environments' observations."""
@@ -450,15 +446,10 @@ class Agent(nn.Module):
     @torch.no_grad()
     def estimated(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return the advantages and the targets of the values, [T, B] each, under the present value network."""
-        value, value_next = rollout.values(lambda observation: self.returns.inverse(self.value(self.normalized(observation))).squeeze(-1))
+        value, value_next = rollout.values(lambda observation: self.values(self.normalized(observation)))
         discount, same_episode = rollout.discount(self.config.discount), rollout.same_episode
         advantage = lambda_advantage(rollout.reward, discount, same_episode, value, value_next, self.config.trace_lambda)
         return normalized(advantage), lambda_return(advantage, value)
-
-    def adapt(self, rollout: Rollout) -> None:
-        """Include a rollout in the moments of the observations, and its λ-returns in those of the returns."""
-        self.observations.update(rollout.observation.flatten(0, 1).flatten(1))
-        self.returns.update(self.estimated(rollout)[1].reshape(-1, 1))
 
     def anneal(self, done: float) -> None:
         """Lower the learning rate linearly, to 0 when `done`, the part of the training that is over, is 1."""
@@ -470,7 +461,7 @@ class Agent(nn.Module):
         parameters = self.policy(row)
         log_prob = self.distribution.log_prob(parameters, action)
         surrogate = clipped_surrogate(log_prob, log_prob_old, advantage, self.config.clip_epsilon)
-        error = value_loss(self.value(row), self.returns(target[:, None]))
+        error = value_loss(self.values(row) / self.config.value_scale, target / self.config.value_scale)
         spread = self.distribution.entropy(parameters).mean()
         loss = -surrogate + self.config.value_weight * error - self.config.entropy_weight * spread
         self.optimizer.zero_grad()
@@ -505,7 +496,7 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
     for rollout in collector.rollouts(agent.sample, config.rollout_length, config.steps, agent.device):
         observation, action = rollout.observation.flatten(0, 1), rollout.action.flatten(0, 1)
         log_prob_old = agent.log_prob(observation, action)
-        agent.adapt(rollout)
+        agent.moments.update(observation.flatten(1))
         row = agent.normalized(observation)
         for epoch in range(config.epochs):
             advantage, target = (estimate.flatten() for estimate in agent.estimated(rollout))  # anew in each epoch
@@ -519,7 +510,7 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
 # %%
 CONFIGS = {
     "CartPole-v1": PPOConfig(
-        steps=30_720, rollout_length=64, epochs=8, discount=0.98, trace_lambda=0.9, learning_rate=2.5e-3,
+        steps=30_720, rollout_length=64, epochs=8, trace_lambda=0.9, learning_rate=4e-3, value_scale=25.0,
     ),
 }  # fmt: skip
 
