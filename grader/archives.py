@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,18 +39,19 @@ def files_in(path: Path) -> Iterator[File]:
     Raises:
         OSError: the path itself cannot be read.
     """
+    path.lstat()
     if path.is_dir():
         yield from _in_folder(path)
     elif path.suffix.lower() == ".zip":
         with path.open("rb") as stream:
             yield from _in_archive(stream, (), (path.name,), Budget.of_class())
     else:
-        yield _read(path.read_bytes(), (path.name,))
+        yield from _in_file(path, (path.name,), Budget.of_student())
 
 
 @dataclass
 class Budget:
-    """What may still be read from an archive. Every student's has its own, so that a bomb costs nobody else anything.
+    """What may still be read from an archive or folder. Every student's has its own, so that a bomb costs nobody else anything.
 
     With the limit on each file this bounds memory and time; a limit on compression ratios would add nothing.
     """
@@ -71,20 +73,22 @@ class Budget:
         self.files -= files
         self.unpacked_bytes -= unpacked_bytes
         if self.files < 0 or self.unpacked_bytes < 0:
-            raise Unreadable("the archive holds too much: pack the assignment only")
+            raise Unreadable("this holds too much: hand in the assignment only")
 
 
 def _in_folder(root: Path) -> Iterator[File]:
+    budgets = defaultdict(Budget.of_student)  # by what lies directly in the folder: a student's folder or file
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not IGNORED.match(name))
         for name in sorted(names):
             path = Path(folder) / name
             if path.suffix.lower() in (*SUFFIXES, ".zip") and not IGNORED.match(name):
-                yield from _in_file(path, path.relative_to(root).parts)
+                parts = path.relative_to(root).parts
+                yield from _in_file(path, parts, budgets[parts[0]])
 
 
-def _in_file(path: Path, parts: tuple[str, ...]) -> Iterator[File]:
-    """Yield what is in a file found in a folder: unlike a path that the instructor gave, a student may have made it a trap."""
+def _in_file(path: Path, parts: tuple[str, ...], budget: Budget) -> Iterator[File]:
+    """Yield what is in a file, which a student may have made a trap."""
     try:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode):
@@ -93,6 +97,7 @@ def _in_file(path: Path, parts: tuple[str, ...]) -> Iterator[File]:
             raise Unreadable(f"{parts[-1]} is not an ordinary file: hand in the file itself")
         if status.st_size > MAX_BYTES:
             raise Unreadable(f"{parts[-1]} has more than {MAX_BYTES // 2**20} MiB: hand in the assignment only")
+        budget.spend(files=1, unpacked_bytes=status.st_size)
         content = path.read_bytes()
     except Unreadable as error:
         yield File(parts, _sha256(b""), problem=str(error))

@@ -55,13 +55,13 @@ def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = No
     Raises:
         NoSubmission: a path does not exist or cannot be read, holds nothing, or the topic of its files cannot be told.
     """
-    wanted = topics if topic is None else (topic,)
+    found = {path: _by_student(path, topics, topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)}
+    everywhere = _expected(found, topics, topic)
     submissions, taken = [], set()
-    for path in dict.fromkeys(Path(path).resolve() for path in paths):
-        by_student = _by_student(path, topics, topic)
-        expected = _expected(path, by_student, topics, topic)
+    for by_student in found.values():
+        expected = _told(by_student, topics) if topic is None else everywhere
         for student, files in by_student.items():
-            submissions += _named(student, _chosen(files, expected), taken)
+            submissions += _named(student, _chosen(files, expected or everywhere), taken)
     return submissions
 
 
@@ -79,7 +79,7 @@ class _Recognized:
 
 
 def _by_student(path: Path, topics: Sequence[str], asked: str | None) -> dict[str, list[_Recognized]]:
-    """Return the files of each student; none for a student's folder in which there is no program."""
+    """Return the files of each student; none for a folder of a student in which there is no program."""
     is_archive = path.is_file() and path.suffix.lower() == ".zip"
     try:
         files = _unwrapped(list(files_in(path))) if is_archive else list(files_in(path))
@@ -87,10 +87,8 @@ def _by_student(path: Path, topics: Sequence[str], asked: str | None) -> dict[st
         folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir()) if is_class else []
     except OSError as error:
         raise NoSubmission(f"{path} cannot be read: {error.strerror}") from error
-    if not files:
-        raise NoSubmission(f"there is no .py, .ipynb or .zip file in {path}")
     own = path.name if path.is_dir() else path.stem if is_archive else path.parent.name
-    found = {_moodle(folder) or folder: [] for folder in folders if not IGNORED.match(folder)}
+    found = {_moodle(folder) or folder: [] for folder in folders if not IGNORED.match(folder)} or ({} if files else {own: []})
     for file in files:
         topic, rest = topic_of(_own_name(file.parts[-1]), topics)
         topic = asked if asked and path.is_file() and not is_archive else topic
@@ -127,16 +125,22 @@ def _own_name(name: str) -> str:
     return match["rest"] if match else name
 
 
-def _expected(path: Path, by_student: dict[str, list[_Recognized]], topics: Sequence[str], topic: str | None) -> tuple[str, ...]:
-    """Return the topics that were handed in below the path, or the one that is asked for."""
-    if topic is not None:
-        return (topic,)
-    files = [recognized for files in by_student.values() for recognized in files]
-    told = {recognized.topic for recognized in files}
-    if told == {None} and len(files) == 1 and files[0].file.problem:
-        raise NoSubmission(f"{path}: {files[0].file.problem}")
-    if told == {None}:
-        raise NoSubmission(f"the topic of {path} cannot be told from the names of the files: add --topic, or call them like {topics[0]}.py")
+def _expected(found: dict[Path, dict[str, list[_Recognized]]], topics: Sequence[str], topic: str | None) -> tuple[str, ...]:
+    """Return the topics that were handed in anywhere, or the one that is asked for."""
+    files = [recognized for by_student in found.values() for files in by_student.values() for recognized in files]
+    where = " and ".join(str(path) for path in found)
+    if not files:
+        raise NoSubmission(f"there is no .py, .ipynb or .zip file in {where}")
+    told = (topic,) if topic else tuple(name for by_student in found.values() for name in _told(by_student, topics))
+    if not told and len(files) == 1 and files[0].file.problem:
+        raise NoSubmission(f"{where}: {files[0].file.problem}")
+    if not told:
+        raise NoSubmission(f"the names of the files in {where} tell no topic: add --topic, or call them like {topics[0]}.py")
+    return tuple(dict.fromkeys(told))
+
+
+def _told(by_student: dict[str, list[_Recognized]], topics: Sequence[str]) -> tuple[str, ...]:
+    told = {recognized.topic for files in by_student.values() for recognized in files}
     return tuple(topic for topic in topics if topic in told)
 
 

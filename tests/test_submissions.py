@@ -264,8 +264,8 @@ def small_limits(monkeypatch):
     ("members", "message"),
     [
         ({"ppo.py": "#" * 1001}, "has more than"),
-        ({f"{number}.py": "#" * 10 for number in range(51)} | {"ppo.py": CODE}, "holds too much"),
-        ({f"{number}.py": "#" * 990 for number in range(5)} | {"ppo.py": CODE}, "holds too much"),
+        ({f"{number}.py": "#" * 10 for number in range(51)} | {"ppo.py": CODE}, "this holds too much"),
+        ({f"{number}.py": "#" * 990 for number in range(5)} | {"ppo.py": CODE}, "this holds too much"),
         ({"ppo.zip": "#" * 1001}, "an archive in an archive"),
     ],
 )
@@ -324,12 +324,34 @@ def test_an_unreadable_file_is_a_problem_of_that_student_only(tmp_path, monkeypa
     [
         ((), "there is no .py, .ipynb or .zip file"),
         (("readme.txt",), "there is no .py, .ipynb or .zip file"),
-        (("novak/homework.py",), "cannot be told from the names of the files: add --topic"),
+        (("novak/homework.py",), "tell no topic: add --topic"),
     ],
 )
 def test_a_folder_without_submissions_is_the_instructors_mistake(tmp_path, names, message):
     with pytest.raises(NoSubmission, match=message):
         collect([folder(tmp_path, *names)], TOPICS)
+
+
+def test_an_empty_folder_among_the_paths_is_a_student_who_handed_in_nothing(tmp_path):
+    root = folder(tmp_path, "adam/ppo.py")
+    (root / "novak").mkdir()
+    adam, novak = collect(sorted(root.iterdir()), TOPICS)
+    assert found([adam]) == [("adam", "ppo")]
+    assert (novak.student, novak.topic, novak.problem) == ("novak", "ppo", "there is no ppo.py or ppo.ipynb: hand it in")
+
+
+def test_a_folder_of_thousands_of_programs_is_not_read(tmp_path):
+    folder(tmp_path, "adam/ppo.py", *(f"novak/lib/{number:03}.py" for number in range(60)), "novak/ppo.py")
+    adam, novak = collect([tmp_path], TOPICS)
+    assert found([adam]) == [("adam", "ppo")]
+    assert novak.problem is None  # read before the others, as it lies higher
+    (tmp_path / "novak" / "ppo.py").rename(tmp_path / "novak" / "lib" / "ppo.py")
+    assert collect([tmp_path], TOPICS)[1].problem == "this holds too much: hand in the assignment only"
+
+
+def test_a_link_among_the_paths_is_not_followed(tmp_path):
+    (tmp_path / "ppo.py").symlink_to(placed(tmp_path / "secret.txt", b"grades = 1\n"))
+    assert only(collect([tmp_path / "ppo.py"], TOPICS)).problem == "ppo.py is a symbolic link: hand in the file itself"
 
 
 def test_a_path_that_does_not_exist_is_the_instructors_mistake(tmp_path):
