@@ -165,7 +165,8 @@ def _of_topic(topic: str, files: list[_Recognized]) -> Submission:
     if len({_code(recognized.file) for recognized in files}) > 1:
         problem = f"{_listed(files)} were handed in, and they differ: hand in one of them only"
     text, cells = (file.source.text, file.source.cells) if problem is None else (None, ())
-    return Submission("", topic, text, _printable("/".join(file.parts)), file.content_sha256, problem, cells)
+    filename, problem = _printable("/".join(file.parts)), problem and _printable(problem)
+    return Submission("", topic, text, filename, file.content_sha256, problem, cells)
 
 
 def _missing(topic: str, files: list[_Recognized]) -> Submission:

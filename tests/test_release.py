@@ -1,6 +1,7 @@
 """What students get equals what the generator makes, and no part of it gives a solution away."""
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -30,6 +31,7 @@ def bundles(tmp_path_factory) -> dict[str, Path]:
     return folders
 
 
+@functools.cache
 def texts(folder: Path) -> dict[Path, str]:
     """Return the texts in a folder; of notebooks their code."""
     paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]

@@ -349,6 +349,13 @@ def test_a_folder_of_thousands_of_programs_is_not_read(tmp_path):
     assert collect([tmp_path], TOPICS)[1].problem == "this holds too much: hand in the assignment only"
 
 
+def test_no_name_puts_control_characters_into_a_message(tmp_path):
+    (tmp_path / "ppo_\x1b[31m.py").symlink_to(tmp_path / "secret.txt")
+    submission = only(collect([tmp_path], TOPICS))
+    assert submission.problem == "ppo__[31m.py is a symbolic link: hand in the file itself"
+    assert submission.filename == "ppo__[31m.py"
+
+
 def test_a_link_among_the_paths_is_not_followed(tmp_path):
     (tmp_path / "ppo.py").symlink_to(placed(tmp_path / "secret.txt", b"grades = 1\n"))
     assert only(collect([tmp_path / "ppo.py"], TOPICS)).problem == "ppo.py is a symbolic link: hand in the file itself"
