@@ -141,14 +141,16 @@ class _Zygote:
 
     def __init__(self, kind: str):
         self._exits, self._buffer, self._lock = {}, b"", threading.RLock()
+        program = shutil.which("bwrap")
+        if kind == "bwrap" and program is None:
+            raise SandboxUnavailable(_advice(kind, "there is no program bwrap"))
         self._complaints = tempfile.TemporaryFile()
         self._control, theirs = socket.socketpair()
         with theirs:
-            command = _bwrap_command(theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno())
-            directory = "/" if kind == "bwrap" else tempfile.gettempdir()
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=_environment(), cwd=directory, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=self._complaints,
+                _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
+                pass_fds=[theirs.fileno()], env=_environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
             )  # fmt: skip
         try:
             isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]
@@ -210,8 +212,8 @@ class _Zygote:
 def _environment() -> dict[str, str]:
     """Return the environment variables of the sandbox: nothing of the grader's but the choice of instructions."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {"HOME": "/tmp", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "PYTHONHASHSEED": "0", "PATH": "/usr/bin"} | threads | kept
+    single = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX")}
+    return {"HOME": "/tmp", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "PYTHONHASHSEED": "0"} | single | kept
 
 
 def _python(path: str, control: int, own_namespaces: bool) -> list[str]:
@@ -223,8 +225,8 @@ def _plain_command(control: int) -> list[str]:
     return _python(str(_home(grader).parent), control, own_namespaces=False)
 
 
-def _bwrap_command(control: int) -> list[str]:
-    options = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+def _bwrap_command(program: str, control: int) -> list[str]:
+    options = [program, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
     options += ["--cap-add", "CAP_SYS_ADMIN"]  # in the sandbox's own user namespace, so that the parent can make further ones; workers drop it
     for name, value in _environment().items():
         options += ["--setenv", name, value]

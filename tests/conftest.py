@@ -17,3 +17,10 @@ def sandbox():
         pytest.skip(str(error))
     yield opened
     opened.__exit__()
+
+
+@pytest.fixture(scope="session")
+def weak_sandbox():
+    """The fallback without namespaces, opened once."""
+    with open_sandbox("process") as opened:
+        yield opened
