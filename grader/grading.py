@@ -29,6 +29,7 @@ from npfl139.seeding import derived_seed
 
 __all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
 
+CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
@@ -111,11 +112,14 @@ class _Grader:
     def checks(self) -> list[dict]:
         """Run every hidden check; one worker serves them until it dies."""
         results, answers, timeouts = [], {}, {}
-        student = None
+        student, until = None, time.monotonic() + CHECKS_SECONDS
         for check in self.topic.checks:
-            if student is None or not student.alive:
-                student = self.loaded(Limits())
-            if self.unloadable is not None:
+            late = time.monotonic() >= until
+            if not late and (student is None or not student.alive):
+                student = self.loaded(Limits(), until)
+            if late:
+                verdict, feedback = "timeout", f"the checks before it took the {CHECKS_SECONDS:.0f} seconds that there are for all of them"
+            elif self.unloadable is not None:
                 verdict, feedback = self.unloadable.verdict, self.unloadable.feedback
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
                 verdict, feedback = "timeout", "it did not return in time in earlier checks and was not run again"
@@ -179,11 +183,11 @@ class _Grader:
             return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
         return {"verdict": error.verdict, "feedback": error.feedback}
 
-    def loaded(self, limits: Limits) -> Student | None:
+    def loaded(self, limits: Limits, until: float) -> Student | None:
         """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
-        student = Sandboxed(self.sandbox, limits)
+        student = Sandboxed(self.sandbox, limits, until)
         try:
             student.load(
                 source=self.submission.source,
@@ -204,7 +208,7 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
     """Yield (number of the seed, attempt, seconds) for one seed after another, or the error that ended the check."""
     for index in itertools.count(1):
         seed = derived_seed(grader.options.seed, "training", training.name, index)
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=int(training.seconds)))
+        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds)
         if student is None:
             yield grader.unloadable
             return

@@ -105,6 +105,15 @@ def test_a_file_that_cannot_be_loaded(sandbox, source, verdict, sentence):
     assert sentence in (result["problem"] or result["checks"][0]["feedback"])
 
 
+def test_sleeping_a_little_in_every_call_ends_all_the_same(sandbox, monkeypatch):
+    monkeypatch.setattr(grading, "CHECKS_SECONDS", 3.0)
+    result = graded(sandbox, f"{SOLUTION}\n_advantage = lambda_advantage\ndef lambda_advantage(*a):\n    import time; time.sleep(1.2); return _advantage(*a)\n")
+    verdicts = [check["verdict"] for check in result["checks"]]
+    assert "timeout" in verdicts and set(verdicts) <= {"passed", "timeout"}
+    assert verdicts[-1] == "timeout" and "seconds that there are" in result["checks"][-1]["feedback"]
+    assert result["problem"] is None
+
+
 def test_a_file_that_cannot_be_read(sandbox):
     result = grade(UNITS, submission(None, "the notebook is broken: save it again"), sandbox)
     assert result["problem"] == "the notebook is broken: save it again"
