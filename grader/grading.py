@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import platform
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ class _Grader:
                 verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
                 timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == "timeout")
-            results.append(_check_result(check, verdict, feedback))
+            results.append(_check_result(check, verdict, self.located(feedback)))
         if student is not None:
             student.close()
         self.diagnose(results, answers)
@@ -181,7 +182,13 @@ class _Grader:
     def failed(self, error: StudentError) -> dict:
         if error.verdict == "missing":
             return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
-        return {"verdict": error.verdict, "feedback": error.feedback}
+        return {"verdict": error.verdict, "feedback": self.located(error.feedback)}
+
+    def located(self, feedback: str | None) -> str | None:
+        """Return the feedback with the lines of a notebook's source told as cells and their lines."""
+        if feedback is None or not self.submission.cells:
+            return feedback
+        return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
     def loaded(self, limits: Limits, until: float) -> Student | None:
         """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
@@ -197,7 +204,7 @@ class _Grader:
             )
         except StudentError as error:
             student.close()
-            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {error.feedback}")
+            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
             if error.verdict != "grader_fault":
                 self.problem = self.unloadable.feedback
             return None

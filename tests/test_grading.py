@@ -200,3 +200,11 @@ def test_a_fault_of_the_grader_is_never_charged(sandbox):
     result = fault(UNITS, submission(SOLUTION), Options(), "it died")
     assert {check["verdict"] for check in result["checks"]} == {"grader_fault"}
     assert result["problem"] is None
+
+
+def test_lines_of_a_notebook_are_told_by_cell(sandbox):
+    source = f"{SOLUTION}\n\ndef value_loss(value, target):\n    raise ValueError('in line 1')\n"
+    notebook = dataclasses.replace(submission(source), filename="ppo.ipynb", cells=((1, 1), (SOLUTION.count("\n") + 2, 7)))
+    result = grade(UNITS, notebook, sandbox)
+    feedback = {check["feedback"] for check in result["checks"] if check["exercise"] == "value_loss"}
+    assert feedback == {"ValueError in cell 7, line 3: in cell 1, line 1"}
