@@ -91,6 +91,8 @@ class SumTree:
         """
         if not (np.isfinite(weight) & (np.asarray(weight) >= 0)).all():
             raise ValueError("the weights of a sum tree must be finite and non-negative; a TD error of NaN or infinity is the usual cause")
+        if len(leaf) == 0:
+            return
         node = self._first_leaf + leaf
         self._nodes[node] = weight
         for _ in range(self._depth):
@@ -153,6 +155,8 @@ class StreamStore:
         """
         if row.keys() != self.fields.keys():
             raise ValueError(f"a row must have the columns {sorted(self.fields)}, got {sorted(row)}")
+        if len(stream) == 0:
+            return
         index = self.written[stream] % self.rows
         for name, column in self.columns.items():
             expected = (len(stream), *column.shape[2:])

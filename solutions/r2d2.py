@@ -550,6 +550,7 @@ class R2D2Config(Config):
     exploration_exponent: float = 7.0  # α, Horgan et al. (2018)
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
     memory_size: int = 64  # units of the LSTM
+    memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
     head_size: int = 64  # units of the hidden layer of each dueling head
     frame_stack: int = 1  # observations that the network sees together
 
@@ -608,13 +609,22 @@ class Vectors(nn.Module):
 class LSTM(nn.Module):
     """A memory that carries the state [B, 2·H], the hidden and the cell state of an LSTM side by side."""
 
-    def __init__(self, input_size: int, size: int, generator: torch.Generator):
+    def __init__(self, input_size: int, size: int, span: float, generator: torch.Generator):
+        """Make an LSTM whose cells forget, before anything is learnt, over different times of up to `span` steps.
+
+        The bias of a forget gate is log τ and that of the input gate is -log τ, so the cell forgets at a rate of 1 / (1 + τ), with τ drawn from [1, span - 1].
+
+        Source: Tallec and Ollivier (2018), arXiv:1804.11188.
+        """
         super().__init__()
         self.layer = nn.LSTM(input_size, size)
         for parameter in self.layer.parameters():
             nn.init.uniform_(parameter, -(size**-0.5), size**-0.5, generator=generator)
         with torch.no_grad():
-            self.layer.bias_ih_l0[size : 2 * size] += 1  # the forget gate opens: remember, unless taught otherwise
+            bias = self.layer.bias_ih_l0
+            self.layer.bias_hh_l0.zero_()
+            bias[size : 2 * size].uniform_(1, span - 1, generator=generator).log_()
+            bias[:size] = -bias[size : 2 * size]
 
     def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = state.chunk(2, -1)
@@ -625,7 +635,7 @@ class LSTM(nn.Module):
 class NoMemory(nn.Module):
     """A feed-forward layer in the place of the LSTM, for the ablation. It passes the state on untouched."""
 
-    def __init__(self, input_size: int, size: int, generator: torch.Generator):
+    def __init__(self, input_size: int, size: int, span: float, generator: torch.Generator):
         super().__init__()
         self.layer = MLP(input_size, (), size, generator, 2**0.5)
 
@@ -649,7 +659,7 @@ class RecurrentQNetwork(nn.Module):
         else:
             self.torso = Vectors(int(np.prod(observation_shape)), config.torso_sizes, generator)
         memory = {"lstm": LSTM, "none": NoMemory}[config.memory]
-        self.memory = memory(self.torso.output_size + self.extra_size, config.memory_size, generator)
+        self.memory = memory(self.torso.output_size + self.extra_size, config.memory_size, config.memory_span, generator)
         self.value = MLP(config.memory_size, (config.head_size,), 1, generator, activation=torch.relu)
         self.advantage = MLP(config.memory_size, (config.head_size,), action_count, generator, activation=torch.relu)
 

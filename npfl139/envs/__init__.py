@@ -20,8 +20,13 @@ OURS = {
     "npfl139/CartPole-v1": ("cartpole:CartPole", {}),
     "npfl139/Collect-v0": ("collect:Collect", {}),
     "npfl139/CollectContinuous-v0": ("collect:Collect", {"continuous": True}),
+    "npfl139/CueRecall-v0": ("memory:CueRecall", {}),
+    "npfl139/TwoRooms-v0": ("memory:TwoRooms", {}),
+    "npfl139/MaskedCartPole-v0": ("memory:MaskedCartPole", {}),
+    "npfl139/TreasureChain-v0": ("treasure:TreasureChain", {}),
 }
 BATCHED_INSTEAD = {"CartPole-v1": "npfl139/CartPole-v1"}  # Gymnasium's id: ours with the same dynamics
+ATARI = "ALE"  # the namespace of the games, which `npfl139.envs.atari` preprocesses
 EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari"}  # a word of Gymnasium's entry point: our extra that installs it
 
 for _id, (_entry, _options) in OURS.items():
@@ -57,6 +62,11 @@ def make(environment_id: str, count: int, seed: int, **options: object) -> Vecto
         environments = load_env_creator(spec.vector_entry_point)(num_envs=count, **{**spec.kwargs, **options})
         environments.spec = spec
         environments.reset(seed=derived_seed(seed, "environments"))
+    elif spec.namespace == ATARI and "render_mode" not in options:
+        from npfl139.envs.atari import Atari
+
+        environments = Atari(spec, count, **options)
+        environments.reset(seed=derived_seed(seed, "environments") >> 33)
     else:
         environments = _synchronous(spec, count, options)
         # 31 bits: ale-py and some others take no larger seed.
@@ -123,6 +133,11 @@ class Tracked(VectorWrapper):
 
 
 def _spec(environment_id: str) -> gymnasium.envs.registration.EnvSpec:
+    if environment_id.startswith(f"{ATARI}/"):
+        try:
+            import ale_py  # noqa: F401  it registers its games
+        except ImportError as error:
+            raise _missing_extra(environment_id, "atari", error) from error
     try:
         return gymnasium.spec(environment_id)
     except gymnasium.error.Error as error:
@@ -133,6 +148,10 @@ def _spec(environment_id: str) -> gymnasium.envs.registration.EnvSpec:
 
 def _synchronous(spec: gymnasium.envs.registration.EnvSpec, count: int, options: dict) -> SyncVectorEnv:
     def one() -> gymnasium.Env:
+        if spec.namespace == ATARI:
+            from npfl139.envs.atari import preprocessed
+
+            return preprocessed(spec, disable_env_checker=True, **options)
         return gymnasium.make(spec, disable_env_checker=True, **options)
 
     try:
@@ -142,5 +161,9 @@ def _synchronous(spec: gymnasium.envs.registration.EnvSpec, count: int, options:
             return SyncVectorEnv([one] * count, autoreset_mode=AutoresetMode.SAME_STEP)
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         extra = next((extra for word, extra in EXTRAS.items() if word in str(spec.entry_point).lower()), None)
-        install = f'pip install -c constraints.txt "deep-rl-unit[{extra}]"' if extra else "install what the message names"
-        raise MissingExtra(f"{spec.id} needs packages that are not installed ({error}): {install}") from error
+        raise _missing_extra(spec.id, extra, error) from error
+
+
+def _missing_extra(environment_id: str, extra: str | None, error: Exception) -> MissingExtra:
+    install = f'pip install -c constraints.txt "deep-rl-unit[{extra}]"' if extra else "install what the message names"
+    return MissingExtra(f"{environment_id} needs packages that are not installed ({error}): {install}")
