@@ -7,7 +7,7 @@ VERDICTS = {
     "wrong": "wrong",
     "missing": "not implemented",
     "blocked": "blocked",
-    "crashed": "raised an exception",
+    "crashed": "crashed",
     "timeout": "took too long",
     "memory": "needed too much memory",
     "violation": "not allowed",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from grader.calibration import reference_band
 from grader.charts import dot_plot, learning_chart, trace_chart
@@ -22,6 +22,7 @@ __all__ = ["class_page", "student_page", "write_reports"]
 
 MAX_TRACES = 12
 BINS = 10
+MANY_CHECKS = 12  # in a list of those that fail; the others are folded away
 SECRET = ("seed", "options")  # a student who knew the seed could undo the disguise of the training tasks; the pages number the runs instead
 TONES = {"passed": "passed", "wrong": "wrong", "below": "wrong", "missing": "open", "blocked": "open", "grader_fault": "fault"}
 EXPLANATIONS = {
@@ -259,6 +260,13 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def _marked(text: str) -> Markup:
+    """Return text, escaped, in which `code` and *emphasis* are marked up."""
+    escaped = str(escape(printable(text)))
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
+    return Markup(re.sub(r"(?<!\S)\*(\w[^*`<]*)\*(?![\w*])", r"<em>\1</em>", code))
+
+
 def _visible(value: object) -> object:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -273,8 +281,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        number=number, percent=_percent, probability=_probability, sentence=_sentence, tone=_tone, where=where, wording=_wording,
-        explained=lambda part: EXPLANATIONS.get(part["verdict"], ""),
+        marked=_marked, number=number, percent=_percent, probability=_probability, sentence=_sentence, tone=_tone, where=where, wording=_wording,
+        explained=lambda part: EXPLANATIONS.get(part["verdict"], ""), MANY=MANY_CHECKS,
     )  # fmt: skip
     return environment
 
