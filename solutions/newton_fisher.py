@@ -124,7 +124,7 @@ def iterates_of(step: Callable, start: float | Tensor, steps: int) -> list:
 
 
 def newton_root(function: Callable[[float], float], derivative: Callable[[float], float], start: float, steps: int) -> Tensor:
-    """Return the iterates of Newton's method for a root of f.
+    """Return the iterates of Newton's method for a root of f [newton_fisher:root].
 
         x' = x − f(x) / f'(x),
 
@@ -162,7 +162,7 @@ def newton_root(function: Callable[[float], float], derivative: Callable[[float]
 def newton_minimize(
     gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int
 ) -> Tensor:
-    """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient.
+    """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient [newton_fisher:minimize].
 
         x' = x − H(x)⁻¹ ∇f(x),    in one dimension    x' = x − f'(x) / f''(x),
 
@@ -198,7 +198,7 @@ def newton_minimize(
 
 # %%
 def score(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the score of every example: the gradient of its own log-likelihood.
+    """Return the score of every example: the gradient of its own log-likelihood [newton_fisher:score].
 
         s(θ; x, y) = ∇_θ log p(y | x; θ)
 
@@ -228,7 +228,7 @@ def score(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -
 
 
 def fisher_exact(theta: Tensor, inputs: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the Fisher information matrix, the expectation over the model's labels taken exactly.
+    """Return the Fisher information matrix, the expectation over the model's labels taken exactly [newton_fisher:fisher].
 
         F(θ) = 1/N Σ_x Σ_y p(y | x; θ) s(θ; x, y) s(θ; x, y)ᵀ
 
@@ -311,7 +311,7 @@ def fisher_empirical(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Seque
 
 
 def expected_hessian(theta: Tensor, inputs: Tensor, label_probabilities: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the Hessian of the negative log-likelihood, averaged over labels that are distributed as q.
+    """Return the Hessian of the negative log-likelihood, averaged over labels that are distributed as q [newton_fisher:expected_hessian].
 
         H(θ; q) = 1/N Σ_x Σ_y q(y | x) ∇²_θ [−log p(y | x; θ)]
 
@@ -369,7 +369,7 @@ def kl_divergence(theta: Tensor, other: Tensor, inputs: Tensor, sizes: Sequence[
 
 
 def kl_quadratic(fisher: Tensor, displacement: Tensor) -> Tensor:
-    """Return the second-order approximation of the divergence from θ to θ + d.
+    """Return the second-order approximation of the divergence from θ to θ + d [newton_fisher:kl].
 
         D(θ ‖ θ + d) = ½ dᵀ F(θ) d + O(‖d‖³)
 
@@ -396,7 +396,7 @@ def kl_quadratic(fisher: Tensor, displacement: Tensor) -> Tensor:
 
 # %%
 def natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor:
-    """Return the gradient measured in distributions instead of parameters.
+    """Return the gradient measured in distributions instead of parameters [newton_fisher:natural_gradient].
 
         ∇̃L = (F + λI)⁻¹ ∇L
 
@@ -425,7 +425,7 @@ def natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor
 
 
 def diagonal_natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor:
-    """Return the natural gradient of a Fisher matrix of which only the diagonal is believed.
+    """Return the natural gradient of a Fisher matrix of which only the diagonal is believed [newton_fisher:diagonal].
 
         d_i = ∂L/∂θ_i / (F_ii + λ)
 

@@ -370,7 +370,7 @@ MISTAKES = (
         "That would need the inverse of the whole matrix, which is what a diagonal method avoids.",
     ),
     Mistake(
-        "forgets the damping",
+        "forgets the damping of the diagonal",
         "diagonal_natural_gradient",
         "fisher.diagonal() + damping",
         "fisher.diagonal()",
