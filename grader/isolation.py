@@ -11,13 +11,15 @@ from pathlib import Path
 
 from grader import seccomp
 
-__all__ = ["CHANNEL", "Limits", "confine", "die_with", "mapped_bytes", "namespace_of_children"]
+__all__ = ["CHANNEL", "DEVICES", "Limits", "confine", "die_with", "mapped_bytes", "namespace_of_children"]
 
 CHANNEL = 3  # the worker's only descriptor besides the three standard ones
+DEVICES = (os.devnull, "/dev/urandom")  # those that there are in the sandbox; torch seeds itself from the latter
 LINUX = sys.platform == "linux"
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x20000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_NOATIME, MS_NODIRATIME = 1, 2, 4, 8, 32, 1024, 2048
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 4, 24, 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 ADDRESS_SLACK = 2**29  # stacks and arenas of threads reserve addresses without using memory
@@ -83,6 +85,9 @@ def _hide_files(limits: Limits) -> None:
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount("tmpfs", "/tmp", f"size={limits.scratch},nr_inodes=4096,mode=0700", MS_NOSUID | MS_NODEV)
     _mount("tmpfs", "/proc", "size=0,nr_inodes=1,mode=0500", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
+    for device in DEVICES:  # writing still works, but root, to whom they belong outside, too, can no longer change their modes
+        kept = os.statvfs(device).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
+        _mount("none", device, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
     os.chdir("/tmp")
 
 

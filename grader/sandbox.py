@@ -20,7 +20,7 @@ from pathlib import Path
 
 import grader
 import npfl139
-from grader.isolation import Limits
+from grader.isolation import DEVICES, Limits
 from grader.protocol import Channel
 
 __all__ = ["Exit", "Limits", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
@@ -145,11 +145,12 @@ class _Zygote:
         if kind == "bwrap" and program is None:
             raise SandboxUnavailable(_advice(kind, "there is no program bwrap"))
         self._complaints = tempfile.TemporaryFile()
+        self._folder = tempfile.TemporaryDirectory(prefix="worker-")  # for workers that cannot have a /tmp of their own
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
-                pass_fds=[theirs.fileno()], env=_environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=self._complaints,
             )  # fmt: skip
         try:
@@ -189,6 +190,7 @@ class _Zygote:
         if not self._complaints.closed:
             self.complaint = self._last_complaint()
             self._complaints.close()
+            self._folder.cleanup()
 
     def _message(self, deadline: float) -> dict:
         while b"\n" not in self._buffer:
@@ -209,11 +211,12 @@ class _Zygote:
         return lines[-1] if lines else "it gave no reason"
 
 
-def _environment() -> dict[str, str]:
+def _environment(home: str) -> dict[str, str]:
     """Return the environment variables of the sandbox: nothing of the grader's but the choice of instructions."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     single = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX")}
-    return {"HOME": "/tmp", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "PYTHONHASHSEED": "0"} | single | kept
+    homes = {name: home for name in ("HOME", "MPLCONFIGDIR", "TMPDIR")}
+    return {"LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"} | homes | single | kept
 
 
 def _python(path: str, control: int, own_namespaces: bool) -> list[str]:
@@ -228,9 +231,11 @@ def _plain_command(control: int) -> list[str]:
 def _bwrap_command(program: str, control: int) -> list[str]:
     options = [program, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
     options += ["--cap-add", "CAP_SYS_ADMIN"]  # in the sandbox's own user namespace, so that the parent can make further ones; workers drop it
-    for name, value in _environment().items():
+    for name, value in _environment("/tmp").items():
         options += ["--setenv", name, value]
-    options += ["--proc", "/proc", "--tmpfs", "/tmp", "--dev-bind", os.devnull, os.devnull, "--dev-bind", "/dev/urandom", "/dev/urandom"]
+    options += ["--proc", "/proc", "--tmpfs", "/tmp"]
+    for device in DEVICES:
+        options += ["--dev-bind", device, device]
     options += _view(_python_roots(), _secret_roots()) + ["--ro-bind-try", PROCESSORS, PROCESSORS]
     for module in VISIBLE:
         options += ["--ro-bind", str(_home(grader) / f"{module}.py"), f"{INSIDE}/grader/{module}.py"]

