@@ -292,7 +292,7 @@ def evaluates_off_policy(student: Student, seed: int) -> Attempt:
     """
     rng = numpy_stream(seed, "process")
     process = random_process(rng, STATES, ACTIONS, successors=4, gamma=GAMMA)
-    policy, behaviour = (0.9 * random_policy(rng, STATES, ACTIONS, 0.3) + 0.1 / ACTIONS for _ in range(2))
+    policy, behaviour = (0.8 * random_policy(rng, STATES, ACTIONS, 0.3) + 0.2 / ACTIONS for _ in range(2))
     exact = process.action_values(policy)
     q, curve, rng = torch.zeros_like(exact), [], numpy_stream(seed, "trajectories")
     for iteration in range(ITERATIONS):
