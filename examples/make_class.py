@@ -113,8 +113,16 @@ def used_notebook(program: str) -> str:
     first_code = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
     cells.insert(first_code, new_cell("magics", "%matplotlib inline\n%load_ext autoreload\n%autoreload 2\n!nproc", "2\n"))
     after = next(index for index, cell in enumerate(cells) if cell.cell_type == "code" and "def normalized" in cell.source) + 1
-    cells.insert(after, new_cell("trying", "a = torch.randn(5, 3)\nnormalized(a).mean(), normalized(a).std()\nprint(normalized(a).std())", "tensor(1.0000)\n"))
-    cells.insert(after + 1, new_cell("timing", "%timeit normalized(a)", "19.7 µs ± 212 ns per loop (mean ± std. dev. of 7 runs, 10,000 loops each)\n"))
+    cells.insert(
+        after,
+        new_cell(
+            "trying", "a = torch.randn(5, 3)\nnormalized(a).mean(), normalized(a).std()\nprint(normalized(a).std())", "tensor(1.0000)\n"
+        ),
+    )
+    cells.insert(
+        after + 1,
+        new_cell("timing", "%timeit normalized(a)", "19.7 µs ± 212 ns per loop (mean ± std. dev. of 7 runs, 10,000 loops each)\n"),
+    )
     for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), start=7):
         cell.execution_count = count
     nbformat.validate(notebook)

@@ -105,7 +105,10 @@ def trace_chart(name: str, values: object) -> LineChart | None:
     points = _points(values)
     if not points:
         return None
-    x, y = _axis([step for step, _ in points], 40, 212, margin=0.0, tick_count=3), _axis([value for _, value in points], 86, 8, tick_count=3)
+    x, y = (
+        _axis([step for step, _ in points], 40, 212, margin=0.0, tick_count=3),
+        _axis([value for _, value in points], 86, 8, tick_count=3),
+    )
     last = number(points[-1][1])
     return LineChart(220, 104, x, y, _line(points, x, y), f"{name} goes from {number(points[0][1])} to {last}")
 
@@ -122,7 +125,12 @@ def dot_plot(values: Iterable[tuple[str, float]], threshold: float | None) -> Do
     radius = min(4.5, 70 / max(map(len, columns.values())))
     height = 14 + 2 * radius * max(map(len, columns.values()))
     dots = tuple(
-        (x.start + 10 * column + 5, round(height - radius - 2 * radius * index, 1), threshold is None or value >= threshold, f"{label}: {number(value)}")
+        (
+            x.start + 10 * column + 5,
+            round(height - radius - 2 * radius * index, 1),
+            threshold is None or value >= threshold,
+            f"{label}: {number(value)}",
+        )
         for column, stack in columns.items()
         for index, (value, label) in enumerate(stack)
     )
@@ -163,7 +171,9 @@ def _short(value: float) -> str:
 def _summary(curve: list[Point], seeds: list[dict], threshold: float | None) -> str:
     parts = []
     if curve:
-        parts.append(f"while training, the mean return went from {number(curve[0][1])} to {number(curve[-1][1])} over {curve[-1][0]:,.0f} steps")
+        parts.append(
+            f"while training, the mean return went from {number(curve[0][1])} to {number(curve[-1][1])} over {curve[-1][0]:,.0f} steps"
+        )
     if seeds:
         parts.append(f"evaluated, it reached {', '.join(number(seed['return']) for seed in seeds)}")
     if threshold is not None:

@@ -40,7 +40,9 @@ class Display:
         self.tasks: dict[tuple[str, str], TaskID] = {}
         description = TextColumn("{task.description}", markup=False)
         self.running = Progress(SpinnerColumn(), description, TimeElapsedColumn(), console=self.console)
-        self.overall = Progress(description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
+        self.overall = Progress(
+            description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console
+        )
         self.graded = self.overall.add_task(f"graded, {jobs} at a time" if jobs > 1 else "graded", total=total)
         self.live = Live(Group(self.running, self.overall), console=self.console, transient=True) if self.console.is_terminal else None
 
@@ -55,7 +57,9 @@ class Display:
 
     def started(self, submission: Named) -> None:
         """Show that a submission is being graded."""
-        self.tasks[submission.student, submission.topic] = self.running.add_task(printable(f"{submission.student} {submission.topic}"), total=None)
+        self.tasks[submission.student, submission.topic] = self.running.add_task(
+            printable(f"{submission.student} {submission.topic}"), total=None
+        )
 
     def finished(self, result: dict) -> None:
         """Show a result. One that was not started in this run was graded earlier, and takes no part in the remaining time."""
@@ -84,7 +88,9 @@ class Display:
         self.console.print(table)
         faults = sum(map(is_fault, results))
         if faults:
-            self._warn(f"The grader itself failed on {faults} of {len(results)} submissions: those points are open, and the next run grades them again.")
+            self._warn(
+                f"The grader itself failed on {faults} of {len(results)} submissions: those points are open; the next run grades them again."
+            )
         if any(result["provenance"].get("sandbox") == "process" for result in results):
             self._warn("Graded in plain processes, without a sandbox: a dishonest submission could have forged its result.")
         if folder is not None:

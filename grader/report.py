@@ -103,7 +103,11 @@ def _first_step(failures: list[dict]) -> tuple[str, str] | None:
     if first["mistake"]:
         reason = f"Your outputs equal those of an implementation that {first['mistake']}."
     elif first["verdict"] == "missing":
-        reason = f"{missing} exercises are not implemented yet; this is the first." if missing > 1 else "It is the only exercise that is not implemented yet."
+        reason = (
+            f"{missing} exercises are not implemented yet; this is the first."
+            if missing > 1
+            else "It is the only exercise that is not implemented yet."
+        )
     else:
         reason = _sentence(first["feedback"] or VERDICTS[first["verdict"]])
     return where(first), reason
@@ -173,7 +177,9 @@ def _mistakes(results: list[dict]) -> list[dict]:
     """Return the named mistakes with the students who made them, the most common first."""
     named = [part for part in _parts(results, "checks") if part["mistake"]]
     grouped = _grouped(named, "exercise", "mistake").items()
-    made = [{"exercise": exercise, "name": name, "students": sorted({part["student"] for part in parts})} for (exercise, name), parts in grouped]
+    made = [
+        {"exercise": exercise, "name": name, "students": sorted({part["student"] for part in parts})} for (exercise, name), parts in grouped
+    ]
     return sorted(made, key=lambda mistake: -len(mistake["students"]))
 
 
@@ -281,9 +287,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        marked=_marked, number=number, percent=_percent, probability=_probability, sentence=_sentence, tone=_tone, where=where, wording=_wording,
-        explained=lambda part: EXPLANATIONS.get(part["verdict"], ""), MANY=MANY_CHECKS,
-    )  # fmt: skip
+        explained=lambda part: EXPLANATIONS.get(part["verdict"], ""),
+        marked=_marked,
+        number=number,
+        percent=_percent,
+        probability=_probability,
+        sentence=_sentence,
+        tone=_tone,
+        where=where,
+        wording=_wording,
+        MANY=MANY_CHECKS,
+    )
     return environment
 
 

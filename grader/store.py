@@ -13,7 +13,15 @@ from filelock import FileLock, Timeout
 __all__ = ["Store", "StoreError", "write_atomically"]
 
 SCHEMA = 1
-FIELDS = {"student": str, "topic": str, "score": (int, float), "max_score": (int, float), "checks": list, "training": list, "provenance": dict}
+FIELDS = {
+    "student": str,
+    "topic": str,
+    "score": (int, float),
+    "max_score": (int, float),
+    "checks": list,
+    "training": list,
+    "provenance": dict,
+}
 
 
 class StoreError(Exception):
@@ -38,7 +46,9 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise StoreError(f"another process is writing results into {self.folder}: wait until it ends, or choose another folder") from error
+            raise StoreError(
+                f"another process is writing results into {self.folder}: wait until it ends, or choose another folder"
+            ) from error
         except OSError as error:
             raise StoreError(f"cannot write results into {self.folder}: {error.strerror}") from error
         try:
@@ -137,7 +147,11 @@ def _parsed(path: Path) -> dict | None:
         result = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA or not all(isinstance(result.get(name), kind) for name, kind in FIELDS.items()):
+    if (
+        not isinstance(result, dict)
+        or result.get("schema") != SCHEMA
+        or not all(isinstance(result.get(name), kind) for name, kind in FIELDS.items())
+    ):
         return None
     named_by_path = (result["student"], result["topic"]) == (path.parent.name, path.stem)
     graded = all(isinstance(part, dict) and "verdict" in part for part in result["checks"] + result["training"])

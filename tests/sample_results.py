@@ -4,24 +4,43 @@ import math
 
 HASH = "6f1ed002ab5595859014ebf0951522d9a1b2c3d4e5f60718293a4b5c6d7e8f90"
 CLAIMS = {
-    "lambda_advantage": ("A terminated episode is not bootstrapped.", "A truncated episode bootstraps from its true last observation.", "λ = 0 gives δ."),
+    "lambda_advantage": (
+        "A terminated episode is not bootstrapped.",
+        "A truncated episode bootstraps from its true last observation.",
+        "λ = 0 gives δ.",
+    ),
     "lambda_return": ("The return is the advantage plus the value.",),
-    "clipped_surrogate": ("For a positive advantage the objective stops growing once the ratio exceeds 1 + ε.", "Its gradient is zero where it is clipped for the better."),
+    "clipped_surrogate": (
+        "For a positive advantage the objective stops growing once the ratio exceeds 1 + ε.",
+        "Its gradient is zero where it is clipped for the better.",
+    ),
     "entropy": ("The uniform distribution has the largest entropy.",),
     "minibatches": ("Every index appears exactly once in an epoch.",),
 }
 
 
 def check(exercise, number, verdict="passed", **fields):
-    part = {"exercise": exercise, "name": f"check_{exercise}_{number}", "claim": CLAIMS[exercise][number], "verdict": verdict, "score": 1.0 * (verdict == "passed")}
+    part = {
+        "exercise": exercise,
+        "name": f"check_{exercise}_{number}",
+        "claim": CLAIMS[exercise][number],
+        "verdict": verdict,
+        "score": 1.0 * (verdict == "passed"),
+    }
     return {**part, "max_score": 1.0, "mistake": None, "hint": None, "feedback": None, **fields}
 
 
 def training(verdict="passed", final=498.0, **fields):
     curve = [[steps, final * (1 - math.exp(-steps / 8000)) + 9 * math.sin(steps / 700)] for steps in range(1024, 30721, 1024)]
-    seeds = [{"seed": 11 + index, "return": final - 2.5 * index, "steps": 30720, "seconds": 2.31, "passed": verdict == "passed"} for index in range(2)]
+    seeds = [
+        {"seed": 11 + index, "return": final - 2.5 * index, "steps": 30720, "seconds": 2.31, "passed": verdict == "passed"}
+        for index in range(2)
+    ]
     part = {"name": "CartPole", "env": "CartPole-v1", "claim": "PPO balances the pole.", "threshold": 450.0, "verdict": verdict}
-    traces = {"entropy": [[steps, 0.69 * math.exp(-steps / 20000)] for steps in range(1024, 30721, 1024)], "value_loss": [[steps, 40 / (1 + steps / 3000)] for steps in range(1024, 30721, 1024)]}
+    traces = {
+        "entropy": [[steps, 0.69 * math.exp(-steps / 20000)] for steps in range(1024, 30721, 1024)],
+        "value_loss": [[steps, 40 / (1 + steps / 3000)] for steps in range(1024, 30721, 1024)],
+    }
     score = {"score": 3.0 * (verdict == "passed"), "max_score": 3.0, "feedback": None, "false_fail": 0.0031, "false_fail_bound": 0.021}
     return {**part, **score, "seeds": seeds, "curve": curve, "traces": traces, "passes": 2, "fails": 0, **fields}
 
@@ -33,22 +52,44 @@ def untrained(verdict, feedback):
 def graded(student, changes=None, trained=None, topic="ppo", **fields):
     """Return a result in which every check passed but those in `changes`, {(exercise, number): {"verdict": ...}}."""
     changes = changes or {}
-    checks = [check(exercise, number, **changes.get((exercise, number), {})) for exercise, claims in CLAIMS.items() for number in range(len(claims))]
+    checks = [
+        check(exercise, number, **changes.get((exercise, number), {}))
+        for exercise, claims in CLAIMS.items()
+        for number in range(len(claims))
+    ]
     trainings = [trained or training()]
     return {
-        "schema": 1, "student": student, "topic": topic, "problem": None, "note": None, "checks": checks, "training": trainings,
-        "score": sum(part["score"] for part in checks + trainings), "max_score": sum(part["max_score"] for part in checks + trainings),
+        "schema": 1,
+        "student": student,
+        "topic": topic,
+        "problem": None,
+        "note": None,
+        "checks": checks,
+        "training": trainings,
+        "score": sum(part["score"] for part in checks + trainings),
+        "max_score": sum(part["max_score"] for part in checks + trainings),
         "provenance": {
-            "submission_sha256": HASH, "grader_sha256": HASH[::-1], "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"}, "threads": 1,
-            "cpu_capability": "AVX512", "sandbox": "bwrap", "seed": 0, "seconds": 9.8, "options": {"seed": 0, "training": True, "sandbox": "bwrap"},
+            "submission_sha256": HASH,
+            "grader_sha256": HASH[::-1],
+            "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"},
+            "threads": 1,
+            "cpu_capability": "AVX512",
+            "sandbox": "bwrap",
+            "seed": 0,
+            "seconds": 9.8,
+            "options": {"seed": 0, "training": True, "sandbox": "bwrap"},
         },
         **fields,
-    }  # fmt: skip
+    }
 
 
 def everything(verdict, feedback, trained=None, problem=None):
     return {
-        "changes": {(exercise, number): {"verdict": verdict, "feedback": feedback.format(exercise)} for exercise, claims in CLAIMS.items() for number in range(len(claims))},
+        "changes": {
+            (exercise, number): {"verdict": verdict, "feedback": feedback.format(exercise)}
+            for exercise, claims in CLAIMS.items()
+            for number in range(len(claims))
+        },
         "trained": trained or untrained("blocked", "it is blocked by entropy, which is not implemented yet"),
         "problem": problem,
     }
@@ -57,28 +98,59 @@ def everything(verdict, feedback, trained=None, problem=None):
 def sample_class():
     """Return a class in which everything that can happen happens once."""
     bootstraps = {
-        "verdict": "wrong", "feedback": "the advantage has the right shape, but not the right values", "mistake": "bootstraps through a terminal state",
+        "verdict": "wrong",
+        "feedback": "the advantage has the right shape, but not the right values",
+        "mistake": "bootstraps through a terminal state",
         "hint": "When an episode terminated there is no next state: what is its value?",
-    }  # fmt: skip
+    }
     maximum = {
-        "verdict": "wrong", "feedback": "the objective has the right shape, but not the right values", "mistake": "takes the maximum of the two terms",
+        "verdict": "wrong",
+        "feedback": "the objective has the right shape, but not the right values",
+        "mistake": "takes the maximum of the two terms",
         "hint": "The bound is pessimistic: which of the two terms is the lower one?",
-    }  # fmt: skip
+    }
     stopped = "the file cannot be loaded: SyntaxError in line 31: '(' was never closed"
     return [
         graded("ada"),
-        graded("blaise", {("lambda_advantage", 0): bootstraps}, training("wrong", 121.0, feedback="it reached 121, 118.5; 450 is needed"), previous={"score": 4.0, "max_score": 11.0}),
-        graded("carl", {("clipped_surrogate", 0): maximum, ("clipped_surrogate", 1): maximum}, training("wrong", 31.0, feedback="it reached 31, 28.5; 450 is needed")),
-        graded("dora", {("lambda_advantage", 0): bootstraps, ("entropy", 0): {"verdict": "crashed", "feedback": "RuntimeError in line 92: The size of tensor a (8) must match"}}),
+        graded(
+            "blaise",
+            {("lambda_advantage", 0): bootstraps},
+            training("wrong", 121.0, feedback="it reached 121, 118.5; 450 is needed"),
+            previous={"score": 4.0, "max_score": 11.0},
+        ),
+        graded(
+            "carl",
+            {("clipped_surrogate", 0): maximum, ("clipped_surrogate", 1): maximum},
+            training("wrong", 31.0, feedback="it reached 31, 28.5; 450 is needed"),
+        ),
+        graded(
+            "dora",
+            {
+                ("lambda_advantage", 0): bootstraps,
+                ("entropy", 0): {"verdict": "crashed", "feedback": "RuntimeError in line 92: The size of tensor a (8) must match"},
+            },
+        ),
         graded("emmy", **everything("missing", "{} is not implemented yet")),
         graded("felix", **everything("crashed", stopped, untrained("crashed", stopped), stopped)),
-        graded("gauss", {("minibatches", 0): {"verdict": "timeout", "feedback": "it did not return within 10 s"}}, untrained("timeout", "it used more than 120 s")),
+        graded(
+            "gauss",
+            {("minibatches", 0): {"verdict": "timeout", "feedback": "it did not return within 10 s"}},
+            untrained("timeout", "it used more than 120 s"),
+        ),
         graded("hedy", {("entropy", 0): {"verdict": "violation", "feedback": "it tried to open a network connection"}}),
-        graded("ivan", {("lambda_return", 0): {"verdict": "blocked", "feedback": "it is blocked by lambda_advantage, which is not implemented yet"},
-                        **{("lambda_advantage", number): {"verdict": "missing", "feedback": "lambda_advantage is not implemented yet"} for number in range(3)}},
-               untrained("blocked", "it is blocked by lambda_advantage, which is not implemented yet")),
+        graded(
+            "ivan",
+            {
+                ("lambda_return", 0): {"verdict": "blocked", "feedback": "it is blocked by lambda_advantage, which is not implemented yet"},
+                **{
+                    ("lambda_advantage", number): {"verdict": "missing", "feedback": "lambda_advantage is not implemented yet"}
+                    for number in range(3)
+                },
+            },
+            untrained("blocked", "it is blocked by lambda_advantage, which is not implemented yet"),
+        ),
         graded("jane", {("entropy", 0): {"verdict": "grader_fault", "feedback": "the check check_entropy_0 failed by itself: KeyError"}}),
-    ]  # fmt: skip
+    ]
 
 
 def band(topic, name):

@@ -12,21 +12,42 @@ from grader.findings import finding, number, printable
 
 
 def check(verdict="passed", **fields):
-    part = {"exercise": "entropy", "name": "check_entropy", "claim": "It is positive.", "verdict": verdict, "score": 1.0 * (verdict == "passed")}
+    part = {
+        "exercise": "entropy",
+        "name": "check_entropy",
+        "claim": "It is positive.",
+        "verdict": verdict,
+        "score": 1.0 * (verdict == "passed"),
+    }
     return {**part, "max_score": 1.0, "mistake": None, "hint": None, "feedback": None, **fields}
 
 
 def training(verdict="passed", **fields):
-    return {"name": "CartPole", "env": "CartPole-v1", "verdict": verdict, "score": 3.0 * (verdict == "passed"), "max_score": 3.0, "feedback": None, **fields}
+    return {
+        "name": "CartPole",
+        "env": "CartPole-v1",
+        "verdict": verdict,
+        "score": 3.0 * (verdict == "passed"),
+        "max_score": 3.0,
+        "feedback": None,
+        **fields,
+    }
 
 
 def graded(student="ada", checks=(), trainings=(), problem=None, sandbox="bwrap"):
     parts = [*checks, *trainings]
     return {
-        "schema": 1, "student": student, "topic": "ppo", "problem": problem, "note": None, "checks": list(checks), "training": list(trainings),
-        "score": sum(part["score"] for part in parts), "max_score": sum(part["max_score"] for part in parts),
+        "schema": 1,
+        "student": student,
+        "topic": "ppo",
+        "problem": problem,
+        "note": None,
+        "checks": list(checks),
+        "training": list(trainings),
+        "score": sum(part["score"] for part in parts),
+        "max_score": sum(part["max_score"] for part in parts),
         "provenance": {"seconds": 9.81, "sandbox": sandbox},
-    }  # fmt: skip
+    }
 
 
 def shown(*results, terminal=False, started=True, jobs=1, folder=None):
@@ -41,7 +62,9 @@ def shown(*results, terminal=False, started=True, jobs=1, folder=None):
 
 
 def test_plain_lines_and_a_table_where_there_is_no_terminal():
-    text = shown(graded("ada", [check()]), graded("blaise", [check("wrong", mistake="forgets the minus")], [training()]), folder=Path("results"))
+    text = shown(
+        graded("ada", [check()]), graded("blaise", [check("wrong", mistake="forgets the minus")], [training()]), folder=Path("results")
+    )
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     assert lines == [
         "[1/2] ada ppo: 1 / 1 in 9.8 s",
@@ -92,19 +115,27 @@ def test_a_submission_cannot_steer_the_terminal(hostile):
         (graded(problem="it is not Python", checks=[check("crashed")]), "it is not Python"),
         (graded(problem="it is not Python"), "it is not Python"),
         (graded(checks=[check("missing"), check("blocked")], trainings=[training("blocked")]), "nothing is implemented yet"),
-        (graded(checks=[check("blocked", feedback="by f"), check("crashed", exercise="f", feedback="KeyError in line 3")]), "f: KeyError in line 3"),
+        (
+            graded(checks=[check("blocked", feedback="by f"), check("crashed", exercise="f", feedback="KeyError in line 3")]),
+            "f: KeyError in line 3",
+        ),
         (graded(checks=[check("wrong", feedback="x"), check("wrong", exercise="f", mistake="forgets ε")]), "f: forgets ε"),
         (graded(checks=[check("wrong", mistake="a"), check("wrong", mistake="a"), check("wrong", mistake="b")]), "entropy: a (and 1 more)"),
         (graded(checks=[check("wrong", mistake="a"), check("violation", feedback="it opened a socket")]), "entropy: it opened a socket"),
-        (graded(checks=[check()], trainings=[training("wrong", feedback="it reached 9; 475 is needed")]), "CartPole: it reached 9; 475 is needed"),
+        (
+            graded(checks=[check()], trainings=[training("wrong", feedback="it reached 9; 475 is needed")]),
+            "CartPole: it reached 9; 475 is needed",
+        ),
         (graded(checks=[check("timeout")]), "entropy: took too long"),
         (graded(checks=[check("grader_fault")], problem="x"), "the grader failed at entropy: no reason given"),
     ],
-)  # fmt: skip
+)
 def test_the_main_finding(result, expected):
     assert finding(result) == expected
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, "–"), (20.0, "20"), (0.5, "0.5"), (-187.25, "-187.2"), (499.96, "500"), (123456.7, "123,457")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (20.0, "20"), (0.5, "0.5"), (-187.25, "-187.2"), (499.96, "500"), (123456.7, "123,457")]
+)
 def test_numbers_are_written_as_people_do(value, text):
     assert number(value) == text

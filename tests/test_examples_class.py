@@ -28,7 +28,10 @@ WRONG = {
         "tanh_gaussian_log_prob": "computes 1 - tanh² in floating point",
         "RunningMoments.update": UNNAMED,  # the digits that are left after a cancellation are another noise in each formulation
     },
-    "greta": {"lambda_advantage": "lets the next episode leak into the advantages of this one", "lambda_return": "trains the values towards the advantages"},
+    "greta": {
+        "lambda_advantage": "lets the next episode leak into the advantages of this one",
+        "lambda_return": "trains the values towards the advantages",
+    },
 }
 
 

@@ -14,12 +14,27 @@ OPTIONS = {"training": True, "sandbox": "bwrap", "seed": 0}
 
 
 def graded(student="ada", topic="ppo", score=3.0, submission="s1", grader="g1", verdict="passed"):
-    check = {"exercise": "entropy", "name": "check_entropy", "claim": "It is positive.", "verdict": verdict, "score": score, "max_score": 3.0}
+    check = {
+        "exercise": "entropy",
+        "name": "check_entropy",
+        "claim": "It is positive.",
+        "verdict": verdict,
+        "score": score,
+        "max_score": 3.0,
+    }
     provenance = {"submission_sha256": submission, "grader_sha256": grader}
     return {
-        "schema": 1, "student": student, "topic": topic, "score": score, "max_score": 3.0, "problem": None, "note": None,
-        "checks": [check], "training": [], "provenance": provenance,
-    }  # fmt: skip
+        "schema": 1,
+        "student": student,
+        "topic": topic,
+        "score": score,
+        "max_score": 3.0,
+        "problem": None,
+        "note": None,
+        "checks": [check],
+        "training": [],
+        "provenance": provenance,
+    }
 
 
 def test_a_result_is_read_back(tmp_path):
@@ -62,14 +77,19 @@ def test_another_submission_leaves_the_earlier_score_behind(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b'{"schema": 1, "student": "ada"', b"\xff\xfe", b"[1]", b"null", b"[" * 100_000,
+        b"",
+        b'{"schema": 1, "student": "ada"',
+        b"\xff\xfe",
+        b"[1]",
+        b"null",
+        b"[" * 100_000,
         json.dumps(graded() | {"schema": 2}).encode(),
         json.dumps(graded() | {"checks": None}).encode(),
         json.dumps(graded() | {"checks": [{}]}).encode(),
         json.dumps(graded() | {"score": "3"}).encode(),
         json.dumps(graded(student="blaise")).encode(),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_reported_and_graded_again(tmp_path, content):
     store = Store(tmp_path)
     store.write(graded(), OPTIONS)
