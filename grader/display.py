@@ -89,7 +89,7 @@ class Display:
         faults = sum(map(is_fault, results))
         if faults:
             self._warn(
-                f"The grader itself failed on {faults} of {len(results)} submissions: those points are open; the next run grades them again."
+                f"The grader itself failed on {faults} of {len(results)} submissions: those points are open; the next run grades them."
             )
         if any(result["provenance"].get("sandbox") == "process" for result in results):
             self._warn("Graded in plain processes, without a sandbox: a dishonest submission could have forged its result.")
