@@ -1,13 +1,15 @@
 """Memories of what happened, from which learners draw: bounded, allocated once, every row stored once."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Field", "StreamStore", "SumTree", "UniformReplay"]
+__all__ = ["Field", "StreamStore", "SumTree", "UniformReplay", "replace_array"]
 
 
 class UniformReplay:
@@ -141,6 +143,7 @@ class StreamStore:
         self.rows = rows
         self.written = np.zeros(streams, np.int64)  # rows of each stream so far
         self.columns = {name: np.zeros((rows, streams, *field.shape), field.dtype) for name, field in self.fields.items()}
+        self._saved, self._saved_in = None, None  # what `written` was when the rows were last saved, and where
 
     @property
     def nbytes(self) -> int:
@@ -186,14 +189,51 @@ class StreamStore:
                 result[name] = column[index, stream[:, None]]
         return result
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return what has been written, as arrays by name; views, not copies."""
-        used = min(self.rows, int(self.written.max()))
-        return {"written": self.written} | {f"columns.{name}": column[:used] for name, column in self.columns.items()}
+    def save(self, directory: Path) -> None:
+        """Make the files in the directory hold the kept rows, writing only those that are new since the last time.
 
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from `state_dict()` of a store of the same fields, streams and rows."""
-        self.written[:] = state["written"]
+        If the process is killed meanwhile, the files hold what they held before, except for the oldest rows: see `load`.
+
+        Raises:
+            OSError: the disk is full, or the directory cannot be written.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        if self._saved_in != directory:
+            self._saved, self._saved_in = np.zeros_like(self.written), directory
+        replace_array(directory / "reaching.npy", self.written)
+        position = np.maximum(self._saved, self.written - self.rows) + np.arange(min(int((self.written - self._saved).max()), self.rows))[:, None]
+        moment, stream = np.nonzero(position < self.written)
+        index = position[moment, stream] % self.rows
         for name, column in self.columns.items():
-            used = state[f"columns.{name}"]
-            column[: len(used)] = used
+            path = directory / f"{name}.npy"
+            file = np.lib.format.open_memmap(path, "r+") if path.exists() else np.lib.format.open_memmap(path, "w+", column.dtype, column.shape)
+            file[index, stream] = column[index, stream]
+            file.flush()
+        replace_array(directory / "written.npy", self.written)
+        self._saved = self.written.copy()
+
+    def load(self, directory: Path) -> np.ndarray:
+        """Continue with the rows that were saved in the directory; return for each stream the first row [B] that is sure to be intact.
+
+        Raises:
+            OSError: there are no such files.
+            ValueError: they are of a store of other fields, streams or rows.
+        """
+        for name, column in self.columns.items():
+            file = np.load(directory / f"{name}.npy", mmap_mode="r")
+            if file.shape != column.shape or file.dtype != column.dtype:
+                raise ValueError(f"{directory} holds {name} of shape {list(file.shape)} and {file.dtype}, not {list(column.shape)} and {column.dtype}")
+            column[:] = file
+        self.written[:] = np.load(directory / "written.npy")
+        self._saved, self._saved_in = self.written.copy(), directory
+        return np.maximum(np.load(directory / "reaching.npy") - self.rows, 0)
+
+
+def replace_array(path: Path, array: np.ndarray) -> None:
+    """Write an array into a .npy file, which has its old content until all of the new one is there."""
+    partial = path.with_name(f".{path.name}")
+    with open(partial, "wb") as file:
+        np.save(file, array)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

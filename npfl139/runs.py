@@ -32,7 +32,7 @@ __all__ = [
     "read_metadata", "run", "save_checkpoint",
 ]  # fmt: skip
 
-CHECKPOINT, LOG, CURVES = "agent.safetensors", "log.csv", "curves.png"
+CHECKPOINT, MEMORY, LOG, CURVES = "agent.safetensors", "memory", "log.csv", "curves.png"
 
 
 class RunError(Exception):
@@ -42,8 +42,12 @@ class RunError(Exception):
 class Monitor(Protocol):
     """What `train` tells about its progress."""
 
-    def watch(self, agent: object) -> int:
-        """Take charge of the agent's checkpoints; return how many environment steps it has already made (0 unless resumed)."""
+    def watch(self, agent: object, memory: object | None = None) -> int:
+        """Take charge of the agent's checkpoints; return how many environment steps it has already made (0 unless resumed).
+
+        A `memory` is what a resumed run also needs and a trained agent does not, such as a replay: it is stored beside each checkpoint by `memory.save(directory)`,
+        and restored by `memory.load(directory)`, which may raise OSError or ValueError.
+        """
 
     def log(self, steps: int, **scalars: float) -> None:
         """Record scalars after that many environment steps."""
@@ -56,7 +60,7 @@ class MemoryMonitor:
         self.limit, self.scalars = limit, {}
         self._strides, self._counts = {}, {}
 
-    def watch(self, agent: object) -> int:
+    def watch(self, agent: object, memory: object | None = None) -> int:
         return 0
 
     def log(self, steps: int, **scalars: float) -> None:
@@ -96,7 +100,7 @@ class RunMonitor(MemoryMonitor):
         super().__init__()
         self.directory, self.metadata, self.checkpoint_seconds = Path(directory), metadata or {}, checkpoint_seconds
         self.console = console or Console(stderr=True)
-        self.agent, self.steps, self.problem = None, 0, None
+        self.agent, self.memory, self.steps, self.problem = None, None, 0, None
         if (self.directory / CHECKPOINT).exists():
             if not resume:
                 raise RunError(f"{self.directory} already holds a run: resume it, or choose another directory")
@@ -124,10 +128,15 @@ class RunMonitor(MemoryMonitor):
         self._progress.stop()
         self.close()
 
-    def watch(self, agent: object) -> int:
-        self.agent = agent
+    def watch(self, agent: object, memory: object | None = None) -> int:
+        self.agent, self.memory = agent, memory
         if self.start_steps:
             load_checkpoint(self.directory / CHECKPOINT, agent)
+            if memory is not None:
+                try:
+                    memory.load(self.directory / MEMORY)
+                except (OSError, ValueError) as error:
+                    raise RunError(f"the memory of the run in {self.directory} cannot be restored: {error}") from error
         return self.start_steps
 
     def log(self, steps: int, **scalars: float) -> None:
@@ -153,7 +162,9 @@ class RunMonitor(MemoryMonitor):
         self._tried(self._write_logs)
 
     def checkpoint(self) -> None:
-        """Store the watched agent."""
+        """Store the watched agent and its memory."""
+        if self.memory is not None:
+            self.memory.save(self.directory / MEMORY)
         if self.agent is not None:
             save_checkpoint(self.directory / CHECKPOINT, self.agent, {**self.metadata, "steps": str(self.steps)})
 

@@ -13,6 +13,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ import npfl139.runs
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP, orthogonal_
-from npfl139.replay import StreamStore, SumTree
+from npfl139.replay import StreamStore, SumTree, replace_array
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -363,6 +364,47 @@ class SequenceReplay:
             self.tree.set(slot[present], np.maximum(priority[present], 1e-6) ** self.priority_exponent)
             self.max_priority = max(self.max_priority, float(priority[present].max()))
 
+    def save(self, directory: Path) -> None:
+        """Store all that can be sampled in a directory, writing only the rows that are new. `load` goes on from there.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        self.store.save(directory)
+        table = np.zeros(len(self.key), self._entry_type)
+        for name in table.dtype.names[:-1]:
+            table[name] = getattr(self, name)
+        table["weight"] = self.tree[np.arange(len(table))]
+        replace_array(directory / "sequences.npy", table)
+        replace_array(directory / "counters.npy", np.array([self.added, self.max_priority]))
+
+    def load(self, directory: Path) -> None:
+        """Continue, with new episodes in all streams, from what was last saved, whether or not a later attempt was interrupted.
+
+        Raises:
+            OSError: there are no such files.
+            ValueError: they are of another replay.
+        """
+        intact = self.store.load(directory)
+        self.states.written[:] = self.store.written
+        table = np.load(directory / "sequences.npy")
+        if table.dtype != self._entry_type or len(table) != len(self.key):
+            raise ValueError(f"{directory} holds {len(table)} sequences of another kind than the {len(self.key)} of this replay")
+        for name in table.dtype.names[:-1]:
+            getattr(self, name)[:] = table[name]
+        added, self.max_priority = np.load(directory / "counters.npy")
+        self.added = int(added)
+        slot = np.flatnonzero(self.key >= 0)
+        self._slot_at[self.start[slot] % self.store.rows, self.stream[slot]] = slot
+        self.tree.set(slot, table["weight"][slot])
+        self.size = len(slot)
+        self._evict(slot[self.start[slot] - self._margin < intact[self.stream[slot]]])
+
+    @property
+    def _entry_type(self) -> np.dtype:
+        whole = [(name, "int64") for name in ("key", "stream", "start", "steps", "episode")]
+        return np.dtype([*whole, ("state", "float32", self.state.shape[1:]), ("weight", "float64")])
+
     def _append(self, stream: np.ndarray, row: Mapping[str, np.ndarray], state: np.ndarray) -> None:
         """Append a row and the state before it to each of the K streams, evicting the sequences whose rows are overwritten."""
         doomed = self._slot_at[(self.store.written[stream] + self._margin) % self.store.rows, stream]
@@ -565,17 +607,41 @@ CONFIGS = {
     "npfl139/TwoRooms-v0": R2D2Config(steps=220_000, sequence_length=20, sequence_period=10, burn_in=4),
     "npfl139/CueRecall-v0": R2D2Config(),
     "npfl139/MaskedCartPole-v0": R2D2Config(steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3),
+    # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
+    # Deviation: the 256 actors share one process with the learner and always have its newest parameters, instead of
+    # copying them every 400 steps. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per update.
+    "paper": R2D2Config(
+        steps=2_500_000_000,
+        env_count=256,
+        discount=0.997,
+        sequence_length=80,
+        sequence_period=40,
+        burn_in=40,
+        replay_rows=4_000_000,
+        replay_sequences=100_000,
+        learning_starts=50_000,
+        steps_per_update=13_312,
+        batch_size=64,
+        priority_exponent=0.9,
+        importance_exponent=0.6,
+        learning_rate=1e-4,
+        adam_epsilon=1e-3,
+        target_period=2500,
+        memory_size=512,
+        head_size=512,
+        frame_stack=4,
+    ),
 }
 
 
 class Convolutions(nn.Module):
-    """The torso for images of uint8: [..., C, H, W] -> [..., output_size], three convolutions (Mnih et al., 2015)."""
+    """The torso for images of uint8: [T, B, C, H, W] or [T, B, H, W] -> [T, B, output_size], three convolutions (Mnih et al., 2015)."""
 
     LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # channels, kernel, stride
 
     def __init__(self, shape: Sequence[int], generator: torch.Generator):
         super().__init__()
-        channels, height, width = shape
+        self.shape = channels, height, width = (1, *shape)[-3:]
         self.layers = nn.ModuleList()
         for outputs, kernel, stride in self.LAYERS:
             layer = nn.utils.skip_init(nn.Conv2d, channels, outputs, kernel, stride)
@@ -583,14 +649,14 @@ class Convolutions(nn.Module):
             self.layers.append(layer)
             channels, height, width = outputs, (height - kernel) // stride + 1, (width - kernel) // stride + 1
         if min(height, width) < 1:
-            raise ValueError(f"images of {list(shape)} are too small for the convolutions; they need at least 36 × 36 pixels")
+            raise ValueError(f"images must be [C, H, W] or [H, W] with at least 36 × 36 pixels, got {list(shape)}")
         self.output_size = channels * height * width
 
     def forward(self, image: Tensor) -> Tensor:
-        hidden = image.flatten(0, -4).float() / 255
+        hidden = image.reshape(-1, *self.shape).float() / 255
         for layer in self.layers:
             hidden = layer(hidden).relu()
-        return hidden.view(*image.shape[:-3], self.output_size)
+        return hidden.view(*image.shape[:2], self.output_size)
 
 
 class Vectors(nn.Module):
@@ -654,7 +720,7 @@ class RecurrentQNetwork(nn.Module):
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: R2D2Config, generator: torch.Generator):
         super().__init__()
         self.action_count, self.state_size, self.rescale_epsilon = action_count, 2 * config.memory_size, config.rescale_epsilon
-        if len(observation_shape) == 3:
+        if len(observation_shape) > 1:
             self.torso = Convolutions(observation_shape, generator)
         else:
             self.torso = Vectors(int(np.prod(observation_shape)), config.torso_sizes, generator)
@@ -844,7 +910,7 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
     """Return an agent trained in the environments, one actor in each."""
     agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
     replay = make_replay(agent, config)
-    collector = Collector(environments, monitor.watch(agent))
+    collector = Collector(environments, monitor.watch(agent, replay))
     epsilon = actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent)
     actors = Actors(agent, np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
     rng = numpy_stream(config.seed, "replay", collector.steps)
