@@ -464,7 +464,7 @@ def diagonal_natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) 
 # %%
 SIZES = (6, 3)
 STEPS = 12
-DAMPING = 1e-4  # λ: below every curvature that softmax regression has; in some directions it has none
+DAMPING = 1e-4  # λ: below every curvature of this loss but those that are zero
 
 
 def ill_conditioned_problem(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -47,7 +47,8 @@ def test_the_metric_follows_a_change_of_parameters(case):
     theta, inputs = case
     flip = torch.ones(21, dtype=torch.float64)
     flip[[0, 1, 6, 9, 12, 15]] = -1  # weights in [0, 1] and bias [6] of the first unit, weights out of it [9, 12, 15]
-    torch.testing.assert_close(newton_fisher.log_probabilities(flip * theta, inputs, MLP), newton_fisher.log_probabilities(theta, inputs, MLP))
+    log_probabilities, flipped_log_probabilities = (newton_fisher.log_probabilities(each, inputs, MLP) for each in (theta, flip * theta))
+    torch.testing.assert_close(flipped_log_probabilities, log_probabilities)
     flipped = newton_fisher.fisher_exact(flip * theta, inputs, MLP)
     torch.testing.assert_close(flipped, flip[:, None] * newton_fisher.fisher_exact(theta, inputs, MLP) * flip)
 
@@ -80,7 +81,8 @@ def test_newton_and_natural_gradient_agree_on_softmax_regression():
 
 def test_the_comparison_comes_out_as_the_lecture_says():
     inputs, labels, _ = newton_fisher.ill_conditioned_problem(seed=1, count=300)
-    final = {name: newton_fisher.loss(run[-1], inputs, labels, newton_fisher.SIZES).item() for name, run in newton_fisher.compare(inputs, labels).items()}
+    runs = newton_fisher.compare(inputs, labels)
+    final = {name: newton_fisher.loss(iterates[-1], inputs, labels, newton_fisher.SIZES).item() for name, iterates in runs.items()}
     assert final["natural gradient"] == pytest.approx(final["Newton"], abs=1e-6)
     assert final["natural gradient"] < final["gradient descent, 100 times the steps"] - 0.1 < final["gradient descent"] - 0.1
     assert final["natural gradient"] < final["diagonal natural gradient"] - 0.1

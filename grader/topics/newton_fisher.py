@@ -171,7 +171,7 @@ def check_newton_root_refuses_a_horizontal_line(student, rng):
     calls = (lambda x: float(received(x) ** 2 + 1), lambda x: float(2 * received(x)))
     expect_refusal(partial(student.newton_root, *calls, 0.0, 1), "a step from a point where the derivative is zero")
     expect_refusal(partial(student.newton_root, *calls, 1.0, 2), "a second step from a point where the derivative is zero")  # 1 → 0
-    expect_close(student.newton_root(*calls, 1.0, 1), np.array([1.0, 0.0]), "the sequence of iterates that end where the derivative is zero")
+    expect_close(student.newton_root(*calls, 1.0, 1), np.array([1.0, 0.0]), "the sequence that ends where the derivative is zero")
 
 
 @check("newton_minimize")
@@ -245,7 +245,8 @@ def check_score_has_no_mean_under_the_model(student, rng):
     """Weighted by the model's own probabilities of the labels, the scores of each example add up to zero."""
     theta, inputs = case(rng, DEEP, 6)
     probabilities = np.exp(log_probabilities(theta.numpy(), inputs.numpy(), DEEP))
-    scores = [finite(student.score(theta, inputs, torch.full([6], label), list(DEEP)), [6, 29], "the matrix of scores") for label in range(DEEP[-1])]
+    answers = [student.score(theta, inputs, torch.full([6], label), list(DEEP)) for label in range(DEEP[-1])]
+    scores = [finite(answer, [6, 29], "the matrix of scores") for answer in answers]
     expect(np.abs(scores).max() > 0.1, "the scores are all zero")
     expect_close(np.einsum("nc,cnd->nd", probabilities, scores), np.zeros((6, 29)), "the expected score under the model")
 
