@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from grader.findings import finding, is_fault, printable, score_text, trained, unit_passed
+from grader.findings import finding, is_fault, passed_text, printable, score_text
 
 __all__ = ["Display"]
 
@@ -107,6 +107,6 @@ class Display:
 
 def _row(result: dict) -> tuple[Text, ...]:
     style = "bold red" if is_fault(result) else "green" if result["score"] == result["max_score"] else "red" if result["problem"] else ""
-    plain = [result["student"], result["topic"], unit_passed(result), trained(result), f"{result['provenance']['seconds']:.1f}"]
+    plain = [result["student"], result["topic"], passed_text(result["checks"]), passed_text(result["training"]), f"{result['provenance']['seconds']:.1f}"]
     student, topic, checks, training, seconds = (Text(printable(cell)) for cell in plain)
     return student, topic, Text(score_text(result), style), checks, training, Text(printable(finding(result)), style), seconds

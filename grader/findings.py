@@ -1,6 +1,6 @@
 """What a result says, in words: shared by the terminal table and the reports."""
 
-__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "printable", "score_text", "trained", "unit_passed", "where"]
+__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "passed_text", "printable", "score_text", "where"]
 
 VERDICTS = {
     "passed": "passed",
@@ -35,14 +35,9 @@ def score_text(result: dict) -> str:
     return f"{number(result['score'])} / {number(result['max_score'])}"
 
 
-def unit_passed(result: dict) -> str:
-    """Return how many of the unit checks passed."""
-    return f"{sum(check['verdict'] == 'passed' for check in result['checks'])} / {len(result['checks'])}" if result["checks"] else "–"
-
-
-def trained(result: dict) -> str:
-    """Return how many of the training checks passed."""
-    return f"{sum(part['verdict'] == 'passed' for part in result['training'])} / {len(result['training'])}" if result["training"] else "–"
+def passed_text(parts: list[dict]) -> str:
+    """Return how many checks, or training checks, of how many passed."""
+    return f"{sum(part['verdict'] == 'passed' for part in parts)} / {len(parts)}" if parts else "–"
 
 
 def finding(result: dict) -> str:

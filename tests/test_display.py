@@ -134,6 +134,11 @@ def test_the_main_finding(result, expected):
     assert finding(result) == expected
 
 
+def test_full_marks_for_a_part_are_not_called_everything():
+    result = graded(checks=[check()]) | {"note": "The training checks were not run."}
+    assert finding(result) == "everything passed. The training checks were not run."
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "–"), (20.0, "20"), (0.5, "0.5"), (-187.25, "-187.2"), (499.96, "500"), (123456.7, "123,457")]
 )
