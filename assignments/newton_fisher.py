@@ -124,7 +124,7 @@ def iterates_of(step: Callable, start: float | Tensor, steps: int) -> list:
 
 
 def newton_root(function: Callable[[float], float], derivative: Callable[[float], float], start: float, steps: int) -> Tensor:
-    """Return the iterates of Newton's method for a root of f.
+    """Return the iterates of Newton's method for a root of f [newton_fisher:root].
 
         x' = x − f(x) / f'(x),
 
@@ -155,7 +155,7 @@ def newton_root(function: Callable[[float], float], derivative: Callable[[float]
 def newton_minimize(
     gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int
 ) -> Tensor:
-    """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient.
+    """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient [newton_fisher:minimize].
 
         x' = x − H(x)⁻¹ ∇f(x),    in one dimension    x' = x − f'(x) / f''(x),
 
@@ -191,7 +191,7 @@ def newton_minimize(
 
 # %%
 def score(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the score of every example: the gradient of its own log-likelihood.
+    """Return the score of every example: the gradient of its own log-likelihood [newton_fisher:score].
 
         s(θ; x, y) = ∇_θ log p(y | x; θ)
 
@@ -219,7 +219,7 @@ def score(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -
 
 
 def fisher_exact(theta: Tensor, inputs: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the Fisher information matrix, the expectation over the model's labels taken exactly.
+    """Return the Fisher information matrix, the expectation over the model's labels taken exactly [newton_fisher:fisher].
 
         F(θ) = 1/N Σ_x Σ_y p(y | x; θ) s(θ; x, y) s(θ; x, y)ᵀ
 
@@ -293,7 +293,7 @@ def fisher_empirical(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Seque
 
 
 def expected_hessian(theta: Tensor, inputs: Tensor, label_probabilities: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the Hessian of the negative log-likelihood, averaged over labels that are distributed as q.
+    """Return the Hessian of the negative log-likelihood, averaged over labels that are distributed as q [newton_fisher:expected_hessian].
 
         H(θ; q) = 1/N Σ_x Σ_y q(y | x) ∇²_θ [−log p(y | x; θ)]
 
@@ -336,7 +336,7 @@ def kl_divergence(theta: Tensor, other: Tensor, inputs: Tensor, sizes: Sequence[
         sizes: the layer sizes I, ..., C.
 
     Returns:
-        [] scalar, at least zero, and zero for equal distributions; finite even where a probability underflows to zero.
+        [] scalar, at least zero, and zero for equal distributions; finite even where probabilities underflow to zero in both.
 
     >>> half, quarter = torch.zeros(4), torch.tensor([0.0, 0.0, 0.0, math.log(3)])
     >>> kl_divergence(half, quarter, torch.zeros(2, 1), [1, 2]), kl_divergence(quarter, half, torch.zeros(2, 1), [1, 2])
@@ -346,7 +346,7 @@ def kl_divergence(theta: Tensor, other: Tensor, inputs: Tensor, sizes: Sequence[
 
 
 def kl_quadratic(fisher: Tensor, displacement: Tensor) -> Tensor:
-    """Return the second-order approximation of the divergence from θ to θ + d.
+    """Return the second-order approximation of the divergence from θ to θ + d [newton_fisher:kl].
 
         D(θ ‖ θ + d) = ½ dᵀ F(θ) d + O(‖d‖³)
 
@@ -373,7 +373,7 @@ def kl_quadratic(fisher: Tensor, displacement: Tensor) -> Tensor:
 
 # %%
 def natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor:
-    """Return the gradient measured in distributions instead of parameters.
+    """Return the gradient measured in distributions instead of parameters [newton_fisher:natural_gradient].
 
         ∇̃L = (F + λI)⁻¹ ∇L
 
@@ -402,7 +402,7 @@ def natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor
 
 
 def diagonal_natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) -> Tensor:
-    """Return the natural gradient of a Fisher matrix of which only the diagonal is believed.
+    """Return the natural gradient of a Fisher matrix of which only the diagonal is believed [newton_fisher:diagonal].
 
         d_i = ∂L/∂θ_i / (F_ii + λ)
 
@@ -430,15 +430,15 @@ def diagonal_natural_gradient(fisher: Tensor, gradient: Tensor, damping: float) 
 # %% [markdown]
 # ## Given: the comparison
 #
-# A softmax regression on features whose standard deviations range over three orders of magnitude and are mixed by a rotation.
-# The curvature of the loss is about 10 in one direction and about 10⁻⁵ in another. Gradient descent must take steps that are
-# stable in the first, and hardly moves in the second.
+# A softmax regression on features whose standard deviations range from 0.1 to 10 and are mixed by a rotation. The curvature of
+# the loss is about 10 in one direction and about 10⁻³ in another. Gradient descent must take steps that are stable in the first,
+# and hardly moves in the second.
 
 
 # %%
 SIZES = (6, 3)
 STEPS = 12
-DAMPING = 1e-8  # λ: far below every curvature of the loss, and enough for the directions in which softmax regression has none
+DAMPING = 1e-4  # λ: below every curvature of this loss but those that are zero
 
 
 def ill_conditioned_problem(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -454,7 +454,7 @@ def ill_conditioned_problem(seed: int, count: int) -> tuple[Tensor, Tensor, Tens
     latent = gaussian(count, features)
     true_log_probabilities = torch.log_softmax(latent @ weights, dim=-1)
     labels = torch.multinomial(true_log_probabilities.exp(), 1, generator=generator).squeeze(-1)
-    return latent * torch.logspace(-2, 1, features, dtype=torch.float64) @ rotation, labels, true_log_probabilities
+    return latent * torch.logspace(-1, 1, features, dtype=torch.float64) @ rotation, labels, true_log_probabilities
 
 
 def loss(theta: Tensor, inputs: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
