@@ -32,7 +32,7 @@ class Limits:
     seconds: float = 20.0  # of one request, on the wall clock
     cpu_seconds: float = 120.0  # of processor time in the worker's whole life
     memory: int = 2 * 2**30  # bytes beyond what the preloaded libraries take
-    scratch: int = 64 * 2**20  # bytes in /tmp
+    scratch: int = 64 * 2**20  # bytes in the directory for temporary files
     open_files: int = 64
     callbacks: int = 1_000_000  # of one request
     received: int = 2**30  # bytes that the grader takes in during one request
@@ -83,12 +83,13 @@ def _enter_namespaces() -> None:
 
 def _hide_files(limits: Limits) -> None:
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
-    _mount("tmpfs", "/tmp", f"size={limits.scratch},nr_inodes=4096,mode=0700", MS_NOSUID | MS_NODEV)
+    scratch = os.environ["TMPDIR"]
+    _mount("tmpfs", scratch, f"size={limits.scratch},nr_inodes=4096,mode=0700", MS_NOSUID | MS_NODEV)
     _mount("tmpfs", "/proc", "size=0,nr_inodes=1,mode=0500", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
     for device in DEVICES:  # writing still works, but root, to whom they belong outside, too, can no longer change their modes
         kept = os.statvfs(device).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
         _mount("none", device, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
-    os.chdir("/tmp")
+    os.chdir(scratch)
 
 
 def _close_descriptors(channel: int) -> None:

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shutil
-import site
 import socket
 import subprocess
 import sys
@@ -229,17 +228,19 @@ def _plain_command(control: int) -> list[str]:
 
 
 def _bwrap_command(program: str, control: int) -> list[str]:
+    shown = _python_roots()
+    scratch = "/scratch" if any(Path("/tmp") in path.parents for path in shown) else "/tmp"  # each worker covers it with its own
     options = [program, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
     options += ["--cap-add", "CAP_SYS_ADMIN"]  # in the sandbox's own user namespace, so that the parent can make further ones; workers drop it
-    for name, value in _environment("/tmp").items():
+    for name, value in _environment(scratch).items():
         options += ["--setenv", name, value]
-    options += ["--proc", "/proc", "--tmpfs", "/tmp"]
+    options += ["--proc", "/proc", "--tmpfs", scratch]
     for device in DEVICES:
         options += ["--dev-bind", device, device]
-    options += _view(_python_roots(), _secret_roots()) + ["--ro-bind-try", PROCESSORS, PROCESSORS]
+    options += _view(shown, _secret_roots()) + ["--ro-bind-try", PROCESSORS, PROCESSORS]
     for module in VISIBLE:
         options += ["--ro-bind", str(_home(grader) / f"{module}.py"), f"{INSIDE}/grader/{module}.py"]
-    options += ["--ro-bind", str(_home(npfl139)), f"{INSIDE}/npfl139", "--remount-ro", "/", "--chdir", "/tmp"]
+    options += ["--ro-bind", str(_home(npfl139)), f"{INSIDE}/npfl139", "--remount-ro", "/", "--chdir", scratch]
     return [*options, "--", *_python(INSIDE, control, own_namespaces=True)]
 
 
@@ -260,16 +261,17 @@ def _view(shown: set[Path], hidden: set[Path]) -> list[str]:
 
 def _python_roots() -> set[Path]:
     """Return the directories that hold the interpreter and the packages that it can import."""
-    packages = [path for path in [*site.getsitepackages(), site.getusersitepackages()] if path in sys.path]
+    packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     programs = [os.path.dirname(sys.executable), os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))]
     return {Path(path) for path in [sys.prefix, sys.base_prefix, sys.exec_prefix, *packages, *programs] if os.path.isdir(path)}
 
 
 def _secret_roots() -> set[Path]:
-    """Return the directories of ours that workers must not see, whether the project is a checkout or installed."""
+    """Return the directories of ours that workers must not see, whether the project is a checkout or installed among other packages."""
     root = _home(grader).parent
-    checkout = (root / "pyproject.toml").exists()
-    return {root} if checkout else {root / name for name in ("grader", "solutions", "npfl139", "tests", "assignments")}
+    if (root / "pyproject.toml").exists():
+        return {root}
+    return {path for path in (root / "grader", root / "npfl139", root / "solutions") if path.is_dir()}
 
 
 def _home(package: object) -> Path:

@@ -310,6 +310,22 @@ def test_hidden_directories_inside_shown_ones_are_covered_and_shown_ones_inside_
     ]  # fmt: skip
 
 
+def test_the_project_is_hidden_as_a_checkout_and_as_an_installed_package(tmp_path, monkeypatch):
+    for package in ("grader", "npfl139", "torch"):
+        (tmp_path / package).mkdir()
+    monkeypatch.setattr(sandbox_module, "_home", lambda package: tmp_path / "grader")
+    assert sandbox_module._secret_roots() == {tmp_path / "grader", tmp_path / "npfl139"}
+    (tmp_path / "pyproject.toml").touch()
+    assert sandbox_module._secret_roots() == {tmp_path}
+
+
+@pytest.mark.parametrize("home, scratch", [("/opt/python", "/tmp"), ("/tmp/clone/.venv", "/scratch")])
+def test_the_private_directory_does_not_cover_a_python_that_lies_in_tmp(monkeypatch, home, scratch):
+    monkeypatch.setattr(sandbox_module, "_python_roots", lambda: {Path(home)})
+    options = sandbox_module._bwrap_command("bwrap", 5)
+    assert options[options.index("--tmpfs") + 1] == options[options.index("TMPDIR") + 1] == scratch
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_decides_as_documented(machine):
     """Interpret the filter's program for system calls of the architecture."""
