@@ -47,7 +47,7 @@ MISTAKES = (
         "The new log-probabilities are the only thing here that depends on the parameters: their gradient must reach the result.",
     ),
     Mistake(
-        "takes the divergence in the other direction",
+        "takes the divergence from the second distribution to the first",
         "categorical_kl",
         "log_p.exp() * (log_p - log_q)",
         "log_q.exp() * (log_q - log_p)",
@@ -89,7 +89,7 @@ MISTAKES = (
         "Which of the two is a constant is the caller's decision, who may detach it.",
     ),
     Mistake(
-        "takes the divergence in the other direction",
+        "swaps the two Gaussians",
         "gaussian_kl",
         "variance_ratio = (2 * (log_std_p - log_std_q)).exp()\n    distance = ((mean_p - mean_q) / log_std_q.exp()).square()",
         "variance_ratio = (2 * (log_std_q - log_std_p)).exp()\n    distance = ((mean_p - mean_q) / log_std_p.exp()).square()",
@@ -131,7 +131,7 @@ MISTAKES = (
         "A divergence is never negative, and as a function of the second deviation it is smallest where both are equal.",
     ),
     Mistake(
-        "averages over the dimensions",
+        "averages over the dimensions of the actions",
         "gaussian_kl",
         ".sum(dim=-1)",
         ".mean(dim=-1)",
@@ -271,7 +271,7 @@ MISTAKES = (
         "The residual is what is still missing in A x = b; the sum of the steps is the solution.",
     ),
     Mistake(
-        "forgets the square root",
+        "divides by the squared length",
         "natural_step_size",
         "squared_length.sqrt()",
         "squared_length",
@@ -285,7 +285,7 @@ MISTAKES = (
         "The length is measured in the metric of F: gᵀF⁻¹g, and F⁻¹g is the direction that you were given.",
     ),
     Mistake(
-        "uses the direction's own length",
+        "measures the direction without F",
         "natural_step_size",
         "gradient @ direction",
         "direction @ direction",
@@ -495,7 +495,7 @@ MISTAKES = (
         "That would be the exact performance. L uses the states of the old policy, from which we have samples.",
     ),
     Mistake(
-        "takes the divergence in the other direction",
+        "takes the divergence from the new policy to the old one",
         "improvement_bound",
         "(torch.xlogy(policy_old, policy_old) - torch.xlogy(policy_old, policy_new))",
         "(torch.xlogy(policy_new, policy_new) - torch.xlogy(policy_new, policy_old))",
