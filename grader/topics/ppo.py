@@ -23,6 +23,7 @@ EXERCISES = (
     "RunningMoments.update",
 )
 GAMMA = 0.9
+COLLECT = "npfl139/CollectContinuous-v0"
 
 
 def rollout(rng, length, count, ends=()):
@@ -335,5 +336,8 @@ TOPIC = Topic(
     checks=checks_of(__name__),
     trainings=(
         learns("CartPole", "CartPole-v1", CONFIGS["CartPole-v1"], "The agent balances the pole after 30,720 environment steps.", points=3),
+        learns(
+            "Collect", COLLECT, CONFIGS[COLLECT], "With continuous actions the agent reaches the place and stays, after 40,960 environment steps.", points=3
+        ),
     ),
 )
