@@ -107,6 +107,14 @@ class Display:
 
 def _row(result: dict) -> tuple[Text, ...]:
     style = "bold red" if is_fault(result) else "green" if result["score"] == result["max_score"] else "red" if result["problem"] else ""
-    plain = [result["student"], result["topic"], passed_text(result["checks"]), passed_text(result["training"]), f"{result['provenance']['seconds']:.1f}"]
-    student, topic, checks, training, seconds = (Text(printable(cell)) for cell in plain)
-    return student, topic, Text(score_text(result), style), checks, training, Text(printable(finding(result)), style), seconds
+    checks, training = passed_text(result["checks"]), passed_text(result["training"])
+    cells = (
+        result["student"],
+        result["topic"],
+        score_text(result),
+        checks,
+        training,
+        finding(result),
+        f"{result['provenance']['seconds']:.1f}",
+    )
+    return tuple(Text(printable(cell), style if column in (2, 5) else "") for column, cell in enumerate(cells))  # score and finding
