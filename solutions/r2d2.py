@@ -398,7 +398,8 @@ class SequenceReplay:
         self._slot_at[self.start[slot] % self.store.rows, self.stream[slot]] = slot
         self.tree.set(slot, table["weight"][slot])
         self.size = len(slot)
-        self._evict(slot[self.start[slot] - self._margin < intact[self.stream[slot]]])
+        needed = np.maximum(self.start[slot] - self._margin, self.episode[slot])
+        self._evict(slot[needed < intact[self.stream[slot]]])
 
     @property
     def _entry_type(self) -> np.dtype:
