@@ -73,6 +73,14 @@ def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespace
         seccomp.install()
 
 
+def die_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends, for the case that it cannot do so itself."""
+    if LINUX:
+        _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
 def _enter_namespaces() -> None:
     uid, gid = os.getuid(), os.getgid()
     _checked(_libc().unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS), "unshare")
@@ -125,14 +133,6 @@ def _drop_capabilities() -> None:
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails where there is none of that number, or none to drop
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     _checked(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
-
-
-def die_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends, for the case that it cannot do so itself."""
-    if LINUX:
-        _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _mount(source: str, target: str, options: str | None, flags: int) -> None:

@@ -150,7 +150,7 @@ class _Zygote:
             self._process = subprocess.Popen(
                 _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
                 pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=self._complaints,
+                stderr=self._complaints, start_new_session=True,
             )  # fmt: skip
         try:
             isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]

@@ -26,6 +26,7 @@ from grader.worker import Executor
 __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
 
 MAX_FEEDBACK = 300
+MAX_CURVES, MAX_POINTS = 64, 2000
 # What a callback raises when its arguments, which are the student's, are not what it takes.
 WRONG_ARGUMENTS = (TypeError, ValueError, RuntimeError, IndexError)
 FORGED = "it wrote to the grader's connection itself, which is not allowed"
@@ -112,12 +113,12 @@ class Student:
     def train(self, environments: dict, **overrides: object) -> tuple[RemoteObject, dict]:
         """Train the submission's agent on served environments (`grader.served.serve`).
 
-        Return the agent and the scalars that it logged, name -> [[steps, value], ...]; the scalars are what the submission claims.
+        Return the agent and the scalars that it logged, name -> [[steps, value], ...]. The scalars are what the submission claims, for display.
         """
         pair = self.request("train", environments=environments, overrides=overrides)
         if type(pair) is not list or len(pair) != 2 or type(pair[1]) is not dict:
             raise _forged()
-        return self._object(pair[0]), pair[1]
+        return self._object(pair[0]), _curves(pair[1])
 
     def called_back(self, number: object, arguments: object) -> dict:
         """Return the answer to a callback: {"value": ...}, or {"failure": ...} after which the whole request fails."""
@@ -304,6 +305,16 @@ def failure(description: object) -> StudentError:
 
 def _forged() -> StudentError:
     return StudentError("violation", FORGED)
+
+
+def _curves(claimed: dict) -> dict[str, list]:
+    """Return the logged scalars that are what they should be: so many names, with so many pairs of finite numbers each."""
+
+    def is_point(point: object) -> bool:
+        return type(point) is list and len(point) == 2 and all(type(x) in (int, float) and abs(x) < 2.0**63 for x in point)
+
+    named = {_plain_text(name): points for name, points in claimed.items() if type(points) is list}
+    return {name: [point for point in points[:MAX_POINTS] if is_point(point)] for name, points in list(named.items())[:MAX_CURVES]}
 
 
 def _plain_text(value: object) -> str:

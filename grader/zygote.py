@@ -65,6 +65,8 @@ def preload() -> None:
 
 
 class Zygote:
+    """Forks workers, kills them when told to, and reports how they ended."""
+
     def __init__(self, control: socket.socket, own_namespaces: bool):
         self.control = control
         self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None

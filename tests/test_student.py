@@ -334,6 +334,16 @@ def test_training_is_measured_by_the_grader(student):
     assert (agent.act(np.zeros((3, 4)), np.zeros(3), np.ones(3, bool)) == np.zeros(3)).all()
 
 
+def test_logged_scalars_are_kept_where_they_are_curves(student_of):
+    text = TRAIN.format(
+        "monitor.scalars = {'loss': [[1, 0.5], [2, float('nan')], [3, 10**30], 'x', [4], [5, -1.0]], 'odd': 7, 'long': [[0, 0.0]] * 5000,"
+        " 'name\\n': []} | {str(i): [] for i in range(99)}"
+    )
+    _, scalars = student_of(text).train(serve(counting(2), 40).description, seed=1)
+    assert scalars["loss"] == [[1, 0.5], [5, -1.0]] and "odd" not in scalars and scalars["name"] == []
+    assert len(scalars["long"]) == 2000 and len(scalars) == 64
+
+
 # What train does with the environments, its verdict and words of the sentence about it.
 TRAININGS = {
     "one step too many": ("e.reset()\n    for _ in range(11): e.step(a)", "violation", "more than the 40 environment steps"),
