@@ -1,12 +1,9 @@
-"""A training run: what it logs, its checkpoints, its curves, and the command line of a solution run as a script."""
+"""A training run: its monitor, its directory, and the command line of a solution run as a script."""
 
 import argparse
-import csv
 import dataclasses
 import json
-import os
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -16,15 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import safetensors
-import safetensors.torch
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from npfl139 import envs
+from npfl139.checkpoints import RunError, load_checkpoint, read_metadata, save_checkpoint
 from npfl139.config import Config, add_arguments, overridden
 from npfl139.evaluation import evaluate
+from npfl139.logs import AppendedFile, EventFile, plot_curves, read_log
 from npfl139.seeding import derived_seed
 
 __all__ = [
@@ -35,18 +31,14 @@ __all__ = [
 CHECKPOINT, MEMORY, LOG, CURVES = "agent.safetensors", "memory", "log.csv", "curves.png"
 
 
-class RunError(Exception):
-    """A run cannot be started, stored or restored; the message says why and what to do."""
-
-
 class Monitor(Protocol):
     """What `train` tells about its progress."""
 
     def watch(self, agent: object, memory: object | None = None) -> int:
         """Take charge of the agent's checkpoints; return how many environment steps it has already made (0 unless resumed).
 
-        A `memory` is what a resumed run also needs and a trained agent does not, such as a replay: it is stored beside each checkpoint by `memory.save(directory)`,
-        and restored by `memory.load(directory)`, which may raise OSError or ValueError.
+        A `memory` is what a resumed run also needs and a trained agent does not, such as a replay: it is stored beside each
+        checkpoint by `memory.save(directory)`, and restored by `memory.load(directory)`, which may raise OSError or ValueError.
         """
 
     def log(self, steps: int, **scalars: float) -> None:
@@ -106,7 +98,7 @@ class RunMonitor(MemoryMonitor):
                 raise RunError(f"{self.directory} already holds a run: resume it, or choose another directory")
             self.steps = int(read_metadata(self.directory / CHECKPOINT)["steps"])
         self.start_steps = self.steps
-        self._csv, self._events = _AppendedFile(self.directory / LOG), _EventFile(self.directory)
+        self._csv, self._events = AppendedFile(self.directory / LOG), EventFile(self.directory)
         self._flushed = self._checkpointed = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
@@ -203,112 +195,6 @@ class RunMonitor(MemoryMonitor):
             self.problem = error.strerror
 
 
-class _AppendedFile:
-    """A file that grows; a write that failed half-way is undone by the next one."""
-
-    def __init__(self, path: Path):
-        self.path, self.length, self.pending = path, 0, bytearray()
-
-    def open(self, head: bytes) -> None:
-        with open(self.path, "ab") as file:
-            self.length = file.tell()
-        if not self.length:
-            self.pending[:0] = head
-        self.flush()
-
-    def append(self, content: bytes) -> None:
-        self.pending += content
-
-    def flush(self) -> None:
-        if self.pending:
-            with open(self.path, "r+b") as file:
-                file.truncate(self.length)
-                file.seek(self.length)
-                file.write(self.pending)
-            self.length += len(self.pending)
-            self.pending.clear()
-
-
-class _EventFile:
-    """Scalars in TensorBoard's record format, written by this process itself: no thread whose errors nobody sees."""
-
-    def __init__(self, directory: Path):
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        self._event, self._summary = Event, Summary
-        self.file = _AppendedFile(directory / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}")
-        self._records = RecordWriter(types.SimpleNamespace(write=self.file.append))
-        self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-
-    def append(self, steps: int, name: str, value: float) -> None:
-        summary = self._summary(value=[self._summary.Value(tag=name, simple_value=value)])
-        self._records.write(self._event(wall_time=time.time(), step=steps, summary=summary).SerializeToString())
-
-
-def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -> None:
-    """Store an agent's tensors, the state of its optimizers and some strings; the file appears only once it is complete.
-
-    The agent's `state_dict()` is a flat dictionary of tensors; its optimizers are its attributes that are torch optimizers.
-
-    Raises:
-        OSError: the file cannot be written; an earlier one is left as it was.
-    """
-    tensors = {f"agent/{name}": tensor for name, tensor in agent.state_dict().items()}
-    for name, optimizer in _optimizers(agent).items():
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    content = safetensors.torch.save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:
-    """Load a checkpoint into an agent made with the same configuration; return the strings stored with it.
-
-    Raises:
-        RunError: there is no such file, it is damaged, or it belongs to an agent of another shape.
-    """
-    metadata = read_metadata(path)
-    tensors = safetensors.torch.load_file(path)
-    try:
-        agent.load_state_dict({name.removeprefix("agent/"): tensor for name, tensor in tensors.items() if name.startswith("agent/")})
-        for name, optimizer in _optimizers(agent).items():
-            state = {}
-            for key, tensor in tensors.items():
-                if key.startswith(f"optimizer/{name}/"):
-                    index, field = key.removeprefix(f"optimizer/{name}/").split("/")
-                    state.setdefault(int(index), {})[field] = tensor
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise RunError(f"{path} belongs to an agent of another configuration: {error}") from error
-    return metadata
-
-
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the strings stored in a checkpoint.
-
-    Raises:
-        RunError: there is no such file, or it is damaged.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except FileNotFoundError:
-        raise RunError(f"there is no checkpoint {path}") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path} is not a checkpoint, or is damaged: {error}") from error
-
-
 def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]:
     """Return the agent of a run's checkpoint, made by the module's `make_agent`, and its environment's id.
 
@@ -327,33 +213,6 @@ def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]
     environments.close()
     load_checkpoint(path, agent)
     return agent, environment_id
-
-
-def read_log(path: str | Path) -> dict[str, list[list[float]]]:
-    """Return what a run's log.csv holds: name -> [[steps, value], ...]."""
-    scalars = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            scalars.setdefault(row["name"], []).append([int(row["steps"]), float(row["value"])])
-    return scalars
-
-
-def plot_curves(scalars: dict[str, list[list[float]]], path: str | Path) -> None:
-    """Draw every scalar over environment steps, with its mean over a fiftieth of the points, into an image file."""
-    from matplotlib.figure import Figure
-
-    names = sorted(scalars, key=lambda name: (not name.startswith("episode"), name))
-    columns = min(3, max(1, len(names)))
-    rows = -(-len(names) // columns) or 1
-    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
-    for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, names, strict=False):
-        steps, values = torch.tensor(scalars[name], dtype=torch.float64).T
-        width = max(1, len(values) // 50)
-        axes.plot(steps, values, color="tab:blue", alpha=0.25, linewidth=0.8)
-        axes.plot(steps[width - 1 :], values.unfold(0, width, 1).mean(1), color="tab:blue")
-        axes.set(title=name.replace("_", " "), xlabel="environment steps")
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
 
 
 def config_for(module: types.ModuleType, name: str) -> Config:
@@ -412,7 +271,3 @@ def main(train: Callable, arguments: Sequence[str] | None = None) -> object:
 
 def _config_type(train: Callable) -> type[Config]:
     return typing.get_type_hints(train)["config"]
-
-
-def _optimizers(agent: object) -> dict[str, torch.optim.Optimizer]:
-    return {name: value for name, value in vars(agent).items() if isinstance(value, torch.optim.Optimizer)}

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from npfl139 import runs
+from npfl139 import checkpoints, logs, runs
 from npfl139.config import Config
 from npfl139.runs import MemoryMonitor, RunError, RunMonitor, load_agent, load_checkpoint, plot_curves, read_log, save_checkpoint
 
@@ -77,7 +77,8 @@ def failing(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return open(path, mode, **options)
 
-    monkeypatch.setattr(runs, "open", guarded_open, raising=False)
+    monkeypatch.setattr(checkpoints, "open", guarded_open, raising=False)
+    monkeypatch.setattr(logs, "open", guarded_open, raising=False)
     return blocked.append
 
 
