@@ -291,7 +291,7 @@ def evaluates_off_policy(student: Student, seed: int) -> Attempt:
     expectations and targets. The error is the root mean square, relative to that of q_π itself.
     """
     rng = numpy_stream(seed, "process")
-    process = random_process(rng, STATES, ACTIONS, successors=4, gamma=GAMMA)
+    process = random_process(rng, STATES, ACTIONS, successors=4, gamma=GAMMA, ending=0.1)
     policy, behaviour = (0.8 * random_policy(rng, STATES, ACTIONS, 0.3) + 0.2 / ACTIONS for _ in range(2))
     exact = process.action_values(policy)
     q, curve, rng = torch.zeros_like(exact), [], numpy_stream(seed, "trajectories")
