@@ -39,7 +39,7 @@ def files_in(path: Path) -> Iterator[File]:
     Raises:
         OSError: the path itself cannot be read.
     """
-    path.lstat()
+    path.lstat()  # raises if there is nothing
     if path.is_dir():
         yield from _in_folder(path)
     elif path.suffix.lower() == ".zip":
