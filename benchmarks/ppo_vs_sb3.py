@@ -2,9 +2,10 @@
 
     python benchmarks/ppo_vs_sb3.py [--env CartPole-v1|LunarLander-v3] [--seeds 5]
 
-Both get the same protocol: one thread, 100 greedy episodes in our environments with the same seeds whenever INTERVAL further steps were made, the first mean
-at or above THRESHOLD counts. Imports, the making of environments and the evaluations are left out of the seconds. SB3 has the tuned settings of
-rl-baselines3-zoo. Its speed swings with the machine's, and so does ours: that is why the runs alternate and only their ratio is a result.
+Both get the same protocol: one thread, 100 greedy episodes in our environments with the same seeds whenever INTERVAL
+further steps were made, the first mean at or above THRESHOLD counts. Imports, the making of environments and the
+evaluations are left out of the seconds. SB3 has the tuned settings of rl-baselines3-zoo. Its speed swings with the
+machine's, and so does ours: that is why the runs alternate and only their ratio is a result.
 """
 
 import argparse
@@ -50,7 +51,10 @@ def linear(start: float):
 TASKS = {
     "CartPole-v1": Task(
         475, 1024, 8,
-        dict(n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0, learning_rate=linear(0.001), clip_range=linear(0.2)),
+        dict(
+            n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0,
+            learning_rate=linear(0.001), clip_range=linear(0.2),
+        ),
         100_000,
     ),
     "LunarLander-v3": Task(
@@ -149,7 +153,8 @@ def main() -> None:
             print(f"{options.env} seed {seed} {name:>4}: {seconds:8.2f} s of CPU, {steps:8,} steps, mean return {score:.1f}", flush=True)
     medians = {name: statistics.median(seconds) for name, seconds in results.items()}
     ratios = np.divide(results["SB3"], results["ours"])
-    print(f"median: ours {medians['ours']:.2f} s, SB3 {medians['SB3']:.2f} s; SB3 takes {statistics.median(ratios):.1f} times as long (median of pairs)")
+    print(f"median: ours {medians['ours']:.2f} s, SB3 {medians['SB3']:.2f} s")
+    print(f"SB3 takes {statistics.median(ratios):.1f} times as long (median of the pairs)")
 
 
 if __name__ == "__main__":

@@ -179,7 +179,8 @@ class RunMonitor(MemoryMonitor):
             self._write_logs()
             self.checkpoint()
         except OSError as error:
-            raise RunError(f"the run is lost: cannot write to {failed} ({self.problem}), nor to {self.directory} ({error.strerror})") from error
+            places = f"{failed} ({self.problem}), nor to {self.directory} ({error.strerror})"
+            raise RunError(f"the run is lost: cannot write to {places}") from error
         self.console.print(f"What could not be written to {failed} is in {self.directory}.")
 
     def _write_logs(self) -> None:

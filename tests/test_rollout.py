@@ -11,7 +11,7 @@ LENGTHS = (3, 5, 4)  # steps after which a row terminates; longer than the limit
 
 
 class ClockVector(BatchedEnv):
-    """Observes (row, episode, step); row b terminates after LENGTHS[b] steps, all are truncated after 4; the reward is 10 · step + action."""
+    """Observes (row, episode, step) and pays 10 · step + action. Row b terminates after LENGTHS[b] steps, all are truncated after 4."""
 
     def __init__(self, num_envs, first_row=0):
         super().__init__(num_envs, Box(-np.inf, np.inf, (3,), np.float64), Discrete(3), 4)

@@ -99,7 +99,8 @@ def test_scalars_reach_the_csv_file_and_tensorboard(tmp_path, console):
     expected = {"loss": [[10, 0.5], [20, 0.125]], "entropy": [[10, 0.25]]}
     assert monitor.scalars == expected and read_log(tmp_path / "run" / "log.csv") == expected
     (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
-    logged = [(event.step, value.tag, value.tensor.float_val[0]) for event in EventFileLoader(str(events)).Load() for value in event.summary.value]
+    stored = [(event.step, value) for event in EventFileLoader(str(events)).Load() for value in event.summary.value]
+    logged = [(step, value.tag, value.tensor.float_val[0]) for step, value in stored]
     assert logged == [(10, "loss", 0.5), (10, "entropy", 0.25), (20, "loss", 0.125)]
 
 

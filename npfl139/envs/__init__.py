@@ -31,7 +31,11 @@ EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari"}  # a word of Gym
 
 for _id, (_entry, _options) in OURS.items():
     gymnasium.register(
-        _id, entry_point=f"npfl139.envs.{_entry}", vector_entry_point=f"npfl139.envs.{_entry}Vector", kwargs=_options, disable_env_checker=True
+        _id,
+        entry_point=f"npfl139.envs.{_entry}",
+        vector_entry_point=f"npfl139.envs.{_entry}Vector",
+        kwargs=_options,
+        disable_env_checker=True,
     )
 
 

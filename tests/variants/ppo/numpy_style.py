@@ -1,7 +1,8 @@
 """numpy wherever no gradient is needed."""
 
 def lambda_advantage(reward, discount, same_episode, value, value_next, trace_lambda):
-    reward, discount, same_episode, value, value_next = (np.asarray(a, dtype=np.float64) for a in (reward, discount, same_episode, value, value_next))
+    arrays = (reward, discount, same_episode, value, value_next)
+    reward, discount, same_episode, value, value_next = (np.asarray(array, dtype=np.float64) for array in arrays)
     delta = reward + discount * value_next - value
     advantage = np.zeros((len(delta) + 1, delta.shape[1]))
     for t in range(len(delta))[::-1]:
