@@ -257,7 +257,7 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _probability(value: float) -> str:
-    return f"{100 * value:.2g} %" if value >= 1e-4 or value == 0 else "less than 0.01 %"
+    return f"{100 * value:.3g} %" if value >= 1e-4 or value == 0 else "less than 0.01 %"
 
 
 def _sentence(text: str) -> str:

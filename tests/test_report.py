@@ -268,6 +268,12 @@ def test_training_shows_the_curve_the_band_and_every_run():
     assert "polygon" not in without.tags and "the reference: median" not in without.text
 
 
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0 %"), (1e-6, "less than 0.01 %"), (0.0031, "0.31 %"), (0.25, "25 %"), (1.0, "100 %")])
+def test_probabilities_are_percentages(value, text):
+    page = of_student(graded("ada", trained=training(false_fail=value)))
+    assert f"fail this check with probability {text} (at most" in page.text
+
+
 def test_training_that_never_ran_has_no_chart():
     page = of_student(sample_class()[6], reference=band)
     assert "svg" not in page.tags and "It used more than 120 s." in page.text
