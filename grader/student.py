@@ -20,7 +20,7 @@ from functools import partial
 import torch
 
 from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, Overdue, decode, encode
-from grader.sandbox import STARTUP_SECONDS, Exit, Limits, Sandbox
+from grader.sandbox import STARTUP_SECONDS, Exit, Limits, Sandbox, SandboxUnavailable
 from grader.worker import Executor
 
 __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
@@ -210,7 +210,10 @@ class Sandboxed(Student):
         """
         self.close()
         self._death = None
-        self._worker = self._sandbox.worker(self.limits)
+        try:
+            self._worker = self._sandbox.worker(self.limits)
+        except SandboxUnavailable as error:
+            raise self._died("grader_fault", "the sandbox does not start any more") from error
         try:
             greeting = decode(self._worker.channel.receive(time.monotonic() + STARTUP_SECONDS))
         except (Overdue, Disconnected, MalformedFrame) as error:
@@ -272,13 +275,15 @@ class Sandboxed(Student):
 
 def reason_of(end: Exit, limits: Limits) -> tuple[str, str]:
     """Return the verdict on a worker that ended although nobody asked it to, and the sentence about it."""
+    if end.code == -signal.SIGSYS:
+        return "violation", "it made a system call of another architecture, which is not allowed while grading"
     if end.code >= 0:
         return "crashed", f"it ended its own process (exit code {end.code})"
     if -end.code in (signal.SIGXCPU, signal.SIGKILL) and end.cpu_seconds > limits.cpu_seconds - 1:
         return "timeout", f"it used more than {limits.cpu_seconds:g} seconds of processor time"
     if -end.code == signal.SIGKILL:
         return "memory", "the system killed it, most likely because memory ran out"
-    return "crashed", f"it crashed the Python interpreter ({signal.Signals(-end.code).name})"
+    return "crashed", f"it crashed the Python interpreter ({signal.strsignal(-end.code)})"
 
 
 def failure(description: object) -> StudentError:

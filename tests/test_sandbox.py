@@ -247,8 +247,12 @@ class Refusing:
 
 def test_a_sandbox_that_dies_twice_is_unavailable(monkeypatch):
     monkeypatch.setattr(sandbox_module, "_Zygote", lambda kind: Refusing())
-    with open_sandbox("process") as opened, pytest.raises(SandboxUnavailable, match="died twice"):
-        opened.worker()
+    with open_sandbox("process") as opened:
+        with pytest.raises(SandboxUnavailable, match="died twice"):
+            opened.worker()
+        with pytest.raises(StudentError) as caught:
+            Sandboxed(opened).load("", "work", "work.py")
+        assert caught.value.verdict == "grader_fault"
 
 
 class Silent:

@@ -307,7 +307,7 @@ def test_forged_answers_are_violations(forged):
 
 @pytest.mark.parametrize(
     "code, cpu, verdict",
-    [(0, 1, "crashed"), (3, 1, "crashed"), (-11, 1, "crashed"), (-6, 1, "crashed"), (-9, 19.5, "timeout"), (-24, 20, "timeout"), (-9, 1, "memory")],
+    [(0, 1, "crashed"), (3, 1, "crashed"), (-11, 1, "crashed"), (-6, 1, "crashed"), (-9, 19.5, "timeout"), (-24, 20, "timeout"), (-9, 1, "memory"), (-31, 1, "violation"), (-40, 1, "crashed")],
 )
 def test_how_a_worker_ended_decides_the_verdict(code, cpu, verdict):
     assert reason_of(Exit(code, cpu), LIMITS)[0] == verdict
