@@ -1,12 +1,14 @@
 # %% [markdown]
 # # Proximal policy optimization
 #
-# A policy-gradient step is right only near the policy that collected the steps. PPO (Schulman et al. 2017) makes many small steps on the same
-# data all the same, by removing the reward for moving the probability of an action too far. You write the mathematics: nine functions, one
-# equation each. The agent and the training loop are given; read them, they show where each of your functions is used.
+# A policy-gradient step is right only near the policy that collected the steps. PPO (Schulman et al. 2017) makes many
+# small steps on the same data all the same, by removing the reward for moving the probability of an action too far. You
+# write the mathematics: nine functions, one equation each. The agent and the training loop are given; read them, they
+# show where each of your functions is used.
 #
-# Conventions: arrays are time-major, `[T, B, ...]`. `discount` is γ, or 0 where the step terminated its episode; `same_episode` is 0 where the next
-# row of the array belongs to another episode. A truncated episode (the time ran out) keeps its discount: its last state still has a value.
+# Conventions: arrays are time-major, `[T, B, ...]`. `discount` is γ, or 0 where the step terminated its episode;
+# `same_episode` is 0 where the next row of the array belongs to another episode. A truncated episode (the time ran out)
+# keeps its discount: its last state still has a value.
 
 # %%
 """Proximal policy optimization."""
@@ -42,8 +44,8 @@ def lambda_advantage(
         δ_t = R_{t+1} + γ_t V(S_{t+1}) - V(S_t)
         Â_t = δ_t + γ_t λ c_t Â_{t+1},    Â_T = 0
 
-    where γ_t is `discount`, c_t is `same_episode`, and S_{t+1} is the true successor: after a truncated episode its own last state, whose value δ
-    includes, although the next row belongs to another episode, from which nothing may leak.
+    where γ_t is `discount`, c_t is `same_episode`, and S_{t+1} is the true successor: after a truncated episode its own
+    last state, whose value δ includes, although the next row belongs to another episode, from which nothing may leak.
 
     Args:
         reward: [T, B] R_{t+1}, the reward of the action in row t.
@@ -76,8 +78,8 @@ def lambda_return(advantage: Tensor, value: Tensor) -> Tensor:
 
         G^λ_t = Â_t + V(S_t)
 
-    with the same λ and the same V as in the advantages: for λ = 1 the discounted rewards up to the end of the episode or of the rollout, for
-    λ = 0 the one-step target R_{t+1} + γ_t V(S_{t+1}).
+    with the same λ and the same V as in the advantages: for λ = 1 the discounted rewards up to the end of the episode
+    or of the rollout, for λ = 0 the one-step target R_{t+1} + γ_t V(S_{t+1}).
 
     Args:
         advantage: [T, B] Â, before any normalization.
@@ -128,8 +130,8 @@ def clipped_surrogate(log_prob_new: Tensor, log_prob_old: Tensor, advantage: Ten
 
         L(θ) = mean over B of min(ρ Â, clip(ρ, 1 - ε, 1 + ε) Â),    ρ = π_θ(a|s) / π_old(a|s)
 
-    It is never larger than the plain surrogate, the mean of ρ Â: moving ρ beyond the clip range earns nothing more, but moving it the wrong way costs
-    in full.
+    It is never larger than the plain surrogate, the mean of ρ Â: moving ρ beyond the clip range earns nothing more, but
+    moving it the wrong way costs in full.
 
     Args:
         log_prob_new: [B] log π_θ(a|s), carries the gradient.
@@ -198,8 +200,9 @@ def tanh_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, std: Tensor) -> Tenso
 
         log π(a|s) = Σ over A of [log N(u; μ, σ²) - log(1 - tanh²(u))]
 
-    The second term is the change of variables: da/du = 1 - tanh²(u). For |u| of about 9 or more, 1 - tanh²(u) is 0 in float32, and its logarithm useless;
-    the result must be exact for every u, up to hundreds. (Find a form of log(1 - tanh²(u)) made of exponentials that cannot overflow.)
+    The second term is the change of variables: da/du = 1 - tanh²(u). For |u| of about 9 or more, 1 - tanh²(u) is 0 in
+    float32, and its logarithm useless; the result must be exact for every u, up to hundreds. (Find a form of log(1 -
+    tanh²(u)) made of exponentials that cannot overflow.)
 
     Args:
         pre_tanh: [..., A] u, the actions before squashing.
@@ -228,8 +231,8 @@ def tanh_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, std: Tensor) -> Tenso
 def minibatches(count: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
     """Return the numbers 0 ... count - 1 in random order, cut into consecutive minibatches.
 
-    Every number occurs exactly once, and every order is equally likely. If `batch_size` does not divide `count`, the last minibatch is smaller; it is not
-    dropped.
+    Every number occurs exactly once, and every order is equally likely. If `batch_size` does not divide `count`, the
+    last minibatch is smaller; it is not dropped.
 
     Args:
         count: how many rows there are, at least 1.
@@ -253,8 +256,8 @@ def minibatches(count: int, batch_size: int, generator: torch.Generator) -> list
 class RunningMoments(nn.Module):
     """Mean and variance, per column, of all rows seen so far; calling it normalizes rows by them.
 
-    Buffers, in float64: `count` [] how many rows were seen, `mean` [D], `variance` [D] (divided by the count, not by one less). Before the first row they
-    are 0, 0 and 1, so that nothing is changed.
+    Buffers, in float64: `count` [] how many rows were seen, `mean` [D], `variance` [D] (divided by the count, not by
+    one less). Before the first row they are 0, 0 and 1, so that nothing is changed.
     """
 
     def __init__(self, size: int):
@@ -270,8 +273,9 @@ class RunningMoments(nn.Module):
             μ = μ_a + d n_b / n
             n σ² = n_a σ_a² + n_b σ_b² + d² n_a n_b / n
 
-        where a stands for what was seen before (`self.count`, `self.mean`, `self.variance`) and b for the new rows. Sums of squares, Σ x² - n μ², would be
-        wrong: they lose all digits when the mean is large compared with the standard deviation.
+        where a stands for what was seen before (`self.count`, `self.mean`, `self.variance`) and b for the new rows.
+        Sums of squares, Σ x² - n μ², would be wrong: they lose all digits when the mean is large compared with the
+        standard deviation.
 
         Args:
             rows: [N, D] with N ≥ 1, of any floating dtype; compute in float64.
@@ -482,11 +486,11 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
         log_prob_old = agent.log_prob(observation, action)
         agent.moments.update(observation.flatten(1))
         row = agent.normalized(observation)
-        for epoch in range(config.epochs):
+        agent.anneal((collector.steps - len(row)) / config.steps)
+        for _ in range(config.epochs):
             advantage, target = (estimate.flatten() for estimate in agent.estimated(rollout))  # anew in each epoch
             for batch in minibatches(len(row), config.minibatch_size, agent.batch_generator):
                 statistics = agent.improve(row[batch], action[batch], log_prob_old[batch], advantage[batch], target[batch])
-        agent.anneal(collector.steps / config.steps)
         monitor.log(collector.steps, **{name: value.item() for name, value in statistics.items()})
     return agent
 

@@ -363,7 +363,8 @@ class SequenceReplay:
         self._slot_at[self.start[slot] % self.store.rows, self.stream[slot]] = slot
         self.tree.set(slot, table["weight"][slot])
         self.size = len(slot)
-        self._evict(slot[self.start[slot] - self._margin < intact[self.stream[slot]]])
+        needed = np.maximum(self.start[slot] - self._margin, self.episode[slot])
+        self._evict(slot[needed < intact[self.stream[slot]]])
 
     @property
     def _entry_type(self) -> np.dtype:
@@ -855,6 +856,30 @@ def make_replay(agent: Agent, config: R2D2Config) -> SequenceReplay:
         agent.network.state_size,
         config.priority_exponent,
     )
+
+
+def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequences) -> tuple[Tensor, Tensor]:
+    """Return ΔQ at the first and at the last step of those sequences that have all m steps and start inside an episode, [K] each.
+
+    The reference is the same network, unrolled from the first row of the episode. So only episodes that the replay still holds whole are used.
+    """
+    slot = sequences.key % len(replay.key)
+    kept = replay.episode[slot] >= replay.store.written[replay.stream[slot]] - replay.store.rows
+    use = np.flatnonzero(sequences.warm & (sequences.length == replay.length) & kept)
+    if not len(use):
+        return torch.zeros(0), torch.zeros(0)
+    slot, start, end = slot[use], (replay.start - replay.episode)[slot[use]], (replay.start + replay.steps)[slot[use]]
+    episode = replay.episode[slot]
+    position = np.minimum(episode + np.arange(start.max() + replay.length)[:, None], end - 1)
+    rows = replay.store.read(replay.stream[slot], position, episode)
+    inputs = {name: torch.from_numpy(rows[name]).to(agent.device) for name in agent.network.INPUTS}
+    chosen = Sequences(*(column[use] for column in sequences[:-1]), {name: column[:, use] for name, column in sequences.rows.items()})
+    with torch.no_grad():
+        whole = agent.network(inputs, torch.zeros(len(use), agent.network.state_size, device=agent.device))[0]
+        reference = torch.stack([whole[t : t + replay.length, b] for b, t in enumerate(start)], 1)
+        replayed = agent.values(agent.network, {name: torch.from_numpy(column).to(agent.device) for name, column in chosen.rows.items()}, chosen)
+    discrepancy = q_discrepancy(replayed[:-1], reference)
+    return discrepancy[0], discrepancy[-1]
 
 
 # %% [markdown]
