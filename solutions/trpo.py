@@ -521,7 +521,7 @@ class TRPOConfig(Config):
     policy_learning_rate: float = 0.01  # of Adam, in REINFORCE only
     value_hidden_sizes: tuple[int, ...] = (32, 32)
     value_learning_rate: float = 5e-3  # of Adam
-    value_epochs: int = 20  # passes over a rollout
+    value_epochs: int = 10  # passes over a rollout
     value_batch_size: int = 512
     normalize_observations: bool = False
 
@@ -531,7 +531,10 @@ class TRPOConfig(Config):
         return (2 * self.max_kl) ** 0.5
 
 
-_MUJOCO = TRPOConfig(env_count=4, rollout_length=512, discount=0.99, horizon=20, hidden_sizes=(64, 64), value_hidden_sizes=(64, 64), normalize_observations=True)
+_MUJOCO = TRPOConfig(
+    env_count=4, rollout_length=512, discount=0.99, horizon=20, hidden_sizes=(64, 64), value_hidden_sizes=(64, 64), value_epochs=20,
+    normalize_observations=True,
+)  # fmt: skip
 
 CONFIGS = {
     "InvertedPendulum-v5": replace(_MUJOCO, steps=50_000),

@@ -546,7 +546,7 @@ TRAININGS = (
     learns(
         "badly_scaled",
         "CartPole-v1",
-        TRPOConfig(steps=61_440, hidden_sizes=(), damping=1e-5, conjugate_gradient_tolerance=1e-8),
+        TRPOConfig(steps=61_440, hidden_sizes=(), damping=1e-5, conjugate_gradient_tolerance=1e-8, value_epochs=20),
         "TRPO trains a linear policy to balance the pole, although the four observations are in very different units.",
         points=4,
         wrap=BadlyScaled,
