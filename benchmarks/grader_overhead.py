@@ -77,6 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     figures = {}
+    whole, inside, cold = f"submission: start, {CALLS} calls, end", f"{CALLS} calls in process", "python -c 'import torch'"
 
     def record(name: str, value: float) -> None:
         figures.setdefault(name, []).append(value)
@@ -85,10 +86,10 @@ def main() -> None:
         record("first submission, parent started cold", milliseconds(lambda: submission(sandbox)))
         local = InProcess(SUBMISSION, "work", "work.py")
         for _ in range(arguments.repeats):
-            record("python -c 'import torch'", milliseconds(cold_start))
+            record(cold, milliseconds(cold_start))
             record("worker: start and end", milliseconds(lambda: start_and_end(sandbox)))
-            record(f"submission: start, {CALLS} calls, end", milliseconds(lambda: submission(sandbox)))
-            record(f"{CALLS} calls in process", milliseconds(lambda: unit_checks(local)))
+            record(whole, milliseconds(lambda: submission(sandbox)))
+            record(inside, milliseconds(lambda: unit_checks(local)))
             with Sandboxed(sandbox) as student:
                 student.load(SUBMISSION, "work", "work.py")
                 student.identity(1)
@@ -96,11 +97,8 @@ def main() -> None:
                 record(f"one step of {ROWS} served CartPoles", training_steps(student))
     for name, values in figures.items():
         print(f"{name:45} {statistics.median(values):10.3f} ms  (best {min(values):.3f})")
-    overheads = [
-        whole - inside for whole, inside in zip(figures[f"submission: start, {CALLS} calls, end"], figures[f"{CALLS} calls in process"], strict=True)
-    ]
-    overhead = statistics.median(overheads)
-    print(f"overhead per submission: {overhead:.1f} ms, {statistics.median(figures['python -c ' + repr('import torch')]) / overhead:.0f} times less than a cold start")
+    overhead = statistics.median(figures[whole]) - statistics.median(figures[inside])
+    print(f"overhead per submission: {overhead:.1f} ms; a cold start takes {statistics.median(figures[cold]) / overhead:.0f} times as long")
 
 
 if __name__ == "__main__":

@@ -149,8 +149,8 @@ class _Zygote:
         with theirs:
             self._process = subprocess.Popen(
                 _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
-                pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=self._complaints, start_new_session=True,
+                pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
             )  # fmt: skip
         try:
             isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]
@@ -231,7 +231,7 @@ def _bwrap_command(program: str, control: int) -> list[str]:
     shown = _python_roots()
     scratch = "/scratch" if any(Path("/tmp") in path.parents for path in shown) else "/tmp"  # each worker covers it with its own
     options = [program, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
-    options += ["--cap-add", "CAP_SYS_ADMIN"]  # in the sandbox's own user namespace, so that the parent can make further ones; workers drop it
+    options += ["--cap-add", "CAP_SYS_ADMIN"]  # in its own user namespace, so that the parent can make further ones; workers drop it
     for name, value in _environment(scratch).items():
         options += ["--setenv", name, value]
     options += ["--proc", "/proc", "--tmpfs", scratch]
@@ -282,7 +282,8 @@ def _advice(kind: str, reason: str) -> str:
     if kind == "process":
         return f"the worker process cannot be started: {reason}"
     return (
-        f"the bubblewrap sandbox cannot be opened: {reason}. Install it (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap), "
-        "and allow user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container: run it privileged or on the host). "
+        f"the bubblewrap sandbox cannot be opened: {reason}. "
+        "Install it (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap), and allow user namespaces "
+        "(Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container: run it privileged or on the host). "
         "Where that is impossible, --sandbox process is a weaker fallback, for submissions that you trust"
     )

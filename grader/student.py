@@ -113,7 +113,7 @@ class Student:
     def train(self, environments: dict, **overrides: object) -> tuple[RemoteObject, dict]:
         """Train the submission's agent on served environments (`grader.served.serve`).
 
-        Return the agent and the scalars that it logged, name -> [[steps, value], ...]. The scalars are what the submission claims, for display.
+        Return the agent and the scalars that it logged, name -> [[steps, value], ...]: what the submission claims, for display.
         """
         pair = self.request("train", environments=environments, overrides=overrides)
         if type(pair) is not list or len(pair) != 2 or type(pair[1]) is not dict:
@@ -132,7 +132,8 @@ class Student:
                 raise StudentError("timeout", f"it called the given functions more than {self.limits.callbacks} times")
             return {"value": self._referred(self._callbacks[number](*arguments))}
         except WRONG_ARGUMENTS as error:
-            self._refusal = StudentError("wrong", f"it called a given function with arguments that the function does not take: {_plain_text(error)}")
+            feedback = f"it called a given function with arguments that the function does not take: {_plain_text(error)}"
+            self._refusal = StudentError("wrong", feedback)
         except Exception as error:
             self._refusal = error
         return {"failure": _plain_text(self._refusal)}
@@ -302,7 +303,8 @@ def failure(description: object) -> StudentError:
     if kind == "value":
         return StudentError("wrong", f"it returned {message}")
     if kind == "forbidden":
-        return StudentError("violation", f"it tried{where} to start a process, use the network or reach outside, which is not allowed while grading")
+        what = f"it tried{where} to start a process, use the network or reach outside"
+        return StudentError("violation", f"{what}, which is not allowed while grading")
     if name == "SystemExit":
         return StudentError("crashed", f"it called exit{where}")
     return StudentError("crashed", f"{name}{where}: {message}" if message else f"{name}{where}")

@@ -35,7 +35,6 @@ def main(control_descriptor: int, own_namespaces: bool) -> None:
 
 def preload() -> None:
     """Import what submissions use, and do once what is slow the first time, so that no worker pays for it."""
-    import gymnasium.vector  # noqa: F401
     import numpy
     import torch
     import torch.distributions
@@ -150,7 +149,10 @@ class Zygote:
         serve(CHANNEL)
 
     def fork(self, task: Callable[[], None]) -> int:
-        """Fork a process that does the task and ends, the first of a process namespace if wanted. Return its process id, 0 if it cannot be."""
+        """Fork a process that does the task and ends, in a process namespace of its own if wanted.
+
+        Return its process id, 0 if it cannot be.
+        """
         parent = os.getpid()
         try:
             if self.own_namespace is None:

@@ -28,7 +28,8 @@ IMPATIENT = dataclasses.replace(LIMITS, seconds=1.0)
 FATAL = {
     "closes_descriptors": "crashed", "daemon": "violation", "exit_at_once": "crashed", "exit_politely": "crashed", "fork_bomb": "violation",
     "memory_of_numpy": "memory", "memory_of_python": "memory", "memory_of_torch": "memory", "recurses": "crashed",
-    "runs_a_shell": "violation", "loops_forever": "timeout", "prints_forever": "timeout", "sleeps_forever": "timeout", "stops_itself": "timeout",
+    "runs_a_shell": "violation", "loops_forever": "timeout", "prints_forever": "timeout", "sleeps_forever": "timeout",
+    "stops_itself": "timeout",
 }  # fmt: skip
 # The verdict on every check, where the file can be loaded but nothing in it works.
 HOPELESS = {
@@ -194,7 +195,8 @@ def test_an_attack_earns_nothing(sandbox, attack, listener, tmp_path, monkeypatc
 
 # What the fallback without namespaces must stop, too. It hides no files and no processes, so the others would be unfair, or unsafe.
 FOR_THE_FALLBACK = (
-    "always_equal", "at_exit", "daemon", "exceeds_budget", "exit_at_once", "forges_frames", "patched_asserts", "patches_environments", "patches_the_worker",
+    "always_equal", "at_exit", "daemon", "exceeds_budget", "exit_at_once", "forges_frames", "patched_asserts", "patches_environments",
+    "patches_the_worker",
     "pickles", "runs_a_shell", "trains_elsewhere", "walks_frames", "watcher_thread", "writes_half_a_frame",
 )  # fmt: skip
 

@@ -15,8 +15,8 @@ from grader import protocol
 from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, NotAValue, Overdue, decode, encode
 
 PLAIN = [
-    None, True, False, 0, -1, 2**63, -(2**63), 2**64, -(2**70), 10**300, 0.0, -1.5, float("inf"), "", "pět", b"\x00\xff", [], [1, [2, [3.0]]], {}, {"a": [None]},
-    Handle(0), Callback(7), GeneratorState(b"\x01\x02"),
+    None, True, False, 0, -1, 2**63, -(2**63), 2**64, -(2**70), 10**300, 0.0, -1.5, float("inf"), "", "pět", b"\x00\xff",
+    [], [1, [2, [3.0]]], {}, {"a": [None]}, Handle(0), Callback(7), GeneratorState(b"\x01\x02"),
 ]  # fmt: skip
 ARRAYS = [np.zeros((), name) for name in protocol.DTYPES] + [
     np.arange(6, dtype=np.int16).reshape(2, 3), np.zeros((3, 0, 2)), np.arange(10.0)[::-2], np.eye(3, order="F"), np.arange(3, dtype=">f4"),
@@ -24,7 +24,8 @@ ARRAYS = [np.zeros((), name) for name in protocol.DTYPES] + [
 
 
 def equal(first, second):
-    return type(first) is type(second) and first.dtype.name == second.dtype.name and first.shape == second.shape and bool((first == second).all())
+    same_kind = type(first) is type(second) and first.dtype.name == second.dtype.name
+    return same_kind and first.shape == second.shape and bool((first == second).all())
 
 
 @pytest.mark.parametrize("value", PLAIN, ids=repr)

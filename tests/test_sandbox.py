@@ -74,7 +74,7 @@ def test_a_worker_sees_the_python_installation_and_the_library_and_nothing_else_
     with loaded(sandbox, VIEW) as student:
         top, scratch, processes, folder = student.files()
         assert scratch == processes == [] and folder == "/tmp"
-        assert not {"home", "var", "run", "opt", "mnt", "boot"} & set(top)
+        assert not {"boot", "media", "run", "srv", "sbin"} & set(top)
         for hidden in ("grader", "solutions", "tests", "assignments", "examples", "pyproject.toml", ".git", "npfl139"):
             assert not student.exists(str(root / hidden))
         for shown in (torch.__file__, np.__file__, sys.base_prefix, "/grader/npfl139/seeding.py", "/grader/grader/worker.py"):
@@ -134,7 +134,11 @@ def test_the_limit_on_processor_time_ends_a_worker_before_the_wall_does(either):
 
 @needs_linux
 @pytest.mark.parametrize(
-    "text", ["def f(): return len(bytearray(2**30))", "import numpy\ndef f(): return numpy.ones(2**27)", "import torch\ndef f(): return torch.ones(2**28)"]
+    "text",
+    [
+        "def f(): return len(bytearray(2**30))", "import numpy\ndef f(): return numpy.ones(2**27)",
+        "import torch\ndef f(): return torch.ones(2**28)",
+    ],
 )
 def test_the_limit_on_memory_leaves_the_worker_alive(either, text):
     with loaded(either, text + "\ndef g(): return 1") as student:
@@ -157,9 +161,11 @@ def test_the_limit_on_files(sandbox):
     "text",
     [
         "import os\ndef f(): os.fork()", "import subprocess\ndef f(): subprocess.run(['true'])", "import socket\ndef f(): socket.socket()",
-        "import os\ndef f(): os.system('true') == 0 or os.execv('/bin/true', ['true'])", "import os\ndef f(): os.kill(os.getppid() or 2, 0)",
+        "import os\ndef f(): os.system('true') == 0 or os.execv('/bin/true', ['true'])",
+        "import os\ndef f(): os.kill(os.getppid() or 2, 0)",
         "import urllib.request\ndef f(): urllib.request.urlopen('http://example.org')",
-        "import multiprocessing\ndef f():\n    p = multiprocessing.Process(target=print)\n    p.start()", "import os\ndef f(): os.memfd_create('x')",
+        "import multiprocessing\ndef f():\n    p = multiprocessing.Process(target=print)\n    p.start()",
+        "import os\ndef f(): os.memfd_create('x')",
     ],
 )  # fmt: skip
 def test_forbidden_system_calls_are_violations_and_the_worker_lives(either, text):
@@ -288,8 +294,8 @@ def test_unknown_kinds_are_refused():
 
 def test_a_machine_without_bubblewrap_is_told_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(SandboxUnavailable, match="apt install bubblewrap.*dnf install bubblewrap.*--sandbox process"), open_sandbox("bwrap"):
-        pass
+    with pytest.raises(SandboxUnavailable, match="apt install bubblewrap.*dnf install bubblewrap.*--sandbox process"):
+        open_sandbox("bwrap").__enter__()
 
 
 def test_a_machine_that_forbids_namespaces_is_told_so(monkeypatch, tmp_path):
@@ -304,8 +310,8 @@ def test_a_machine_that_forbids_namespaces_is_told_so(monkeypatch, tmp_path):
 def test_hidden_directories_inside_shown_ones_are_covered_and_shown_ones_inside_hidden_are_not(tmp_path):
     def mounts(shown, hidden):
         options = sandbox_module._view({tmp_path / path for path in shown}, {tmp_path / path for path in hidden})
-        ours = [number for number, option in enumerate(options) if option.startswith(str(tmp_path)) and options[number - 1].startswith("--")]
-        return [f"{options[number - 1]} {os.path.relpath(options[number], tmp_path)}" for number in ours]
+        pairs = [pair for pair in zip(options, options[1:], strict=False) if pair[0].startswith("--") and pair[1].startswith(str(tmp_path))]
+        return [f"{option} {os.path.relpath(path, tmp_path)}" for option, path in pairs]
 
     assert mounts({"venv"}, {"venv/lib/grader"}) == ["--ro-bind venv", "--tmpfs venv/lib/grader", "--remount-ro venv/lib/grader"]
     assert mounts({"repo/.venv"}, {"repo"}) == ["--ro-bind repo/.venv"]
@@ -340,7 +346,8 @@ def test_the_filter_decides_as_documented(machine):
     def decided(number, first=0, architecture=seccomp.AUDIT_ARCH[machine]):
         return interpreted(code, {0: number, 4: architecture, 16: first})
 
-    read_number, numbers = {"x86_64": 0, "aarch64": 63}[machine], [pair[column] for pair in seccomp.DENIED.values() if pair[column] is not None]
+    read_number = {"x86_64": 0, "aarch64": 63}[machine]
+    numbers = [pair[column] for pair in seccomp.DENIED.values() if pair[column] is not None]
     assert decided(read_number) == allowed and decided(read_number, architecture=0x40000003) == 0x80000000
     assert all(decided(number) == denied for number in numbers) and len(numbers) > 70
     assert decided(seccomp.CLONE3[column]) == unknown

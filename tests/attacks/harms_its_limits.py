@@ -5,7 +5,8 @@ import os
 import resource
 
 _libc, _found = ctypes.CDLL(None, use_errno=True), []
-for _kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE):
+for _kind in ("RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE"):
+    _kind = getattr(resource, _kind)
     try:
         _hard = resource.getrlimit(_kind)[1]
         if _hard == resource.RLIM_INFINITY:

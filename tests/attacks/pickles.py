@@ -19,5 +19,6 @@ def _pickled(*arguments, **keywords):
     return pickle.dumps(_Bomb())
 
 
-for _index, _name in enumerate([name for name, value in globals().items() if type(value).__name__ == "function" and not name.startswith("_")]):
+_names = [name for name, value in globals().items() if type(value).__name__ == "function" and not name.startswith("_")]
+for _index, _name in enumerate(_names):
     globals()[_name] = (_bombs, _pickled)[_index % 2]

@@ -18,7 +18,7 @@ for _path in (b"/tmp", b"/proc", b"/", b"/grader", b"/usr"):
         _found.append(f"chroot {_path}")
 for _call in (os.setuid, os.setgid):
     try:
-        _call(12345)
+        _call(os.getuid() + 1)
         _found.append(_call.__name__)
     except OSError:
         pass

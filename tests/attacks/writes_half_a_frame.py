@@ -14,5 +14,6 @@ def _huge(*arguments, **keywords):
     time.sleep(1000)
 
 
-for _index, _name in enumerate([name for name, value in globals().items() if type(value).__name__ == "function" and not name.startswith("_")]):
+_names = [name for name, value in globals().items() if type(value).__name__ == "function" and not name.startswith("_")]
+for _index, _name in enumerate(_names):
     globals()[_name] = (_half, _huge)[_index % 2]

@@ -4,7 +4,8 @@ import os
 import sys
 
 _found = []
-_places = ["/", "/usr", "/etc", "/home", "/root", "/grader", "/grader/grader", "/grader/npfl139", "/dev", "/dev/shm", sys.prefix, os.path.dirname(os.__file__), *sys.path]
+_places = ["/", "/usr", "/etc", "/home", "/root", "/grader", "/grader/grader", "/grader/npfl139", "/dev", "/dev/shm", sys.prefix]
+_places += [os.path.dirname(os.__file__), *sys.path]
 for _place in _places:
     for _act in (
         lambda place: open(f"{place}/attack-marker", "w").close(),
