@@ -2,10 +2,11 @@
 
     python benchmarks/trpo_vs_sb3.py [--env CartPole-v1|InvertedPendulum-v5|Swimmer-v5|Hopper-v5] [--seeds 3]
 
-One thread, the same evaluation for both: greedy episodes in our environments, with the same seeds, whenever INTERVAL further steps were made; the first mean
-at or above THRESHOLD counts, and a run that never gets there is judged by its last mean. Imports, the making of environments and the evaluations are left out of the
-seconds. sb3-contrib has the settings of rl-baselines3-zoo, which has none for InvertedPendulum: there it gets those of the other MuJoCo tasks.
-A machine's speed swings; that is why the runs alternate, and only their ratio is a result.
+One thread, the same evaluation for both: greedy episodes in our environments, with the same seeds, whenever `interval` further steps were
+made; the first mean at or above `threshold` counts, and a run that never gets there shows its last mean. Imports, the making of
+environments and the evaluations are left out of the seconds. sb3-contrib has the settings of rl-baselines3-zoo, which has none for
+InvertedPendulum: there it gets those of the other MuJoCo tasks. A machine's speed swings; that is why the runs alternate, and only their
+ratio is a result.
 """
 
 import argparse
@@ -119,7 +120,10 @@ def theirs(stopwatch: Stopwatch) -> None:
             return True
 
         def _on_rollout_start(self) -> None:  # after the update that the last rollout was used for
-            stopwatch.look(self.num_timesteps, lambda observation, reward, first: self.model.predict(normalize(observation), deterministic=True)[0])
+            stopwatch.look(self.num_timesteps, self.act)
+
+        def act(self, observation, reward, first):
+            return self.model.predict(normalize(observation), deterministic=True)[0]
 
     stopwatch.started = time.process_time()
     model = sb3_contrib.TRPO("MlpPolicy", environments, seed=stopwatch.seed, device="cpu", **stopwatch.task.settings)
@@ -144,12 +148,13 @@ def main() -> None:
             else:
                 seconds[name].append(float("inf"))
             print(
-                f"{options.env} seed {seed} {name:>11}: {stopwatch.seconds:7.2f} s of CPU, {stopwatch.looked_at:7,} steps, mean return {stopwatch.score:.1f}"
-                f"{'' if seconds[name][-1] < float('inf') else ' (not reached)'}",
+                f"{options.env} seed {seed} {name:>11}: {stopwatch.seconds:7.2f} s of CPU, {stopwatch.looked_at:7,} steps, "
+                f"mean return {stopwatch.score:.1f}{'' if seconds[name][-1] < float('inf') else ' (not reached)'}",
                 flush=True,
             )
     for name, values in seconds.items():
-        print(f"{name}: median {statistics.median(values):.2f} s, reached by {sum(value < float('inf') for value in values)} of {len(values)}")
+        reached = sum(value < float("inf") for value in values)
+        print(f"{name}: median {statistics.median(values):.2f} s, reached by {reached} of {len(values)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ MISTAKES = (
         "policy_surrogate",
         "(log_prob_new - log_prob_old)",
         "(log_prob_old - log_prob_new)",
-        "The actions come from the old policy. A mean over them becomes one under the new policy when each is weighted by how much more often "
+        "The actions come from the old policy. A mean over them becomes one under the new policy when each is weighted by how much more "
+        "often "
         "the new policy would have taken it.",
     ),
     Mistake(
@@ -16,7 +17,8 @@ MISTAKES = (
         "policy_surrogate",
         ".exp()",
         "",
-        "A difference of log-probabilities is the logarithm of the ratio. Both have the same gradient at the old policy, but only the ratio makes an expectation.",
+        "A difference of log-probabilities is the logarithm of the ratio. Both have the same gradient at the old policy, but only the "
+        "ratio makes an expectation.",
     ),
     Mistake(
         "weights by the new probability and never divides by the old one",
@@ -51,14 +53,16 @@ MISTAKES = (
         "categorical_kl",
         "log_p.exp() * (log_p - log_q)",
         "log_q.exp() * (log_q - log_p)",
-        "The divergence is not symmetric: the expectation is over the first distribution. In TRPO that is the old policy, the one that acted.",
+        "The divergence is not symmetric: the expectation is over the first distribution. In TRPO that is the old policy, the one that "
+        "acted.",
     ),
     Mistake(
         "averages over the actions",
         "categorical_kl",
         ".sum(dim=-1)",
         ".mean(dim=-1)",
-        "An expectation over actions weights them by their probabilities, which sum to one already; dividing by their number makes it too small.",
+        "An expectation over actions weights them by their probabilities, which sum to one already; dividing by their number makes it too "
+        "small.",
     ),
     Mistake(
         "averages over the observations as well",
@@ -78,7 +82,8 @@ MISTAKES = (
         "exponentiates logits before normalizing them, which overflows",
         "categorical_kl",
         "logits_p.log_softmax(dim=-1), logits_q.log_softmax(dim=-1)",
-        "(logits_p.exp() / logits_p.exp().sum(dim=-1, keepdim=True)).log(), (logits_q.exp() / logits_q.exp().sum(dim=-1, keepdim=True)).log()",
+        "(logits_p.exp() / logits_p.exp().sum(dim=-1, keepdim=True)).log(), "
+        "(logits_q.exp() / logits_q.exp().sum(dim=-1, keepdim=True)).log()",
         "The exponential of 100 is infinite in float32. Subtract the largest logit first, or use a function that does.",
     ),
     Mistake(
@@ -93,21 +98,24 @@ MISTAKES = (
         "gaussian_kl",
         "variance_ratio = (2 * (log_std_p - log_std_q)).exp()\n    distance = ((mean_p - mean_q) / log_std_q.exp()).square()",
         "variance_ratio = (2 * (log_std_q - log_std_p)).exp()\n    distance = ((mean_p - mean_q) / log_std_p.exp()).square()",
-        "The divergence is not symmetric: distances are measured in standard deviations of the second distribution, under which the first is surprising.",
+        "The divergence is not symmetric: distances are measured in standard deviations of the second distribution, under which the first "
+        "is surprising.",
     ),
     Mistake(
         "forgets that the divergence of equal distributions is 0",
         "gaussian_kl",
         " - 1 -",
         " -",
-        "The expectation of the square of a standardized variable is 1 under its own distribution; it must be subtracted once for each dimension.",
+        "The expectation of the square of a standardized variable is 1 under its own distribution; it must be subtracted once for each "
+        "dimension.",
     ),
     Mistake(
         "forgets the factor one half",
         "gaussian_kl",
         "0.5 * ",
         "",
-        "The exponent of a Gaussian density has a factor one half. Compare with two unit Gaussians one deviation apart: their divergence is one half.",
+        "The exponent of a Gaussian density has a factor one half. Compare with two unit Gaussians one deviation apart: their divergence "
+        "is one half.",
     ),
     Mistake(
         "compares standard deviations where variances belong",
@@ -176,7 +184,8 @@ MISTAKES = (
         "adds the divergences of both directions",
         "fisher_vector_product",
         "(part.detach() for part in distribution)\n    divergence = policy.kl(constant, distribution).mean()",
-        "(part.detach() for part in distribution)\n    divergence = (policy.kl(constant, distribution) + policy.kl(distribution, constant)).mean()",
+        "(part.detach() for part in distribution)\n"
+        "    divergence = (policy.kl(constant, distribution) + policy.kl(distribution, constant)).mean()",
         "One divergence is enough: near θ both directions have the same second derivative, so their sum is twice as large.",
     ),
     Mistake(
@@ -190,7 +199,8 @@ MISTAKES = (
     gradient = flattened(torch.autograd.grad(log_prob, parameters))
     product = gradient * (gradient @ vector)
 """,
-        "The outer product of one mean gradient has rank one. F is a mean of outer products over states and over actions *of the policy*, which "
+        "The outer product of one mean gradient has rank one. F is a mean of outer products over states and over actions *of the policy*, "
+        "which "
         "the second derivative of the divergence contains without any sampling.",
     ),
     Mistake(
@@ -352,7 +362,8 @@ MISTAKES = (
         "backtracking_line_search",
         "surrogate > surrogate_old and divergence <= max_kl",
         "divergence <= max_kl",
-        "The step came from a linear model of the surrogate. Within the trust region it may still be a step backwards: compare with the old surrogate.",
+        "The step came from a linear model of the surrogate. Within the trust region it may still be a step backwards: compare with the "
+        "old surrogate.",
     ),
     Mistake(
         "ignores the divergence",

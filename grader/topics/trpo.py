@@ -25,7 +25,8 @@ def check_surrogate_weights_by_the_ratio(student, rng):
     """The surrogate is the mean of the advantages, each weighted by how much more likely the new policy makes its action."""
     for count in (1, 37):
         log_prob_new, log_prob_old, advantage = (normal(rng, count, dtype=F64) for _ in range(3))
-        expected = sum(math.exp(new - old) * a for new, old, a in zip(*(x.tolist() for x in (log_prob_new, log_prob_old, advantage)))) / count
+        rows = zip(log_prob_new.tolist(), log_prob_old.tolist(), advantage.tolist())
+        expected = sum(math.exp(new - old) * a for new, old, a in rows) / count
         expect_close(student.policy_surrogate(log_prob_new, log_prob_old, advantage), expected, "the surrogate")
 
 
@@ -51,12 +52,13 @@ def check_categorical_kl_is_the_expected_log_ratio(student, rng):
 
 @check("categorical_kl")
 def check_categorical_kl_direction(student, rng):
-    """The divergence is taken from the first argument to the second: a second distribution that almost excludes an action of the first is far away."""
+    """The divergence is taken from the first argument to the second: it is large where the second almost excludes what the first does."""
     near_certain, even = torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 0.0]])
     certainty = 1 / (1 + math.exp(-9))
     entropy = -certainty * math.log(certainty) - (1 - certainty) * math.log(1 - certainty)
-    expect_close(student.categorical_kl(near_certain, even), [math.log(2) - entropy], "the divergence of an even distribution from a near-certain one")
-    expect_close(student.categorical_kl(even, near_certain), [math.log1p(math.exp(9)) - math.log(2) - 4.5], "the divergence the other way round")
+    expect_close(student.categorical_kl(near_certain, even), [math.log(2) - entropy], "the divergence from near-certain to even")
+    backwards = math.log1p(math.exp(9)) - math.log(2) - 4.5
+    expect_close(student.categorical_kl(even, near_certain), [backwards], "the divergence from even to near-certain")
 
 
 @check("categorical_kl")
@@ -169,7 +171,8 @@ def check_damping_adds_a_multiple_of_the_vector(student, rng):
     for count, damping in ((1, 0.5), (6, 0.01)):
         observation = normal(rng, count, 2, dtype=F64)
         fisher = dense_fisher("CategoricalPolicy", parameters, observation, 3, [])
-        expect_close(student.fisher_vector_product(policy, observation, vector, damping), fisher @ vector + damping * vector, "(F + damping I) v")
+        expected = fisher @ vector + damping * vector
+        expect_close(student.fisher_vector_product(policy, observation, vector, damping), expected, "(F + damping I) v")
     expect_close(policy.flat(), parameters, "the policy's parameters afterwards")
 
 
@@ -190,7 +193,8 @@ def check_conjugate_gradient_is_optimal_at_every_iteration(student, rng):
     for iterations in (1, 2, 3, 5):
         krylov = torch.linalg.qr(torch.stack([torch.linalg.matrix_power(matrix, k) @ target for k in range(iterations)], dim=1)).Q
         expected = krylov @ torch.linalg.solve(krylov.T @ matrix @ krylov, krylov.T @ target)
-        expect_close(student.conjugate_gradient(Product(matrix), target, iterations, 0.0), expected, f"the solution after {iterations} iterations")
+        actual = student.conjugate_gradient(Product(matrix), target, iterations, 0.0)
+        expect_close(actual, expected, f"the solution after {iterations} iterations")
 
 
 @check("conjugate_gradient")
@@ -228,7 +232,8 @@ def check_conjugate_gradient_stops_where_there_is_nothing_to_solve(student, rng)
     expect_close(student.conjugate_gradient(product, torch.zeros(4, dtype=F64), 4, 1e-6), torch.zeros(4), "the solution for b = 0")
     expect(product.count == 0, f"for b = 0 it computed {product.count} products")
     singular = torch.diag(torch.tensor([2.0, 0.0], dtype=F64))
-    expect_close(student.conjugate_gradient(Product(singular), torch.tensor([0.0, 3.0], dtype=F64), 2, 1e-6), [0.0, 0.0], "the solution where A b = 0")
+    target = torch.tensor([0.0, 3.0], dtype=F64)
+    expect_close(student.conjugate_gradient(Product(singular), target, 2, 1e-6), [0.0, 0.0], "the solution where A b = 0")
     target = torch.tensor([1.0, 1.0], dtype=F64)  # r = (1, 1), Ap = (2, 0), α = 1, x = (1, 1); then p = (0, 2) and A p = 0
     expect_close(student.conjugate_gradient(Product(singular), target, 5, 1e-6), [1.0, 1.0], "the last solution before A vanishes")
 
@@ -305,7 +310,8 @@ def check_line_search_demands_an_improvement(student, rng):
         line = Line(theta, step, lambda t, offset=offset: offset + t * (0.3 - t), lambda t: 1e-3 * t)  # better only for t < 0.3
         expect_close(student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10), theta + 0.25 * step, "the parameters")
     flat = Line(theta, step, lambda t: 1.0, lambda t: 1e-3 * t)
-    expect_close(student.backtracking_line_search(flat, theta, step, 0.1, 0.5, 10), theta, "the parameters where the surrogate stays the same")
+    actual = student.backtracking_line_search(flat, theta, step, 0.1, 0.5, 10)
+    expect_close(actual, theta, "the parameters where the surrogate stays the same")
 
 
 @check("backtracking_line_search")
@@ -313,9 +319,11 @@ def check_line_search_gives_the_old_parameters_back(student, rng):
     """When no candidate is acceptable, the old parameters are back, exactly."""
     theta, step = normal(rng, 3, dtype=F64), normal(rng, 3, dtype=F64)
     worse = Line(theta, step, lambda t: -t, lambda t: 1e-3 * t)
-    expect_close(student.backtracking_line_search(worse, theta, step, 0.1, 0.5, 8), theta, "the parameters when every candidate is worse", absolute=1e-9)
+    actual = student.backtracking_line_search(worse, theta, step, 0.1, 0.5, 8)
+    expect_close(actual, theta, "the parameters when every candidate is worse", absolute=1e-9)
     far = Line(theta, step, lambda t: t, lambda t: 1.0 * (t > 0))
-    expect_close(student.backtracking_line_search(far, theta, step, 0.1, 0.5, 8), theta, "the parameters when every candidate is too far", absolute=1e-9)
+    actual = student.backtracking_line_search(far, theta, step, 0.1, 0.5, 8)
+    expect_close(actual, theta, "the parameters when every candidate is too far", absolute=1e-9)
 
 
 @check("backtracking_line_search")
@@ -332,10 +340,11 @@ def check_line_search_tries_as_many_candidates_as_allowed(student, rng):
 def check_line_search_rejects_what_is_not_a_number(student, rng):
     """A candidate whose surrogate or divergence is NaN is not acceptable."""
     theta, step = normal(rng, 2, dtype=F64), normal(rng, 2, dtype=F64)
-    broken = Line(theta, step, lambda t: math.nan if t > 0.4 else t, lambda t: 0.01 * t)
-    expect_close(student.backtracking_line_search(broken, theta, step, 0.1, 0.5, 10), theta + 0.25 * step, "the parameters where the surrogate is NaN")
-    broken = Line(theta, step, lambda t: t, lambda t: math.nan if t > 0.4 else 0.01 * t)
-    expect_close(student.backtracking_line_search(broken, theta, step, 0.1, 0.5, 10), theta + 0.25 * step, "the parameters where the divergence is NaN")
+    surrogate_breaks = Line(theta, step, lambda t: math.nan if t > 0.4 else t, lambda t: 0.01 * t)
+    divergence_breaks = Line(theta, step, lambda t: t, lambda t: math.nan if t > 0.4 else 0.01 * t)
+    for what, line in (("surrogate", surrogate_breaks), ("divergence", divergence_breaks)):
+        actual = student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10)
+        expect_close(actual, theta + 0.25 * step, f"the parameters where the {what} of the first candidates is NaN")
 
 
 
@@ -388,7 +397,8 @@ def check_bound_is_tight_and_true(student, rng):
     """It equals the performance where both policies are the same, and never exceeds that of the new policy; 0 log 0 is 0."""
     arrays, mdp = random_mdp(student, rng, 3, 3, 0.6)
     certain = torch.eye(3, dtype=F64)
-    expect_close(student.improvement_bound(mdp, certain, certain), performance(*arrays, certain), "the bound of a deterministic policy and itself")
+    actual = student.improvement_bound(mdp, certain, certain)
+    expect_close(actual, performance(*arrays, certain), "the bound of a deterministic policy and itself")
     old = random_policy(rng, 3, 3)
     expect_close(student.improvement_bound(mdp, old, old), performance(*arrays, old), "the bound of a policy and itself")
     for mix in (0.01, 0.3):
@@ -558,8 +568,8 @@ TOPIC = Topic(
     name="trpo",
     title="Natural policy gradient and trust regions",
     exercises=(
-        "policy_surrogate", "categorical_kl", "gaussian_kl", "fisher_vector_product", "conjugate_gradient", "natural_step_size", "trust_region_step_size",
-        "backtracking_line_search", "performance_difference", "improvement_bound",
+        "policy_surrogate", "categorical_kl", "gaussian_kl", "fisher_vector_product", "conjugate_gradient", "natural_step_size",
+        "trust_region_step_size", "backtracking_line_search", "performance_difference", "improvement_bound",
     ),
     checks=checks_of(__name__),
     trainings=TRAININGS,
