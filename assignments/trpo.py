@@ -299,7 +299,8 @@ def natural_step_size(gradient: Tensor, direction: Tensor, learning_rate: float)
     Returns:
         [] the factor of d; 0 where gᵀF⁻¹g is not positive, as it is for g = 0.
 
-    Source: Peters and Schaal (2008), Reinforcement learning of motor skills with policy gradients; Duan et al. (2016), arXiv:1604.06778, Section 4.
+    Source: Peters and Schaal (2008), Reinforcement learning of motor skills with policy gradients; Duan et al. (2016),
+    arXiv:1604.06778, Section 4.
 
     >>> natural_step_size(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 10.0]), 0.7)  # F = diag(1, 0.4)
     tensor(0.1000)
@@ -310,7 +311,7 @@ def natural_step_size(gradient: Tensor, direction: Tensor, learning_rate: float)
 
 
 def trust_region_step_size(direction: Tensor, fisher_direction: Tensor, max_kl: float) -> Tensor:
-    """Return the largest step along d within the trust region, as far as the quadratic model of the divergence is right [trpo:trust_region].
+    """Return the largest step along d within the trust region, according to the quadratic model of the divergence [trpo:trust_region].
 
         the β with KL(θ ‖ θ + β d) ≈ ½ (β d)ᵀ F (β d) = δ
 
@@ -482,11 +483,11 @@ class TRPOConfig(Config):
     line_search_shrink: float = 0.5  # factor between two candidates
     line_search_attempts: int = 10  # candidates, the full step included
     policy_learning_rate: float = 0.01  # of Adam, in REINFORCE only
-    value_hidden_sizes: tuple[int, ...] = (32, 32)
+    value_hidden_sizes: tuple[int, ...] = (32, 32)  # of the value function
     value_learning_rate: float = 5e-3  # of Adam
     value_epochs: int = 10  # passes over a rollout
     value_batch_size: int = 512
-    normalize_observations: bool = False
+    normalize_observations: bool = False  # by the mean and standard deviation of all observations so far
 
     @property
     def natural_learning_rate(self) -> float:
@@ -630,13 +631,11 @@ class NPG(Agent):
 
 
 class TNPG(NPG):
-    """The truncated natural policy gradient (Duan et al., 2016): F is only multiplied with, the linear equations are solved approximately."""
+    """The truncated natural policy gradient (Duan et al., 2016): products with F only, and an approximate solution."""
 
     def natural_direction(self, batch: Batch, gradient: Tensor) -> Tensor:
-        config = self.config
-        return conjugate_gradient(
-            lambda vector: self.fisher_product(batch, vector), gradient, config.conjugate_gradient_iterations, config.conjugate_gradient_tolerance
-        )
+        iterations, tolerance = self.config.conjugate_gradient_iterations, self.config.conjugate_gradient_tolerance
+        return conjugate_gradient(lambda vector: self.fisher_product(batch, vector), gradient, iterations, tolerance)
 
 
 class TRPO(TNPG):
@@ -698,8 +697,8 @@ def n_step_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value
 class Scale(torch.nn.Module):
     """The mean and standard deviation of all rows seen so far.
 
-    They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares would lose the
-    digits of a small deviation from a large mean.
+    They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares
+    would lose the digits of a small deviation from a large mean.
     """
 
     def __init__(self, size: int):

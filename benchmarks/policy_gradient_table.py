@@ -1,6 +1,6 @@
 """Table 1 of Duan et al. (2016) for REINFORCE, TNPG and TRPO, measured again where Gymnasium has an environment of the kind.
 
-    python benchmarks/policy_gradient_table.py [--steps 20000] [--seeds 3] [--envs Swimmer-v5,Hopper-v5] [--out TABLE.md]
+    python benchmarks/policy_gradient_table.py [--steps 50000] [--seeds 3] [--envs Swimmer-v5,Hopper-v5] [--out TABLE.md]
 
 As in the paper, the figure of a run is the mean return of all episodes of the training, so it rewards learning fast and lies below what
 was learnt last. The paper trained 500 iterations of 50,000 steps on environments of its own, with episodes of at most 500 steps and other
@@ -77,7 +77,7 @@ def table(results: dict[str, dict[str, list[float]]], steps: int, seeds: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20_000, help="environment steps of each run")
+    parser.add_argument("--steps", type=int, default=50_000, help="environment steps of each run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--envs", default=",".join(DEFAULT), help="environment ids, comma-separated, or all")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))

@@ -520,11 +520,11 @@ class TRPOConfig(Config):
     line_search_shrink: float = 0.5  # factor between two candidates
     line_search_attempts: int = 10  # candidates, the full step included
     policy_learning_rate: float = 0.01  # of Adam, in REINFORCE only
-    value_hidden_sizes: tuple[int, ...] = (32, 32)
+    value_hidden_sizes: tuple[int, ...] = (32, 32)  # of the value function
     value_learning_rate: float = 5e-3  # of Adam
     value_epochs: int = 10  # passes over a rollout
     value_batch_size: int = 512
-    normalize_observations: bool = False
+    normalize_observations: bool = False  # by the mean and standard deviation of all observations so far
 
     @property
     def natural_learning_rate(self) -> float:
