@@ -577,8 +577,8 @@ class R2D2Config(Config):
     sequence_length: int = 40  # m
     sequence_period: int = 20  # distance between the starts of sequences
     burn_in: int = 10  # l
-    replay_rows: int = 200_000  # environment steps that the replay holds
-    replay_sequences: int = 10_000  # sequences that the replay holds
+    replay_rows: int = 15_000  # environment steps that the replay holds; more of them would hold staler states
+    replay_sequences: int = 3_000  # sequences that the replay holds
     learning_starts: int = 4_000  # environment steps before the first update
     steps_per_update: int = 128  # environment steps between two updates
     batch_size: int = 32  # B, sequences
@@ -605,9 +605,11 @@ class R2D2Config(Config):
 
 
 CONFIGS = {
-    "npfl139/TwoRooms-v0": R2D2Config(steps=220_000, sequence_length=20, sequence_period=10, burn_in=4),
+    "npfl139/TwoRooms-v0": R2D2Config(sequence_length=20, sequence_period=10, burn_in=4),
     "npfl139/CueRecall-v0": R2D2Config(),
-    "npfl139/MaskedCartPole-v0": R2D2Config(steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3),
+    "npfl139/MaskedCartPole-v0": R2D2Config(
+        steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3, replay_rows=200_000, replay_sequences=20_000
+    ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
     # Deviation: the 256 actors share one process with the learner and always have its newest parameters, instead of
     # copying them every 400 steps. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per update.
