@@ -10,6 +10,7 @@ import torch
 from npfl139 import envs
 from npfl139.envs import treasure
 from npfl139.runs import MemoryMonitor
+from npfl139.tabular import random_process
 from solutions import transformed_rewards
 from solutions.transformed_rewards import (
     DQN,
@@ -46,15 +47,9 @@ def relative_error(actual, expected):
     return ((actual.double() - expected) / expected).abs().max().item()
 
 
-def random_process(seed, states=6, actions=3, successors=3, gamma=0.9, scale=5.0):
-    """Return transition, reward and discount; `successors=1` makes the process deterministic."""
-    rng = np.random.default_rng(seed)
-    transition = np.zeros((states, actions, states))
-    for state, action in np.ndindex(states, actions):
-        transition[state, action, rng.choice(states, successors, replace=False)] = rng.dirichlet(np.ones(successors))
-    reward = rng.normal(scale=scale, size=transition.shape)
-    discount = np.where(rng.random(transition.shape) < 0.1, 0.0, gamma)
-    return tuple(map(torch.as_tensor, (transition, reward, discount)))
+def process_of(seed, states=6, actions=3, successors=3, gamma=0.9, scale=5.0):
+    """Return a random process; `successors=1` makes it deterministic."""
+    return random_process(np.random.default_rng(seed), states, actions, successors, gamma, ending=0.1, reward_scale=scale)
 
 
 def optimum(process):
@@ -97,7 +92,7 @@ def test_slopes_at_zero_and_far_away(epsilon):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scaling_the_values_is_scaling_the_rewards(seed):
-    transition, reward, discount = random_process(seed)
+    transition, reward, discount = process_of(seed)
     alpha = 0.05
     limit = fixed_point(
         lambda q: transformed_bellman_operator(q, transition, reward, discount, lambda x: alpha * x, lambda x: x / alpha),
@@ -110,7 +105,7 @@ def test_scaling_the_values_is_scaling_the_rewards(seed):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("transform", [pair(1e-2), (lambda x: x**3, lambda x: x.sign() * x.abs() ** (1 / 3)), (torch.sinh, torch.asinh)])
 def test_in_a_deterministic_process_the_limit_is_h_of_the_optimum(seed, transform):
-    process = random_process(seed, successors=1, scale=0.5)
+    process = process_of(seed, successors=1, scale=0.5)
     limit = fixed_point(lambda q: transformed_bellman_operator(q, *process, *transform), torch.zeros(6, 3, dtype=torch.float64), 1e-11, 2000)
     torch.testing.assert_close(limit, transform[0](optimum(process)), rtol=1e-6, atol=1e-6)
 
@@ -120,7 +115,7 @@ def test_below_the_bound_the_operator_contracts(epsilon, largest_value):
     gamma = 0.95 * contraction_bound(epsilon, largest_value)
     modulus = gamma / contraction_bound(epsilon, largest_value)
     reach = min(largest_value, 1e5)
-    transition, reward, _ = random_process(7, gamma=gamma)
+    transition, reward, _ = process_of(7, gamma=gamma)
     reward = reward / reward.abs().max() * reach * (1 - gamma)
     discount = torch.full_like(reward, gamma)
     generator = torch.Generator().manual_seed(3)
@@ -171,7 +166,7 @@ def test_above_the_bound_the_fixed_point_prefers_a_safe_reward():
 
 
 def test_one_step_targets_are_samples_of_the_operator():
-    process = random_process(4, states=3, actions=2)
+    process = process_of(4, states=3, actions=2)
     transition, reward, discount = process
     generator = torch.Generator().manual_seed(5)
     q = 5 * torch.randn(3, 2, generator=generator, dtype=torch.float64)

@@ -15,6 +15,7 @@ from grader.training import Relabelled, checked_policy, smoothed
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.seeding import derived_seed, numpy_stream
+from npfl139.tabular import random_process
 from solutions.transformed_rewards import DQNConfig
 
 TREASURE_CHAIN, CONFIG = "npfl139/TreasureChain-v0", DQNConfig()
@@ -61,14 +62,8 @@ def signed_magnitudes(rng, count, low, high):
 
 
 def markov_decision_process(rng, states, actions, successors, gamma=0.9):
-    """Return transition, reward and discount [S, A, S] in float64: some transitions end the episode, some are impossible."""
-    transition = np.zeros((states, actions, states))
-    for state, action in np.ndindex(states, actions):
-        reached = rng.choice(states, successors, replace=False)
-        transition[state, action, reached] = rng.dirichlet(np.ones(successors))
-    reward = rng.normal(scale=5, size=transition.shape)
-    discount = np.where(rng.random(transition.shape) < 0.2, 0.0, gamma)
-    return tuple(map(torch.as_tensor, (transition, reward, discount)))
+    """Return the arrays of a random process some of whose transitions end the episode."""
+    return random_process(rng, states, actions, successors, gamma, ending=0.2, reward_scale=5.0)
 
 
 def backed_up(q, transition, reward, discount, transform, inverse):
@@ -172,7 +167,7 @@ def check_bellman_operator_stops_at_the_end(student, rng):
 
 
 @check("bellman_operator")
-def check_bellman_operator_float32(student, rng):
+def check_bellman_operator_keeps_the_optimum(student, rng):
     """The optimal action values are left as they are."""
     transition, reward, discount = markov_decision_process(rng, 5, 3, 2, gamma=0.8)
     q = torch.zeros(5, 3, dtype=torch.float64)
