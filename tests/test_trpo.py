@@ -197,13 +197,14 @@ def test_natural_and_trust_region_steps_have_the_same_length():
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_learns_to_balance_a_little(algorithm):
-    config = TRPOConfig(algorithm=algorithm, steps=8_192, env_count=8, rollout_length=128, hidden_sizes=(8,), device="cpu")
+    config = TRPOConfig(algorithm=algorithm, steps=8_192, env_count=8, rollout_length=32, hidden_sizes=(8,), device="cpu")
     monitor = MemoryMonitor()
     agent = train(envs.make("CartPole-v1", config.env_count, 1), config, monitor)
     returns = evaluate(agent.act, envs.make("CartPole-v1", 20, 2), 20)
-    assert returns.mean() > 60, "a random policy balances for about 20 steps"
+    # A random policy balances for about 20 steps; the worst of six seeds and four algorithms reached 101.
+    assert returns.mean() > 60
     assert {"surrogate", "kl", "value_loss"} <= monitor.scalars.keys()
-    assert len(monitor.scalars["kl"]) == 8
+    assert len(monitor.scalars["kl"]) == 32
 
 
 def test_the_same_seed_gives_the_same_agent():
