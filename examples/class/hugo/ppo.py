@@ -486,11 +486,11 @@ def train(environments: VectorEnv, config: PPOConfig, monitor: Monitor) -> Agent
         log_prob_old = agent.log_prob(observation, action)
         agent.moments.update(observation.flatten(1))
         row = agent.normalized(observation)
-        for epoch in range(config.epochs):
+        agent.anneal((collector.steps - len(row)) / config.steps)
+        for _ in range(config.epochs):
             advantage, target = (estimate.flatten() for estimate in agent.estimated(rollout))  # anew in each epoch
             for batch in minibatches(len(row), config.minibatch_size, agent.batch_generator):
                 statistics = agent.improve(row[batch], action[batch], log_prob_old[batch], advantage[batch], target[batch])
-        agent.anneal(collector.steps / config.steps)
         monitor.log(collector.steps, **{name: value.item() for name, value in statistics.items()})
     return agent
 
