@@ -2,8 +2,8 @@
 
     python benchmarks/rescale_accuracy.py
 
-The arguments are h(x) for 20 001 magnitudes per range of |x|, in both signs, rounded to float32; the reference is our form in float64, which
-tests compare with the printed one. rlax is measured where it and jax are installed (pip install jax rlax).
+The arguments are h(x) for 20 001 magnitudes per range of |x|, in both signs, rounded to float32; the reference is our form
+in float64, which tests compare with the printed one. rlax is measured where it and jax are installed (pip install jax rlax).
 """
 
 from collections.abc import Callable

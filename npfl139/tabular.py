@@ -67,7 +67,7 @@ def random_process(
 
 
 def random_policy(rng: np.random.Generator, states: int, actions: int, concentration: float = 1.0) -> Tensor:
-    """Return a policy [S, A] in float64, each row from a symmetric Dirichlet distribution; small concentrations are nearly deterministic."""
+    """Return a policy [S, A] in float64, each row from a Dirichlet distribution; small concentrations are nearly deterministic."""
     policy = rng.gamma(concentration, size=(states, actions)) + 1e-3
     return torch.as_tensor(policy / policy.sum(axis=1, keepdims=True))
 

@@ -106,7 +106,8 @@ def test_scaling_the_values_is_scaling_the_rewards(seed):
 @pytest.mark.parametrize("transform", [pair(1e-2), (lambda x: x**3, lambda x: x.sign() * x.abs() ** (1 / 3)), (torch.sinh, torch.asinh)])
 def test_in_a_deterministic_process_the_limit_is_h_of_the_optimum(seed, transform):
     process = process_of(seed, successors=1, scale=0.5)
-    limit = fixed_point(lambda q: transformed_bellman_operator(q, *process, *transform), torch.zeros(6, 3, dtype=torch.float64), 1e-11, 2000)
+    start = torch.zeros(6, 3, dtype=torch.float64)
+    limit = fixed_point(lambda q: transformed_bellman_operator(q, *process, *transform), start, 1e-11, 2000)
     torch.testing.assert_close(limit, transform[0](optimum(process)), rtol=1e-6, atol=1e-6)
 
 
@@ -260,7 +261,9 @@ def test_checkpoints_carry_the_policy():
     assert torch.equal(first.network(first.inputs(observation)), second.target_network(second.inputs(observation)))
 
 
-@pytest.mark.parametrize(("treatment", "expected"), [("clip", [1.0, -1.0, 0.5]), ("scale", [10.0, -20.0, 0.05]), ("rescale", [100.0, -200.0, 0.5])])
+@pytest.mark.parametrize(
+    ("treatment", "expected"), [("clip", [1.0, -1.0, 0.5]), ("scale", [10.0, -20.0, 0.05]), ("rescale", [100.0, -200.0, 0.5])]
+)
 def test_treatments_of_rewards(treatment, expected):
     config = DQNConfig(treatment=treatment, reward_scale=0.1)
     chosen = transformed_rewards.TREATMENTS[treatment](config)

@@ -17,7 +17,8 @@ SCALE = "Rewards, expectations and corrections live on the scale of the returns;
 MISTAKES = (
     Mistake("inverts the ratio in importance sampling", "importance_trace", "policy / behaviour", "behaviour / policy", RATIO),
     Mistake(
-        "clips the ratio in importance sampling", "importance_trace", "return policy / behaviour", "return (policy / behaviour).clamp(max=1)",
+        "clips the ratio in importance sampling", "importance_trace",
+        "return policy / behaviour", "return (policy / behaviour).clamp(max=1)",
         "Importance sampling keeps the expectation exact, at the price of variance. Cutting is another algorithm's idea.",
     ),
     Mistake(
@@ -32,7 +33,11 @@ MISTAKES = (
         "puts λ inside the minimum", "retrace_trace", RETRACE, "return (policy / behaviour).clamp(max=trace_lambda)",
         "Compare λ min(1, ρ) with min(λ, ρ) for a ratio of 0.5 and λ = 0.8: only one of them is smaller than the ratio.",
     ),
-    Mistake("forgets λ in retrace", "retrace_trace", "trace_lambda * (policy", "(policy", "λ = 0 must give one-step targets, also for Retrace."),
+    Mistake(
+        "forgets λ in retrace", "retrace_trace",
+        "trace_lambda * (policy", "(policy",
+        "λ = 0 must give one-step targets, also for Retrace.",
+    ),
     Mistake(
         "does not cut the ratio in retrace", "retrace_trace", ".clamp(max=1)", "",
         "Multiply thirty ratios, some of which are 3. What keeps Retrace's variance finite?",
@@ -91,12 +96,19 @@ MISTAKES = (
         "Off-policy actions must be believed less; otherwise the targets are those of the behaviour policy.",
     ),
     Mistake(
-        "applies h per reward, not to the whole target", "transformed_off_policy_targets", TRANSFORMED,
-        "value_next = expected_value(q_next, policy_next)\n    return off_policy_targets(transform(reward), discount, same_episode, q, value_next, trace)", SCALE,
+        "applies h per reward, not to the whole target", "transformed_off_policy_targets",
+        TRANSFORMED,
+        "return off_policy_targets(transform(reward), discount, same_episode, q, expected_value(q_next, policy_next), trace)",
+        SCALE,
     ),
-    Mistake("does not transform the targets by h", "transformed_off_policy_targets", TRANSFORMED, TRANSFORMED.replace("transform(", "(", 1), SCALE),
     Mistake(
-        "takes the expectation before h⁻¹", "transformed_off_policy_targets", VALUE_NEXT, "value_next = inverse(expected_value(q_next, policy_next))",
+        "does not transform the targets by h", "transformed_off_policy_targets",
+        TRANSFORMED, TRANSFORMED.replace("transform(", "(", 1),
+        SCALE,
+    ),
+    Mistake(
+        "takes the expectation before h⁻¹", "transformed_off_policy_targets",
+        VALUE_NEXT, "value_next = inverse(expected_value(q_next, policy_next))",
         "h⁻¹ of a mean is not the mean of h⁻¹. On which scale is the expectation of returns meant?",
     ),
     Mistake("does not bring q back by h⁻¹", "transformed_off_policy_targets", "inverse(q), value_next", "q, value_next", SCALE),
@@ -118,12 +130,18 @@ MISTAKES = (
         "A correction t steps ahead is discounted t times, besides being weighted by the traces.",
     ),
     Mistake(
-        "applies only the first correction", "retrace_operator", "torch.linalg.solve(matrix, correction.flatten()).view_as(q)", "correction",
+        "applies only the first correction", "retrace_operator",
+        "torch.linalg.solve(matrix, correction.flatten()).view_as(q)", "correction",
         "That is the one-step operator, which all traces of 0 would give.",
     ),
     Mistake(
-        "multiplies by the matrix that should be inverted", "retrace_operator", "torch.linalg.solve(matrix, correction.flatten())", "(matrix @ correction.flatten())",
+        "multiplies by the matrix that should be inverted", "retrace_operator",
+        "torch.linalg.solve(matrix, correction.flatten())", "(matrix @ correction.flatten())",
         "The geometric series of a matrix M is the inverse of 1 - M.",
     ),
-    Mistake("bootstraps through the end of an episode", "retrace_operator", "(reward + discount * expected_next)", "(reward + discount.max() * expected_next)", TERMINAL),
+    Mistake(
+        "bootstraps through the end of an episode", "retrace_operator",
+        "(reward + discount * expected_next)", "(reward + discount.max() * expected_next)",
+        TERMINAL,
+    ),
 )

@@ -16,7 +16,11 @@ TERMINAL = "Ask what is known about the state after the last one. Where the epis
 PLACE = "h belongs to the whole return: what does the network predict, the transformed value or a sum of transformed rewards?"
 
 MISTAKES = (
-    Mistake("subtracts nearly equal numbers in h", "rescale", RESCALE, "return torch.sign(x) * (torch.sqrt(x.abs() + 1) - 1) + epsilon * x", DIGITS),
+    Mistake(
+        "subtracts nearly equal numbers in h", "rescale",
+        RESCALE, "return torch.sign(x) * (torch.sqrt(x.abs() + 1) - 1) + epsilon * x",
+        DIGITS,
+    ),
     Mistake("loses the sign of negative arguments of h", "rescale", RESCALE, RESCALE.replace("return x *", "return x.abs() *"), SIGNS),
     Mistake(
         "forgets the term εx", "rescale", " + epsilon)", ")",
@@ -30,7 +34,11 @@ MISTAKES = (
         "subtracts nearly equal numbers in h⁻¹", "rescale_inverse", INVERSE,
         "return torch.sign(x) * (((torch.sqrt(1 + 4 * epsilon * (x.abs() + 1 + epsilon)) - 1) / (2 * epsilon)) ** 2 - 1)", DIGITS,
     ),
-    Mistake("returns positive values of h⁻¹ for negative arguments", "rescale_inverse", INVERSE, "return root.abs() * (root.abs() + 2)", SIGNS),
+    Mistake(
+        "returns positive values of h⁻¹ for negative arguments", "rescale_inverse",
+        INVERSE, "return root.abs() * (root.abs() + 2)",
+        SIGNS,
+    ),
     Mistake("takes the square root of a signed argument in h⁻¹", "rescale_inverse", "epsilon * x.abs()", "epsilon * x", SIGNS),
     Mistake(
         "forgets to subtract 1 at the end of h⁻¹", "rescale_inverse", INVERSE, "return torch.sign(x) * (root.abs() + 1) ** 2",
@@ -69,11 +77,14 @@ MISTAKES = (
         "A reward and a transformed value live on different scales; they may be added only after h⁻¹.",
     ),
     Mistake(
-        "leaves the expected targets untransformed", "transformed_bellman_operator", "transform(reward + discount * inverse(q).amax(dim=-1))",
-        "(reward + discount * inverse(q).amax(dim=-1))", "The left side of the equation lives on the scale of h, so the right side must, too.",
+        "leaves the expected targets untransformed", "transformed_bellman_operator",
+        "transform(reward + discount * inverse(q).amax(dim=-1))", "(reward + discount * inverse(q).amax(dim=-1))",
+        "The left side of the equation lives on the scale of h, so the right side must, too.",
     ),
     Mistake(
-        "bootstraps through the end of an episode in T_h", "transformed_bellman_operator", "discount * inverse", "discount.amax() * inverse", TERMINAL,
+        "bootstraps through the end of an episode in T_h", "transformed_bellman_operator",
+        "discount * inverse", "discount.amax() * inverse",
+        TERMINAL,
     ),
     Mistake(
         "returns the iterate before the last", "fixed_point", "return current", "return previous",
@@ -89,7 +100,8 @@ MISTAKES = (
     ),
     Mistake(
         "returns the last iterate without having converged", "fixed_point",
-        'raise RuntimeError(f"no fixed point after {max_iterations} iterations: the last one still changed a value by {change:.3g}")', "return current",
+        'raise RuntimeError(f"no fixed point after {max_iterations} iterations: the last one still changed a value by {change:.3g}")',
+        "return current",
         "A wrong answer that looks like a right one is worse than an error.",
     ),
     Mistake(
@@ -123,8 +135,10 @@ MISTAKES = (
         "The trained network chooses the action; the target network says what it is worth.",
     ),
     Mistake(
-        "applies h per reward, not to the whole target", "transformed_n_step_targets", ONE_STEP + "\n    target = one_step",
-        "reward = transform(reward)\n    transform = lambda x: x\n    one_step = reward + discount * value_next\n    target = one_step", PLACE,
+        "applies h per reward, not to the whole target", "transformed_n_step_targets",
+        ONE_STEP + "\n    target = one_step",
+        "reward = transform(reward)\n    transform = lambda x: x\n    one_step = reward + discount * value_next\n    target = one_step",
+        PLACE,
     ),
     Mistake(
         "does not bring the bootstrap value back by h⁻¹", "transformed_n_step_targets", "inverse(value_next)", "value_next",
@@ -134,7 +148,11 @@ MISTAKES = (
         "does not transform the target by h", "transformed_n_step_targets", "return transform(target)", "return target",
         "The network predicts values on the scale of h; its target must live there, too.",
     ),
-    Mistake("bootstraps through a terminal state", "transformed_n_step_targets", "discount * inverse", "discount.amax() * inverse", TERMINAL),
+    Mistake(
+        "bootstraps through a terminal state", "transformed_n_step_targets",
+        "discount * inverse", "discount.amax() * inverse",
+        TERMINAL,
+    ),
     Mistake(
         "adds rewards of the next episode", "transformed_n_step_targets",
         "torch.where(same_episode[:-1] > 0, one_step_longer, one_step[:-1])", "one_step_longer",
@@ -145,7 +163,8 @@ MISTAKES = (
         "For n = 1 the target is one reward and the value of the very next state.",
     ),
     Mistake(
-        "does not discount later rewards", "transformed_n_step_targets", LONGER, "one_step_longer = reward[:-1] + (discount[:-1] > 0) * target[1:]",
+        "does not discount later rewards", "transformed_n_step_targets",
+        LONGER, "one_step_longer = reward[:-1] + (discount[:-1] > 0) * target[1:]",
         "The reward two steps ahead counts γ times, the bootstrap after n steps γ to the n.",
     ),
     Mistake(

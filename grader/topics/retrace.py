@@ -209,7 +209,8 @@ def check_targets_of_full_and_no_trust(student, rng):
     returns = torch.zeros(7, 3, dtype=torch.float64)
     for row in reversed(range(7)):
         returns[row] = running = reward[row] + GAMMA * running
-    expect_close(student.off_policy_targets(reward, discount, same_episode, q, value_next, torch.ones(7, 3)), returns, "the targets for traces of 1")
+    actual = student.off_policy_targets(reward, discount, same_episode, q, value_next, torch.ones(7, 3))
+    expect_close(actual, returns, "the targets for traces of 1")
 
 
 @check("off_policy_targets")
@@ -247,7 +248,8 @@ def check_transformed_targets_without_transformation(student, rng):
     expected = targets_by_definition(reward, discount, same_episode, q, (policy_next * q_next).sum(-1), trace)
     for alpha in (1.0, 0.25):
         pair = elementwise(lambda x, alpha=alpha: alpha * x), elementwise(lambda x, alpha=alpha: x / alpha)
-        actual = student.transformed_off_policy_targets(reward, discount, same_episode, alpha * q, alpha * q_next, policy_next, trace, *pair)
+        scaled = alpha * q, alpha * q_next
+        actual = student.transformed_off_policy_targets(reward, discount, same_episode, *scaled, policy_next, trace, *pair)
         expect_close(actual, alpha * expected, "the targets")
 
 
@@ -273,7 +275,7 @@ def check_operator_leaves_the_action_values(student, rng):
 
 @check("retrace_operator")
 def check_operator_with_importance_sampling(student, rng):
-    """With the traces of importance sampling a single application gives the action values of the target policy; with traces of 0, one step ahead."""
+    """With the traces of importance sampling one application gives the action values; with traces of 0 it looks one step ahead."""
     process, policy, behaviour = process_and_policies(rng, 5, 3, 2)
     q = 3 * normal(rng, 5, 3, dtype=torch.float64)
     expect_close(student.retrace_operator(q, *process, policy, behaviour, policy / behaviour), process.action_values(policy), "R q")
@@ -300,7 +302,8 @@ def evaluates_off_policy(student: Student, seed: int) -> Attempt:
         taken, successors = (steps.state, steps.action), steps.next_state
         trace = answered(student.retrace_trace(policy[taken], behaviour[taken], 1.0), "the traces")
         value_next = answered(student.expected_value(q[successors], policy[successors]), "the expectations")
-        targets = answered(student.off_policy_targets(steps.reward, steps.discount, steps.same_episode, q[taken], value_next, trace), "the targets")
+        common = steps.reward, steps.discount, steps.same_episode
+        targets = answered(student.off_policy_targets(*common, q[taken], value_next, trace), "the targets")
         q = averaged(targets, *taken, q, step_size=(1 + iteration) ** -0.5)
         error = ((q - exact).square().mean() / exact.square().mean()).sqrt().item()
         score = max(0.0, 1 - error) if np.isfinite(error) else 0.0
