@@ -255,7 +255,14 @@ def averaged(targets: Tensor, state: Tensor, action: Tensor, q: Tensor, step_siz
 
 
 def evaluate_off_policy(
-    process: MarkovDecisionProcess, policy: Tensor, behaviour: Tensor, trace: Tensor, iterations: int, seed: int, length: int = 30, count: int = 64
+    process: MarkovDecisionProcess,
+    policy: Tensor,
+    behaviour: Tensor,
+    trace: Tensor,
+    iterations: int,
+    seed: int,
+    length: int = 30,
+    count: int = 64,
 ) -> list[Tensor]:
     """Return the estimates of q_π [S, A] after each iteration, learnt from fresh trajectories of the behaviour policy.
 
@@ -286,10 +293,11 @@ def compare(seed: int, trace_lambda: float, iterations: int) -> dict[str, float]
     process = random_process(rng, states=12, actions=3, successors=4)
     policy, behaviour = random_policy(rng, 12, 3, concentration=0.3), random_policy(rng, 12, 3, concentration=0.3)
     exact = process.action_values(policy)
-    return {
-        name: (evaluate_off_policy(process, policy, behaviour, make(policy, behaviour, trace_lambda), iterations, seed)[-1] - exact).square().mean().sqrt().item()
-        for name, make in TRACES.items()
-    }
+    errors = {}
+    for name, make in TRACES.items():
+        estimate = evaluate_off_policy(process, policy, behaviour, make(policy, behaviour, trace_lambda), iterations, seed)[-1]
+        errors[name] = (estimate - exact).square().mean().sqrt().item()
+    return errors
 
 
 # %%

@@ -71,7 +71,8 @@ def rescale_inverse(x: Tensor, epsilon: float) -> Tensor:
     Computed as it is printed, this form has no correct digit left in float32 at ε = 1e-3 and |x| = 1e-4: it subtracts nearly
     equal numbers twice, and divides by 2ε in between. Derive an equal form that only adds. A hint: substitute 1 + w for the
     square root √(|y| + 1) in |h(y)| = |x|, and solve the quadratic equation for w ≥ 0 in the way that does not cancel. The
-    result must have a relative error of at most 1e-6 in float32 wherever 1e-6 ≤ |h⁻¹(x)| ≤ 1e6 and 1e-3 ≤ ε ≤ 1e-1, and be exact in the limit ε = 0.
+    result must have a relative error of at most 1e-6 in float32 wherever 1e-6 ≤ |h⁻¹(x)| ≤ 1e6 and 1e-3 ≤ ε ≤ 1e-1, and be
+    right for ε = 0, too.
 
     Args:
         x: [...] any shape.
