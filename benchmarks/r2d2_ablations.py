@@ -47,7 +47,8 @@ class Observer:
     def log(self, steps: int, **scalars: float) -> None:
         if "loss" in scalars and self.agent.updates % self.period == 0:
             sequences = self.memory.sample(np.linspace(0, 0.999, 64))
-            first, last = (delta.median().item() if len(delta) else np.nan for delta in r2d2.replay_discrepancy(self.agent, self.memory, sequences))
+            discrepancies = r2d2.replay_discrepancy(self.agent, self.memory, sequences)
+            first, last = (delta.median().item() if len(delta) else np.nan for delta in discrepancies)
             returns = evaluate(self.agent.act, envs.make(self.environment_id, 64, 99), 64)
             self.points.append((steps, returns.mean(), first, last))
 
@@ -84,7 +85,8 @@ def main() -> None:
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     curves, bars, memory = figure.subplots(1, 3)
     names = options.variants or list(VARIANTS)
-    print(f"{'variant':18} {'return':>7} {'by seed':24} {'ΔQ first':>9} {'ΔQ last':>8} {'CPU s':>6}   return with the last " + "/".join(map(str, HORIZONS)) + " rows")
+    print(f"{'variant':18} {'return':>7} {'by seed':24} {'ΔQ first':>9} {'ΔQ last':>8} {'CPU s':>6}   "
+          f"return with the last {'/'.join(map(str, HORIZONS))} rows")  # fmt: skip
     for position, name in enumerate(names):
         base = config_for(r2d2, options.env)
         config = dataclasses.replace(base, steps=options.steps or base.steps, **VARIANTS[name])

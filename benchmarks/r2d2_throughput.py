@@ -77,7 +77,8 @@ def main() -> None:
     print(f"learning   {1 / learning:10.2f} updates/s")
     print(f"  forward, backward and optimizer alone {1 / improving:.2f} updates/s, {improving / learning:4.0%} of the time")
     cycle = learning + acting * config.steps_per_update / count
-    print(f"together   {config.steps_per_update / cycle:10.0f} environment steps/s at {config.steps_per_update} steps per update, {learning / cycle:.0%} of it learning")
+    print(f"together   {config.steps_per_update / cycle:10.0f} environment steps/s at {config.steps_per_update} steps per update, "
+          f"{learning / cycle:.0%} of it learning")  # fmt: skip
     print(f"replay     {replay.nbytes / 1e9:10.2f} GB for {config.replay_rows:,} rows")
 
 

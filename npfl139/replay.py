@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from torch import Tensor
 
 __all__ = ["Field", "StreamStore", "SumTree", "UniformReplay", "replace_array"]
@@ -201,12 +202,13 @@ class StreamStore:
         if self._saved_in != directory:
             self._saved, self._saved_in = np.zeros_like(self.written), directory
         replace_array(directory / "reaching.npy", self.written)
-        position = np.maximum(self._saved, self.written - self.rows) + np.arange(min(int((self.written - self._saved).max()), self.rows))[:, None]
+        oldest = np.maximum(self._saved, self.written - self.rows)
+        position = oldest + np.arange((self.written - oldest).max())[:, None]
         moment, stream = np.nonzero(position < self.written)
         index = position[moment, stream] % self.rows
         for name, column in self.columns.items():
             path = directory / f"{name}.npy"
-            file = np.lib.format.open_memmap(path, "r+") if path.exists() else np.lib.format.open_memmap(path, "w+", column.dtype, column.shape)
+            file = open_memmap(path, "r+") if path.exists() else open_memmap(path, "w+", column.dtype, column.shape)
             file[index, stream] = column[index, stream]
             file.flush()
         replace_array(directory / "written.npy", self.written)
@@ -222,7 +224,8 @@ class StreamStore:
         for name, column in self.columns.items():
             file = np.load(directory / f"{name}.npy", mmap_mode="r")
             if file.shape != column.shape or file.dtype != column.dtype:
-                raise ValueError(f"{directory} holds {name} of shape {list(file.shape)} and {file.dtype}, not {list(column.shape)} and {column.dtype}")
+                kept, expected = ([list(array.shape), str(array.dtype)] for array in (file, column))
+                raise ValueError(f"{directory} holds {name} of shape and type {kept}, not {expected}")
             column[:] = file
         self.written[:] = np.load(directory / "written.npy")
         self._saved, self._saved_in = self.written.copy(), directory

@@ -101,7 +101,9 @@ MISTAKES = (
     Mistake(
         "transforms the rewards instead of the sum",
         "transformed_double_q_targets",
-        "    target = n_step_double_q_targets(reward, discount, same_episode, q_online_next, rescale_inverse(q_target_next, epsilon), steps)\n    return rescale(target, epsilon)",
+        "    target = n_step_double_q_targets("
+        "reward, discount, same_episode, q_online_next, rescale_inverse(q_target_next, epsilon), steps)\n"
+        "    return rescale(target, epsilon)",
         "    return n_step_double_q_targets(rescale(reward, epsilon), discount, same_episode, q_online_next, q_target_next, steps)",
         "h is not linear: h(a + b) is not h(a) + h(b). It is applied once, to the whole target.",
     ),
@@ -269,8 +271,10 @@ MISTAKES = (
     Mistake(
         "resets the state after the first row of an episode instead of before",
         "unroll",
-        "        state = torch.where(first[start, :, None], 0, state)\n        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n",
-        "        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n        state = torch.where(first[start, :, None], 0, state)\n",
+        "        state = torch.where(first[start, :, None], 0, state)\n"
+        "        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n",
+        "        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n"
+        "        state = torch.where(first[start, :, None], 0, state)\n",
         "`first[t]` says that row t is the first of an episode: before the network sees it, nothing is remembered.",
     ),
     Mistake(

@@ -139,7 +139,8 @@ def check_targets_of_wrong_shapes_are_refused(student, rng):
     for index in (1, 2, 3, 4):
         wrong = list(arguments)
         wrong[index] = wrong[index][:, :1]
-        expect_error(lambda wrong=wrong: student.n_step_double_q_targets(*wrong, 2), "ValueError", "shapes that do not fit must raise a ValueError")
+        refused = "shapes that do not fit must raise a ValueError"
+        expect_error(lambda wrong=wrong: student.n_step_double_q_targets(*wrong, 2), "ValueError", refused)
 
 
 @check("transformed_double_q_targets")
@@ -148,7 +149,8 @@ def check_transformed_targets_follow_their_definition(student, rng):
     for steps, epsilon in ((1, 1e-3), (3, 1e-2), (5, 0.1)):
         reward, discount, same_episode, q_online, q_target = transitions(rng, 10, 4, 3)
         reward = 5 * reward
-        expected = h(double_q_targets(reward, discount, same_episode, q_online, torch.as_tensor(h_inverse(q_target.numpy(), epsilon)), steps), epsilon)
+        untransformed = torch.as_tensor(h_inverse(q_target.numpy(), epsilon))
+        expected = h(double_q_targets(reward, discount, same_episode, q_online, untransformed, steps), epsilon)
         targets = student.transformed_double_q_targets(reward, discount, same_episode, q_online, q_target, steps, epsilon)
         expect_close(targets, expected, "the targets")
 
@@ -184,9 +186,8 @@ def check_priority_counts_only_what_is_not_masked(student, rng):
     error, length = normal(rng, 8, 5), np.array([8, 1, 3, 5, 7])
     mask = torch.as_tensor(np.arange(8)[:, None] < length).float()
     error = torch.where(mask > 0, error, 1e3)
-    expected = [
-        0.9 * max(abs(x) for x in error[:n, b].tolist()) + 0.1 * sum(abs(x) for x in error[:n, b].tolist()) / n for b, n in enumerate(length)
-    ]
+    counted = [error[:n, b].abs().tolist() for b, n in enumerate(length)]
+    expected = [0.9 * max(absolute) + 0.1 * sum(absolute) / len(absolute) for absolute in counted]
     expect_close(student.sequence_priority(error, mask, 0.9), np.array(expected), "the priorities")
 
 
@@ -226,7 +227,8 @@ class Driven:
 
     def row(self, position, valid=True):
         observation = np.stack([self.streams, position], 1).astype(np.float32)
-        return {"observation": np.where(np.reshape(valid, (-1, 1)), observation, np.float32(NEVER)), "action": np.where(valid, position % 7, -1)}
+        observation = np.where(np.reshape(valid, (-1, 1)), observation, np.float32(NEVER))
+        return {"observation": observation, "action": np.where(valid, position % 7, -1)}
 
     def add(self, ended):
         """Make one step in all streams; `ended` [B] says where the episode ends with it."""
@@ -241,7 +243,7 @@ class Driven:
                 self.episodes[stream].append([int(self.position[stream]), 0, False])
 
     def sequences(self):
-        """Return {(stream, first row of the sequence): (steps, first row of the episode)} of all sequences that should ever have been stored."""
+        """Return {(stream, first row): (steps, first row of the episode)} of all sequences that should ever have been stored."""
         found = {}
         for stream, first, steps, ended in ((b, *episode) for b, episodes in enumerate(self.episodes) for episode in episodes):
             for start in range(0, steps, self.period):
@@ -258,7 +260,8 @@ class Driven:
             columns[name] = array(self.replay.read(name), (self.capacity, *width), name)
         self.key = columns["key"]
         slots = np.flatnonzero(self.key >= 0)
-        return {int(slot): (*(int(columns[name][slot]) for name in ("stream", "start", "steps", "episode")), columns["state"][slot]) for slot in slots}
+        places = zip(*(columns[name][slots].astype(int).tolist() for name in ("stream", "start", "steps", "episode")), strict=True)
+        return {int(slot): (*place, columns["state"][slot]) for slot, place in zip(slots, places, strict=True)}
 
     def check_sequences(self, expected):
         table = self.table()
@@ -311,7 +314,8 @@ def check_the_end_of_an_episode_is_stored(student, rng):
 
 @check("SequenceReplay.add")
 def check_streams_do_not_mix(student, rng):
-    """Every environment's episodes become sequences of their own, with the state that was stored l rows before they start, or zeros at the start of an episode."""
+    """Every environment's episodes become sequences of their own, with the state that was stored l rows before they start, or zeros
+    at the start of an episode."""
     for length, period, prefix in ((6, 3, 2), (5, 4, 4), (4, 4, 0)):
         driven = Driven(student, 4, 200, 300, length, period, prefix)
         play(driven, rng, 60, 0.08)
@@ -370,7 +374,8 @@ def check_batch(driven, batch, uniform_numbers, weights):
 
 @check("SequenceReplay.sample", points=2)
 def check_sample_returns_the_rows_of_its_sequences(student, rng):
-    """A sampled sequence comes with the rows of its burn-in, of its steps and the one after; the nearest one stands for those that are missing."""
+    """A sampled sequence comes with the rows of its burn-in, of its steps and the one after; the nearest one stands for those that
+    are missing."""
     for length, period, prefix in ((4, 2, 2), (6, 3, 1), (3, 3, 0)):
         driven = Driven(student, 3, 80, 64, length, period, prefix)
         play(driven, rng, 45, 0.12)
@@ -383,7 +388,7 @@ def check_sample_returns_the_rows_of_its_sequences(student, rng):
 
 @check("SequenceReplay.sample")
 def check_sample_follows_the_priorities(student, rng):
-    """One sequence is drawn from each of B equal parts of the cumulative weights, so often as its weight says, and its probability is told."""
+    """One sequence is drawn from each of B equal parts of the cumulative weights, and its probability is told."""
     driven = Driven(student, 2, 100, 32, 4, 2, 1)
     play(driven, rng, 30, 0.1)
     priority = rng.uniform(0.1, 4, 32)
@@ -489,7 +494,8 @@ class Recurrence:
         x, y = (np.asarray(inputs[name], np.float64) for name in ("x", "y"))
         state = np.asarray(state, np.float64)
         batch = state.shape[0] if state.ndim == 2 else -1
-        expect(x.ndim == 3 and x.shape[1:] == (batch, self.size), f"the network takes inputs [T, B, ...] and a state [B, S], got {list(x.shape)}, {list(state.shape)}")
+        shapes = f"got {list(x.shape)} and {list(state.shape)}"
+        expect(x.ndim == 3 and x.shape[1:] == (batch, self.size), f"the network takes inputs [T, B, ...] and a state [B, S], {shapes}")
         expect(y.shape == x.shape[:2], "all inputs must have the same T and B")
         values = []
         for t in range(len(x)):
@@ -571,17 +577,19 @@ def check_no_gradient_flows_through_the_burn_in(student, rng):
     """The states after the burn-in are constants: no gradient flows into the network's parameters."""
     config = student.create("R2D2Config", memory_size=4, head_size=4)
     network = student.create("RecurrentQNetwork", [3], 2, config, torch.Generator().manual_seed(int(rng.integers(2**31))))
-    inputs = {"observation": normal(rng, 5, 3, 3), "previous_action": torch.zeros(5, 3, dtype=torch.int64), "previous_reward": normal(rng, 5, 3)}
+    previous = {"previous_action": torch.zeros(5, 3, dtype=torch.int64), "previous_reward": normal(rng, 5, 3)}
+    inputs = {"observation": normal(rng, 5, 3, 3)} | previous
     state = normal(rng, 3, 8)
     result, gradients = student.gradient("burn_in", network, inputs, state, torch.tensor([True, False, True]), wrt=[0])
     expect_close(array(result, (3, 8), "the state")[1], state[1], "the state of a sequence that starts its episode")
     expect_count(gradients[0], len(gradients[0]), "the gradients")
-    expect(all(gradient is None or not torch.as_tensor(gradient).any() for gradient in gradients[0]), "a gradient flows through the burn-in")
+    for gradient in gradients[0]:
+        expect(gradient is None or not torch.as_tensor(gradient).any(), "a gradient flows through the burn-in")
 
 
 @check("q_discrepancy")
 def check_discrepancy_follows_its_definition(student, rng):
-    """ΔQ is the Euclidean distance of the action values of each step, over the absolute value of the sequence's greatest reference value."""
+    """ΔQ is the distance of the action values of each step, over the absolute value of the sequence's greatest reference value."""
     for length, batch, actions in ((1, 2, 3), (6, 4, 2), (3, 5, 5)):
         replayed, reference = normal(rng, length, batch, actions), normal(rng, length, batch, actions)
         expected = np.zeros((length, batch))

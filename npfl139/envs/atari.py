@@ -1,8 +1,9 @@
 """Atari games with the usual preprocessing, through the vector environment of the Arcade Learning Environment (extra `atari`).
 
-Every action is repeated 4 times; an observation is the maximum of the last two frames, in 84 × 84 shades of grey, one frame and not a stack of
-them: agents that stack do so themselves, so that a replay may store each frame once. An episode starts with up to 30 actions that do nothing, and ends
-with the game or after 30 minutes; the loss of a life does not end it. Rewards are not clipped, actions are not sticky.
+Every action is repeated 4 times; an observation is the maximum of the last two frames, in 84 × 84 shades of grey, one frame and not a
+stack of them: agents that stack do so themselves, so that a replay may store each frame once. An episode starts with up to 30 actions
+that do nothing, and ends with the game or after 30 minutes; the loss of a life does not end it. Rewards are not clipped, actions are
+not sticky.
 
 Source: Mnih et al. (2015), Machado et al. (2018), arXiv:1709.06009.
 """

@@ -1,7 +1,8 @@
 """Tasks that need a memory: what decides is shown once, at the start, or is never shown at all.
 
 In both mazes the agent walks along corridors by an action `forward`; in a room it answers `left` or `right` to a cue that it
-saw in the very first observation. Where it stands in a corridor is not shown, only noise is. An agent without a memory can do no better than guess.
+saw in the very first observation. Where it stands in a corridor is not shown, only noise is. An agent without a memory can do no
+better than guess.
 """
 
 import numpy as np
@@ -24,7 +25,15 @@ class Corridors(BatchedEnv):
     the next corridor, a wrong one earns -1 and ends the episode, and so does the last right one.
     """
 
-    def __init__(self, num_envs: int, corridors: tuple[int, ...], opposite: tuple[bool, ...], noise: int, max_episode_steps: int, render_mode: str | None = None):
+    def __init__(
+        self,
+        num_envs: int,
+        corridors: tuple[int, ...],
+        opposite: tuple[bool, ...],
+        noise: int,
+        max_episode_steps: int,
+        render_mode: str | None = None,
+    ):
         """Declare the maze.
 
         Args:

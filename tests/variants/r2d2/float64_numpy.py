@@ -23,10 +23,12 @@ def sample(self, uniform):
     slots = self.tree.find(bounds[:-1] + uniform * np.diff(bounds))
     begin = np.where(self.start[slots] > self.episode[slots], self.start[slots] - self.burn_in, self.start[slots])
     end = self.start[slots] + self.steps[slots]
-    position = np.stack([np.clip(np.arange(s - self.burn_in, s + self.length + 1), b, e) for s, b, e in zip(self.start[slots], begin, end)], 1)
+    spans = zip(self.start[slots], begin, end)
+    position = np.stack([np.clip(np.arange(s - self.burn_in, s + self.length + 1), b, e) for s, b, e in spans], 1)
     rows = self.store.read(self.stream[slots], position, self.episode[slots])
     probability = self.tree[slots] / self.tree.total
-    return Sequences(self.key[slots], probability, self.episode[slots] != self.start[slots], self.state[slots].copy(), end - self.start[slots], rows)
+    warm = self.episode[slots] != self.start[slots]
+    return Sequences(self.key[slots], probability, warm, self.state[slots].copy(), end - self.start[slots], rows)
 
 
 SequenceReplay.sample = sample

@@ -2,8 +2,8 @@
 
 
 def n_step_double_q_targets(reward, discount, same_episode, q_online_next, q_target_next, steps):
-    for other, shape in ((discount, reward.shape), (same_episode, reward.shape), (q_online_next[..., 0], reward.shape), (q_target_next, q_online_next.shape)):
-        expect_shape("an argument", other, *shape)
+    for other in (discount, same_episode, q_online_next[..., 0], q_target_next[..., 0]):
+        expect_shape("an argument", other, *reward.shape)
     with torch.no_grad():
         value = torch.take_along_dim(q_target_next, q_online_next.argmax(-1, True), -1)[..., 0]
         length = len(reward)
