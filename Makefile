@@ -18,7 +18,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e ".[mujoco,box2d]"
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e ".[mujoco,box2d,atari]"
 	touch $@
 
 # Untrusted code runs in bubblewrap. Where it cannot be installed, `npfl139 grade` says what to do, and the tests of it are skipped.
