@@ -1,9 +1,13 @@
 """What a hidden check says when a value is wrong: the property, never the expected value."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
-__all__ = ["Wrong", "expect", "expect_close", "expect_count", "normal", "uniform"]
+from grader.student import StudentError
+
+__all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "normal", "uniform"]
 
 
 class Wrong(AssertionError):
@@ -42,6 +46,36 @@ def expect_count(sequence: object, count: int, what: str = "the result") -> None
     expect(len(sequence) == count, f"{what} must be a tuple of {count} values, got {len(sequence)}")
 
 
+def expect_error(call: Callable[[], object], kind: str, what: str) -> str:
+    """Return what is told of the exception that the call to the submission raises; raise `Wrong` unless its type has the name `kind`.
+
+    Args:
+        call: ends in a call to the submission.
+        kind: for example "ValueError".
+        what: the reason for the exception, as the subject of "... must raise a ValueError".
+    """
+    try:
+        call()
+    except StudentError as error:
+        if error.verdict != "crashed":
+            raise
+        expect(error.feedback.startswith(kind), f"{what} must raise a {kind}, but it ended with {error.feedback}")
+        return error.feedback
+    raise Wrong(f"{what} must raise a {kind}, but a value was returned")
+
+
+def elementwise(function: Callable[[torch.Tensor], object]) -> Callable:
+    """Return a callback for a submission, which may pass a tensor, an array or a number; the function gets it as a float64 tensor."""
+
+    def called(x: object) -> torch.Tensor:
+        expect(type(x) in (torch.Tensor, np.ndarray, float, int), f"a function of numbers was called with {type(x).__name__}")
+        tensor = torch.as_tensor(x, dtype=torch.float64) if type(x) in (float, int) else torch.as_tensor(x)
+        with np.errstate(all="ignore"):  # a wrong submission may pass anything
+            return torch.as_tensor(function(tensor.double())).to(tensor.dtype)
+
+    return called
+
+
 def normal(rng: np.random.Generator, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return standard normal numbers of the shape."""
     return torch.as_tensor(rng.normal(size=shape)).to(dtype)
@@ -55,9 +89,15 @@ def uniform(rng: np.random.Generator, *shape: int, low: float = 0.0, high: float
 def _array(value: object, what: str) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().numpy()
+    expect(_is_numeric(value), f"{what} must be a number or a tensor, got {type(value).__name__}")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise Wrong(f"{what} is a ragged list, not an array") from error
     expect(array.dtype.kind in "fiub", f"{what} must be a number or a tensor, got {type(value).__name__}")
     return array
+
+
+def _is_numeric(value: object) -> bool:
+    """Return whether all leaves are numbers; numpy would give every element the memory that the longest string needs."""
+    return all(map(_is_numeric, value)) if isinstance(value, list | tuple) else isinstance(value, int | float | np.ndarray | torch.Tensor | np.generic)

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import gymnasium
 import npfl139.envs
-from grader.expect import Wrong
+from grader.expect import Wrong, elementwise, expect_error
 from grader.isolation import Limits
 from grader.sandbox import Exit
 from grader.served import checked_actions, serve
@@ -259,6 +259,30 @@ def test_whose_fault_a_failing_callback_is(student_of, name):
     with pytest.raises(kind, match=words):
         student.f(given)
     assert student.well() == 1
+
+
+def test_an_expected_exception_is_told_from_every_other_end(student_of):
+    student = student_of(
+        "def refuse(): raise ValueError('too small')\ndef accept(): return 0\ndef stub(): raise NotImplementedError('stub')"
+    )
+    assert "too small" in expect_error(student.refuse, "ValueError", "a small x")
+    with pytest.raises(Wrong, match="a small x must raise a TypeError, but it ended with ValueError in line 1"):
+        expect_error(student.refuse, "TypeError", "a small x")
+    with pytest.raises(Wrong, match="a small x must raise a ValueError, but a value was returned"):
+        expect_error(student.accept, "ValueError", "a small x")
+    with pytest.raises(StudentError) as caught:
+        expect_error(student.stub, "NotImplementedError", "a small x")
+    assert caught.value.verdict == "missing"
+
+
+def test_functions_of_numbers_take_tensors_arrays_and_numbers():
+    exponential = elementwise(lambda x: np.exp(x.numpy()))
+    for argument, dtype in ((torch.zeros(2), torch.float32), (np.zeros((2, 1)), torch.float64), (0.0, torch.float64), (0, torch.float64)):
+        result = exponential(argument)
+        assert result.dtype == dtype and torch.equal(result, torch.ones(np.shape(argument), dtype=dtype))
+    assert exponential(1e4) == float("inf")
+    with pytest.raises(Wrong, match="called with list"):
+        exponential([0.0])
 
 
 def test_a_callback_works_only_during_its_request(student_of):
