@@ -24,8 +24,8 @@ from npfl139.logs import AppendedFile, EventFile, plot_curves, read_log
 from npfl139.seeding import derived_seed
 
 __all__ = [
-    "MemoryMonitor", "Monitor", "RunError", "RunMonitor", "config_for", "load_agent", "load_checkpoint", "main", "plot_curves", "read_log",
-    "read_metadata", "run", "save_checkpoint",
+    "MemoryMonitor", "Monitor", "RunError", "RunMonitor", "config_for", "config_type_of", "load_agent", "load_checkpoint", "main", "plot_curves",
+    "read_log", "read_metadata", "run", "save_checkpoint",
 ]  # fmt: skip
 
 CHECKPOINT, MEMORY, LOG, CURVES = "agent.safetensors", "memory", "log.csv", "curves.png"
@@ -200,13 +200,13 @@ def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]
     """Return the agent of a run's checkpoint, made by the module's `make_agent`, and its environment's id.
 
     Raises:
-        RunError: as `load_checkpoint`.
+        RunError: as `load_checkpoint`, and as `config_for`.
     """
     metadata = read_metadata(path)
     try:
         environment_id = metadata["environment"]
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["config"]).items()}
-        config = _config_type(module.train)(**{**fields, "device": "auto"})
+        config = config_type_of(module.train)(**{**fields, "device": "auto"})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} was not made by a run of this agent: {error}") from error
     environments = envs.make(environment_id, 1, config.seed)
@@ -217,8 +217,12 @@ def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]
 
 
 def config_for(module: types.ModuleType, name: str) -> Config:
-    """Return the module's configuration of that name or environment id, or the default one for an environment without its own."""
-    return getattr(module, "CONFIGS", {}).get(name) or _config_type(module.train)()
+    """Return the module's configuration of that name or environment id, or the default one for an environment without its own.
+
+    Raises:
+        RunError: the module's `train` does not say of what type its configuration is.
+    """
+    return getattr(module, "CONFIGS", {}).get(name) or config_type_of(module.train)()
 
 
 def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> object:
@@ -254,9 +258,9 @@ def main(train: Callable, arguments: Sequence[str] | None = None) -> object:
     parser.add_argument("--out", type=Path, help="directory of the logs and the checkpoint [default: runs/...]")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of the final evaluation [default: %(default)s]")
-    add_arguments(parser, _config_type(train))
-    options = parser.parse_args(arguments)
     try:
+        add_arguments(parser, config_type_of(train))
+        options = parser.parse_args(arguments)
         config = overridden(config_for(module, options.config or options.env), options)
         out = options.out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', options.env)}-{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         agent = run(module, options.env, config, out, options.resume)
@@ -270,5 +274,13 @@ def main(train: Callable, arguments: Sequence[str] | None = None) -> object:
     return agent
 
 
-def _config_type(train: Callable) -> type[Config]:
-    return typing.get_type_hints(train)["config"]
+def config_type_of(train: Callable) -> type[Config]:
+    """Return the dataclass by which `train` annotates its argument `config`.
+
+    Raises:
+        RunError: it does not.
+    """
+    config_type = typing.get_type_hints(train).get("config")
+    if not dataclasses.is_dataclass(config_type):
+        raise RunError("train must annotate its argument config with the dataclass of the configuration, as in the assignment")
+    return config_type

@@ -301,6 +301,19 @@ def test_what_cannot_be_done_is_one_sentence(arguments, message, tmp_path, monke
     assert exit.value.code == 2 and message in capsys.readouterr().err
 
 
+def without_annotation(environments, config, monitor):
+    raise AssertionError
+
+
+def test_a_train_that_does_not_say_what_its_configuration_is_is_told_to(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as exit:
+        runs.main(without_annotation, [])
+    assert exit.value.code == 2 and "train must annotate its argument config" in capsys.readouterr().err
+    monkeypatch.setattr(MODULE, "train", without_annotation)
+    with pytest.raises(RunError, match="train must annotate its argument config"):
+        runs.config_for(MODULE, "Acrobot-v1")
+
+
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     def interrupted(environments, config: ExampleConfig, monitor):
         monitor.watch(make_agent(None, None, config))
