@@ -31,6 +31,7 @@ from npfl139.seeding import derived_seed
 __all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
 
 CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
+ANSWER_BYTES = 2**20  # of a check: thirty times the reference's largest; a check may make an object of every byte
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
@@ -117,7 +118,7 @@ class _Grader:
         for check in self.topic.checks:
             late = time.monotonic() >= until
             if not late and (student is None or not student.alive):
-                student = self.loaded(Limits(), until)
+                student = self.loaded(Limits(answer=ANSWER_BYTES), until)
             if late:
                 verdict, feedback = "timeout", f"the checks before it took the {CHECKS_SECONDS:.0f} seconds that there are for all of them"
             elif self.unloadable is not None:
@@ -228,6 +229,9 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
             return
         except Wrong as error:
             yield StudentError("wrong", str(error))
+            return
+        except Exception as error:  # the check itself failed; what was graded before keeps its points
+            yield StudentError("grader_fault", f"the check {training.name} failed by itself: {type(error).__name__}")
             return
         yield index, outcome, round(time.monotonic() - start, 2)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grader import seccomp
 
-__all__ = ["CHANNEL", "DEVICES", "Limits", "confine", "die_with", "mapped_bytes", "namespace_of_children"]
+__all__ = ["CHANNEL", "DEVICES", "Limits", "confine", "die_with", "mapped_bytes", "namespace_of_children", "threads_of"]
 
 CHANNEL = 3  # the worker's only descriptor besides the three standard ones
 DEVICES = (os.devnull, "/dev/urandom")  # those that there are in the sandbox; torch seeds itself from the latter
@@ -34,7 +34,9 @@ class Limits:
     memory: int = 2 * 2**30  # bytes beyond what the preloaded libraries take
     scratch: int = 64 * 2**20  # bytes in the directory for temporary files
     open_files: int = 64
+    threads: int = 256
     callbacks: int = 1_000_000  # of one request
+    answer: int = 64 * 2**20  # bytes of one answer, or of the arguments of one callback
     received: int = 2**30  # bytes that the grader takes in during one request
 
 
@@ -44,6 +46,14 @@ def mapped_bytes() -> tuple[int, int]:
         return 0, 0
     pages = [int(word) for word in Path("/proc/self/statm").read_text().split()]
     return pages[0] * resource.getpagesize(), pages[5] * resource.getpagesize()
+
+
+def threads_of(process: int) -> int:
+    """Return how many threads a process has (0 where it has ended, or the system does not say)."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[17])
+    except OSError:
+        return 0
 
 
 def namespace_of_children(descriptor: int | None = None) -> None:

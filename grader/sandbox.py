@@ -45,6 +45,7 @@ class Exit:
 
     code: int
     cpu_seconds: float
+    crowded: bool = False  # whether it was killed for having too many threads
 
 
 def open_sandbox(kind: str = "bwrap") -> "Sandbox":
@@ -175,7 +176,7 @@ class _Zygote:
                 except TimeoutError:
                     return None
                 if "exited" in message:
-                    self._exits[message["exited"]] = Exit(message["code"], message["cpu"])
+                    self._exits[message["exited"]] = Exit(message["code"], message["cpu"], message["crowded"])
             return self._exits.pop(name)
 
     def close(self) -> None:

@@ -99,6 +99,10 @@ def checked_actions(actions: object, space: Space, count: int) -> np.ndarray:
         first, last = space.start, space.start + space.n - 1
         if actions.min() < first or actions.max() > last:
             raise StudentError("wrong", f"actions must lie in {first} ... {last}, got {actions.min()} ... {actions.max()}")
-    elif actions.dtype.kind not in "iuf" or not np.isfinite(actions).all():
+    elif actions.dtype.kind not in "iuf":
+        raise StudentError("wrong", f"actions must be numbers, got {actions.dtype}")
+    with np.errstate(over="ignore"):
+        actions = actions.astype(space.dtype, copy=False)
+    if actions.dtype.kind == "f" and not np.isfinite(actions).all():
         raise StudentError("wrong", "actions must be finite numbers")
-    return actions.astype(space.dtype, copy=False)
+    return actions

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Store", "StoreError", "write_atomically"]
+__all__ = ["OWN_FILES", "Store", "StoreError", "write_atomically"]
 
 SCHEMA = 1
+OWN_FILES = ("report.html", "seed.txt")  # in the folder of results, where no student's folder can have their names
 FIELDS = {
     "student": str,
     "topic": str,

@@ -255,6 +255,8 @@ class Sandboxed(Student):
             received += len(content)
             if received > self.limits.received:
                 raise MalformedFrame(f"more than {self.limits.received} bytes")
+            if len(content) > self.limits.answer:
+                raise self._died("wrong", f"it gave a value of {len(content)} bytes, which is too large")
             message = decode(content)
             if type(message) is not dict or "call" not in message:
                 return message
@@ -276,6 +278,8 @@ class Sandboxed(Student):
 
 def reason_of(end: Exit, limits: Limits) -> tuple[str, str]:
     """Return the verdict on a worker that ended although nobody asked it to, and the sentence about it."""
+    if end.crowded:
+        return "violation", f"it had more than {limits.threads} threads, which is not allowed while grading"
     if end.code == -signal.SIGSYS:
         return "violation", "it made a system call of another architecture, which is not allowed while grading"
     if end.code >= 0:

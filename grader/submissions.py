@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from grader.archives import IGNORED, File, files_in
+from grader.store import OWN_FILES
 from npfl139.catalogue import topic_of
 from npfl139.source import Source
 
@@ -204,7 +205,7 @@ def _as_folder(name: str) -> str:
     """
     name = re.sub(r'[/\\:*?"<>|]', "_", _printable(unicodedata.normalize("NFC", name)))
     name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
-    return f"{name}_" if WINDOWS_RESERVED.fullmatch(name) else name or "unnamed"
+    return f"{name}_" if WINDOWS_RESERVED.fullmatch(name) or name.casefold() in OWN_FILES else name or "unnamed"
 
 
 def _printable(name: str) -> str:

@@ -95,7 +95,9 @@ class Executor:
         return self.kept(self.found(function)(*self.revived(arguments), **self.revived(keywords)))
 
     def do_method(self, handle: Handle, method: str, arguments: list, keywords: dict) -> object:
-        return getattr(self.revived(handle), method)(*self.revived(arguments), **self.revived(keywords))
+        owner = self.revived(handle)
+        result = getattr(owner, method)(*self.revived(arguments), **self.revived(keywords))
+        return handle if result is owner else result  # a method that is called for its effect may return its object
 
     def do_read(self, handle: Handle, attribute: str) -> object:
         return getattr(self.revived(handle), attribute)
@@ -106,12 +108,12 @@ class Executor:
         For an argument that is a module the gradient is the list of the gradients by its parameters.
         """
         arguments = self.revived(arguments)
+        targets = [_leaves(arguments[position]) for position in wrt]
         for position in wrt:
             if isinstance(arguments[position], torch.Tensor):
-                arguments[position].requires_grad_()
+                arguments[position] = arguments[position].requires_grad_().clone()  # a leaf could not be changed in place
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = owner(*arguments, **self.revived(keywords))
-        targets = [_leaves(arguments[position]) for position in wrt]
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
         if isinstance(value, torch.Tensor) and value.requires_grad:
             gradients = iter(torch.autograd.grad(value.sum(), flat, allow_unused=True))

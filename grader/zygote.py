@@ -18,10 +18,11 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from grader.isolation import CHANNEL, Limits, confine, die_with, mapped_bytes, namespace_of_children
+from grader.isolation import CHANNEL, Limits, confine, die_with, mapped_bytes, namespace_of_children, threads_of
 
 __all__ = ["main"]
 
+WATCH_SECONDS = 0.25  # between two counts of the workers' threads; the system starts some thousand in that time
 NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.__main__")
 
 
@@ -70,6 +71,7 @@ class Zygote:
         self.control = control
         self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None
         self.names = {}  # process id: the grader's name of the worker
+        self.allowed_threads, self.crowded = {}, set()  # by the same names
         self.buffer, self.descriptors = b"", []
         self.selector = selectors.DefaultSelector()
         self.wakeup, self.wakeup_end = socket.socketpair()
@@ -93,7 +95,8 @@ class Zygote:
         self.mapped = mapped_bytes()
         self.tell(ready=True)
         while True:
-            events = [key.fileobj for key, _ in self.selector.select()]
+            events = [key.fileobj for key, _ in self.selector.select(WATCH_SECONDS if self.names else None)]
+            self.end_crowds()
             if self.wakeup in events:
                 self.wakeup.recv(4096)
                 self.reap()
@@ -124,13 +127,20 @@ class Zygote:
         process = self.fork(lambda: self.work(channel, limits))
         os.close(channel)
         if process:
-            self.names[process] = name
+            self.names[process], self.allowed_threads[name] = name, limits.threads
         else:
-            self.tell(exited=name, code=1, cpu=0.0)
+            self.tell(exited=name, code=1, cpu=0.0, crowded=False)
 
     def kill(self, name: int) -> None:
         for process, known in self.names.items():
             if known == name:
+                os.kill(process, signal.SIGKILL)
+
+    def end_crowds(self) -> None:
+        """Kill each worker with more threads than it may have. The system has a limit of its own, but not for root."""
+        for process, name in self.names.items():
+            if threads_of(process) > self.allowed_threads[name]:
+                self.crowded.add(name)
                 os.kill(process, signal.SIGKILL)
 
     def reap(self) -> None:
@@ -140,7 +150,8 @@ class Zygote:
                 break
             name = self.names.pop(process, None)
             if name is not None:
-                self.tell(exited=name, code=os.waitstatus_to_exitcode(status), cpu=usage.ru_utime + usage.ru_stime)
+                cpu = usage.ru_utime + usage.ru_stime
+                self.tell(exited=name, code=os.waitstatus_to_exitcode(status), cpu=cpu, crowded=name in self.crowded)
 
     def work(self, channel: int, limits: Limits) -> None:
         confine(channel, limits, self.mapped, self.own_namespace is not None)

@@ -1,0 +1,164 @@
+"""What attacks on the grader and odd, correct submissions once achieved, and must not again."""
+
+import dataclasses
+import hashlib
+import re
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from grader import grading
+from grader.expect import Wrong, expect_close
+from grader.grading import grade
+from grader.isolation import Limits
+from grader.served import checked_actions
+from grader.store import Store
+from grader.student import InProcess, Sandboxed, Student, StudentError
+from grader.submissions import Submission, collect
+from grader.topics import available, load
+
+LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
+TOPIC = load("ppo")
+SOLUTION = TOPIC.solution.read_text()
+
+
+def submission(source):
+    return Submission("ada", "ppo", source, "ppo.py", hashlib.sha256(source.encode()).hexdigest())
+
+
+def test_a_crowd_of_threads_is_ended(sandbox):
+    """Threads with small stacks fit the memory limit by the ten thousand, and would take all process numbers of the machine."""
+    source = """
+        import _thread, threading, time
+
+        def crowd(count):
+            threading.stack_size(2**15)
+            for _ in range(count):
+                _thread.start_new_thread(time.sleep, (60,))
+            time.sleep(60)
+
+        def few(count):
+            threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return count
+    """
+    with Sandboxed(sandbox, dataclasses.replace(LIMITS, threads=50)) as student:
+        student.load(textwrap.dedent(source), "work", "work.py")
+        assert student.few(30) == 30
+        with pytest.raises(StudentError, match="violation: it had more than 50 threads"):
+            student.crowd(300)
+
+
+def test_a_check_does_not_take_a_huge_value(sandbox):
+    """A vector of 60 million bytes crosses the wire, but a check that makes an object of each would take the machine's memory."""
+    huge = "\ndef minibatches(count, batch_size, generator):\n    return [torch.zeros(30_000_000, dtype=torch.uint8)] * -(-count // batch_size)\n"
+    checks = tuple(check for check in TOPIC.checks if check.exercise in ("minibatches", "RunningMoments.update"))
+    topic = dataclasses.replace(TOPIC, exercises=("minibatches", "RunningMoments.update"), checks=checks, trainings=())
+    result = grade(topic, submission(SOLUTION + huge), sandbox)
+    assert {(check["exercise"], check["verdict"]) for check in result["checks"]} == {("minibatches", "wrong"), ("RunningMoments.update", "passed")}
+    feedback = [check["feedback"] for check in result["checks"] if check["exercise"] == "minibatches"]
+    assert all(re.search(r"value of \d+ bytes, which is too large", text) for text in feedback)
+
+
+def test_a_long_string_among_numbers_is_not_made_an_array():
+    """numpy would give each of the numbers as much room as the string has: here 2 TiB."""
+    with pytest.raises(Wrong, match="must be a number or a tensor, got list"):
+        expect_close(["x" * 1_000_000] + [1.0] * 500_000, np.zeros(3))
+
+
+@pytest.mark.parametrize("value", [[1, 2.0], (np.float32(1), 2), [torch.tensor(1.0), 2], torch.tensor([1.0, 2.0]), np.array([1, 2])])
+def test_numbers_in_any_form_are_numbers(value):
+    expect_close(value, [1.0, 2.0])
+
+
+def test_an_action_that_overflows_the_space_is_refused():
+    """1e300 is finite, but not as the float32 that the environment would get."""
+    with pytest.raises(StudentError, match="finite"):
+        checked_actions(np.full((2, 1), 1e300), Box(-1, 1, (1,), np.float32), 2)
+
+
+@pytest.mark.parametrize("name", ["seed.txt", "Report.html"])
+def test_no_student_takes_the_name_of_a_file_of_the_results(name, tmp_path):
+    (tmp_path / "class" / name).mkdir(parents=True)
+    (tmp_path / "class" / name / "ppo.py").write_text("x = 1\n")
+    (student,) = collect([tmp_path / "class"], available())
+    store = Store(tmp_path / "results")
+    with store.writing():
+        store.seed()
+        (store.folder / "report.html").write_text("")
+        store.write({"schema": 1, "student": student.student, "topic": "ppo", "provenance": {}}, {})
+    assert student.student == f"{name}_"
+
+
+def test_a_training_check_that_breaks_costs_nothing_else(sandbox, monkeypatch):
+    def broken(student, seed):
+        raise KeyError("broken")
+
+    monkeypatch.setattr(grading, "calibrated", lambda *names: {"threshold": 0.0, "false_fail": 0.0, "false_fail_bound": 0.1})
+    topic = dataclasses.replace(TOPIC, trainings=(dataclasses.replace(TOPIC.trainings[0], attempt=broken),))
+    result = grade(topic, submission(SOLUTION), sandbox)
+    assert result["training"][0]["verdict"] == "grader_fault" and "KeyError" in result["training"][0]["feedback"]
+    assert result["score"] == sum(check.points for check in TOPIC.checks)
+
+
+class Spy(Student):
+    """A submission that keeps the configuration that it is trained with."""
+
+    def __init__(self):
+        super().__init__()
+        self.overrides = {}
+
+    def train(self, environments, **overrides):
+        self.overrides = overrides
+        raise StudentError("crashed", "seen enough")
+
+    def call(self, *arguments, **keywords):
+        raise StudentError("crashed", "seen enough")
+
+
+@pytest.mark.parametrize("training", [pytest.param(training, id=f"{name}-{training.name}") for name in available() for training in load(name).trainings])
+def test_no_training_tells_its_seed(training):
+    """Whoever has it, and the library, knows the relabelling and the episodes of the evaluation."""
+    spy, seed = Spy(), 2**61 + 1
+    with pytest.raises(StudentError, match="seen enough"):
+        training.attempt(spy, seed)
+    assert spy.overrides.get("seed") != seed
+
+
+IN_PLACE = """
+    import torch
+
+    def product(x, y):
+        x *= y
+        return x.sum()
+
+    class Chain:
+        def __init__(self):
+            self.total = 0
+        def add(self, number):
+            self.total += number
+            return self
+"""
+
+
+def test_a_submission_may_change_what_it_differentiates_in_place(sandbox):
+    """In its own training these tensors are no leaves, so that torch allows it there."""
+    x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    with Sandboxed(sandbox, LIMITS) as student:
+        student.load(textwrap.dedent(IN_PLACE), "work", "work.py")
+        value, gradients = student.gradient("product", x, y, wrt=[0, 1])
+    assert value == 11 and gradients[0].tolist() == [3, 4] and gradients[1].tolist() == [1, 2]
+
+
+def test_a_method_may_return_its_object():
+    student = InProcess(textwrap.dedent(IN_PLACE), "work", "work.py")
+    chain = student.create("Chain")
+    chain.add(2)
+    chain.add(3)
+    assert chain.read("total") == 5
