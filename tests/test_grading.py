@@ -35,7 +35,7 @@ BODIES = {
     "an exception that cannot be printed": ("raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()", "crashed", "exception"),
     "exit": ("import sys; sys.exit(0)", "crashed", "exit"),
     "an end of the process": ("import os; os._exit(0)", "crashed", "ended its own process"),
-    "a crash of the interpreter": ("import ctypes; ctypes.string_at(0)", "crashed", "SIGSEGV"),
+    "a crash of the interpreter": ("import ctypes; ctypes.string_at(0)", "crashed", "Segmentation fault"),
     "recursion": ("return value_loss(value, target)", "crashed", "RecursionError"),
     "a loop": ("while True: pass", "timeout", "did not finish within"),
     "a fork": ("import os; os.fork()", "violation", "start a process"),
