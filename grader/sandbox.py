@@ -147,12 +147,16 @@ class _Zygote:
         self._complaints = tempfile.TemporaryFile()
         self._folder = tempfile.TemporaryDirectory(prefix="worker-")  # for workers that cannot have a /tmp of their own
         self._control, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
-                pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
-            )  # fmt: skip
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
+                    pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
+                )  # fmt: skip
+        except OSError as error:
+            self._release()
+            raise SandboxUnavailable(_advice(kind, f"{error.filename} cannot be run ({error.strerror})")) from error
         try:
             isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]
         except OSError:
@@ -189,8 +193,12 @@ class _Zygote:
             self._process.wait()
         if not self._complaints.closed:
             self.complaint = self._last_complaint()
-            self._complaints.close()
-            self._folder.cleanup()
+            self._release()
+
+    def _release(self) -> None:
+        self._control.close()
+        self._complaints.close()
+        self._folder.cleanup()
 
     def _message(self, deadline: float) -> dict:
         while b"\n" not in self._buffer:

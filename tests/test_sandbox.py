@@ -292,10 +292,27 @@ def test_unknown_kinds_are_refused():
         open_sandbox("docker")
 
 
+def descriptors():
+    return sorted(os.listdir("/dev/fd"))
+
+
 def test_a_machine_without_bubblewrap_is_told_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
+    before = descriptors()
     with pytest.raises(SandboxUnavailable, match="apt install bubblewrap.*dnf install bubblewrap.*--sandbox process"):
         open_sandbox("bwrap").__enter__()
+    assert descriptors() == before
+
+
+def test_a_bubblewrap_that_cannot_be_run_leaves_nothing_open(monkeypatch, tmp_path):
+    program = tmp_path / "bwrap"
+    program.write_text("neither a program nor a script")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = descriptors()
+    with pytest.raises(SandboxUnavailable, match=r"bwrap cannot be run \(Exec format error\)"):
+        open_sandbox("bwrap").__enter__()
+    assert descriptors() == before
 
 
 def test_a_machine_that_forbids_namespaces_is_told_so(monkeypatch, tmp_path):
