@@ -17,6 +17,7 @@ import numpy
 import torch
 
 from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
+from npfl139.source import names_without_import
 
 __all__ = ["CallbackFailed", "Executor", "define", "serve"]
 
@@ -57,6 +58,7 @@ def define(name: str, source: str, filename: str, prerequisites: dict[str, str])
             setattr(package, stem, define(f"solutions.{stem}", text, f"solutions/{stem}.py", {}))
     module = types.ModuleType(name)
     module.__file__ = filename
+    vars(module).update(names_without_import(filename))
     sys.modules[name] = module
     exec(compile(source, filename, "exec"), module.__dict__)
     return module
@@ -124,14 +126,11 @@ class Executor:
     def do_train(self, environments: dict, overrides: dict) -> list:
         """Train the module's agent on environments served by the grader; return [handle of the agent, logged scalars]."""
         from npfl139.envs.remote import RemoteVectorEnv
-        from npfl139.runs import MemoryMonitor
+        from npfl139.runs import MemoryMonitor, config_type_of
 
-        train = self.found("train")
-        config_type = typing.get_type_hints(train).get("config")
-        if not dataclasses.is_dataclass(config_type):
-            raise TypeError("train must annotate its argument config with the dataclass of the configuration, as in the assignment")
-        monitor = MemoryMonitor()
-        agent = train(RemoteVectorEnv(**self.revived(environments)), dataclasses.replace(config_type(), **overrides), monitor)
+        train, monitor = self.found("train"), MemoryMonitor()
+        config = dataclasses.replace(config_type_of(train)(), **overrides)
+        agent = train(RemoteVectorEnv(**self.revived(environments)), config, monitor)
         return [self.kept(agent), monitor.scalars]
 
     def found(self, path: str) -> object:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npfl139.catalogue import Assignment
-from npfl139.source import Source, read_source
+from npfl139.source import Source, names_without_import, read_source
 
 __all__ = ["LoadError", "Outcome", "check_examples", "load_module"]
 
@@ -42,6 +42,7 @@ def load_module(path: Path, name: str) -> tuple[types.ModuleType, Source]:
     source = read_source(path.read_bytes(), path.name)
     module = types.ModuleType(name)
     module.__file__ = str(path)
+    vars(module).update(names_without_import(path.name))
     sys.modules[name] = module  # dataclasses look their module up there
     linecache.cache[str(path)] = (len(source.text), None, source.text.splitlines(keepends=True), str(path))
     try:

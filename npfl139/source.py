@@ -7,10 +7,11 @@ import json
 import tokenize
 import warnings
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-__all__ = ["SUFFIXES", "Source", "Unreadable", "read_source"]
+__all__ = ["SUFFIXES", "Source", "Unreadable", "names_without_import", "read_source"]
 
 SUFFIXES = (".py", ".ipynb")
 MAX_BYTES = 16 * 2**20  # of a file; a notebook holds its figures
@@ -43,6 +44,15 @@ class Source:
             return f"line {line}"
         first, cell = self.cells[max(0, bisect_right(self.cells, (line, float("inf"))) - 1)]
         return f"cell {cell}, line {line - first + 1}"
+
+
+def names_without_import(filename: str) -> dict[str, Callable]:
+    """Return what a notebook may call without having imported it: `display`, which shows nothing where there is no notebook.
+
+    >>> list(names_without_import("ppo.ipynb")), list(names_without_import("ppo.py"))
+    (['display'], [])
+    """
+    return {"display": lambda *values, **options: None} if filename.lower().endswith(".ipynb") else {}
 
 
 def read_source(content: bytes, filename: str) -> Source:

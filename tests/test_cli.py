@@ -159,9 +159,9 @@ def test_check_passes_a_complete_file(project, command):
     assert "3 of 3 exercises pass their examples. The grader checks more than these." in printed
 
 
-def test_check_passes_a_complete_notebook_with_magics(project, command):
+def test_check_passes_a_complete_notebook_with_magics_and_displays(project, command):
     notebook = json.loads(make_notebook(COMPLETE))
-    notebook["cells"].insert(0, {"cell_type": "code", "source": "%matplotlib inline\n!pip list"})
+    notebook["cells"].insert(0, {"cell_type": "code", "source": "%matplotlib inline\n!pip list\ndisplay('a', clear=True)"})
     (project / "my_toy.ipynb").write_text(json.dumps(notebook))
     assert command("check", "my_toy.ipynb")[0] == 0
 

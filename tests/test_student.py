@@ -236,6 +236,13 @@ def test_a_file_that_does_not_run_says_why(student_of, text, words):
     assert caught.value.verdict == "crashed" and words in caught.value.feedback
 
 
+def test_display_needs_no_import_in_a_notebook_only():
+    source = "display('a table', clear=True)\ndef f(): return display()"
+    assert InProcess(source, "work", "work.ipynb").f() is None
+    with pytest.raises(StudentError, match="name 'display' is not defined"):
+        InProcess(source, "work", "work.py")
+
+
 CALLBACKS = {
     "wrong shape": ("def f(g): return g([1.0, 2.0, 3.0])", StudentError, "arguments that the function does not take"),
     "swallowed": ("def f(g):\n    try: g([1.0])\n    except BaseException: return 1.0", StudentError, "that the function does not take"),
