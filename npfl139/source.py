@@ -4,6 +4,7 @@ import ast
 import codecs
 import io
 import json
+import re
 import tokenize
 import warnings
 from bisect import bisect_right
@@ -18,6 +19,8 @@ MAX_BYTES = 16 * 2**20  # of a file; a notebook holds its figures
 MAX_CHARACTERS = 200_000  # of code, several times the longest solution
 MAX_PARSED = 4_000_000  # characters, about ten seconds: each magic of a cell costs one more parse of the cell
 MAX_QUOTE = 100
+# A hundred words joined by dots: Python's parser needs quadratic time and memory for those of an import, gigabytes for 200 KB.
+LONG_NAME = re.compile(r"(?<![^\s!-/:-@\[-^`{-~])(?:[^\s!-/:-@\[-^`{-~]++[\s\\]*+\.[\s\\]*+){100}")
 # Encodings in which ordinary editors save; Python knows others that are not for text, or that take quadratic time.
 ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1252")
 PYTHON_CELL_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
@@ -164,6 +167,8 @@ def _is_magic(line: str) -> bool:
 
 def _syntax_error(text: str) -> SyntaxError | None:
     """Return why the text is not Python; parsing executes nothing."""
+    if LONG_NAME.search(text):
+        return SyntaxError("a name has more than a hundred parts")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an invalid escape sequence in a string is no reason to refuse it

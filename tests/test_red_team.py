@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 import textwrap
 
@@ -19,6 +20,7 @@ from grader.store import Store
 from grader.student import InProcess, Sandboxed, Student, StudentError
 from grader.submissions import Submission, collect
 from grader.topics import available, load
+from npfl139.source import Unreadable, read_source
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
 TOPIC = load("ppo")
@@ -162,3 +164,17 @@ def test_a_method_may_return_its_object():
     chain.add(2)
     chain.add(3)
     assert chain.read("total") == 5
+
+
+@pytest.mark.parametrize("dot", [".", " . ", ".\\\n"])
+def test_an_endless_dotted_name_is_refused(dot):
+    """Python would take minutes and gigabytes to parse it, before anything is graded."""
+    cell = {"cell_type": "code", "source": "import " + dot.join(["b"] * 40_000)}
+    for content, name in ((cell["source"].encode(), "ppo.py"), (json.dumps({"nbformat": 4, "cells": [cell]}).encode(), "ppo.ipynb")):
+        with pytest.raises(Unreadable, match="more than a hundred parts"):
+            read_source(content, name)
+
+
+@pytest.mark.parametrize("text", ["x" * 190_000, "x = 1 " + " " * 190_000, "x = [" + "0.5," * 40_000 + "]", "x = y" + ".z" * 90 + ".real"])
+def test_a_long_text_without_such_a_name_is_read_at_once(text):
+    assert read_source(text.encode(), "ppo.py").text == text
