@@ -156,7 +156,7 @@ class _Zygote:
                 )  # fmt: skip
         except OSError as error:
             self._release()
-            raise SandboxUnavailable(_advice(kind, f"{error.filename} cannot be run ({error.strerror})")) from error
+            raise SandboxUnavailable(_advice(kind, f"its program cannot be started ({error.strerror})")) from error
         try:
             isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]
         except OSError:

@@ -310,7 +310,7 @@ def test_a_bubblewrap_that_cannot_be_run_leaves_nothing_open(monkeypatch, tmp_pa
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     before = descriptors()
-    with pytest.raises(SandboxUnavailable, match=r"bwrap cannot be run \(Exec format error\)"):
+    with pytest.raises(SandboxUnavailable, match=r"its program cannot be started \(Exec format error\)"):
         open_sandbox("bwrap").__enter__()
     assert descriptors() == before
 
