@@ -2,8 +2,8 @@
 
     python benchmarks/trpo_vs_sb3.py [--env CartPole-v1|InvertedPendulum-v5|Swimmer-v5|Hopper-v5] [--seeds 3]
 
-`benchmarks/peers.py` says what is measured and how. sb3-contrib has the settings of rl-baselines3-zoo (commit 22e3ff2, hyperparams/trpo.yml),
-which has none for InvertedPendulum: there it gets those of the other MuJoCo tasks.
+`benchmarks/peers.py` says what is measured and how. sb3-contrib has the settings of rl-baselines3-zoo (commit 22e3ff2,
+hyperparams/trpo.yml), which has none for InvertedPendulum: there it gets those of the other MuJoCo tasks.
 """
 
 import dataclasses

@@ -82,8 +82,10 @@ def summary(figures: dict) -> str:
     """Return the figures of one training check in a few lines for the terminal."""
     reference = [score for scores in figures["reference"].values() for score in scores]
     lines = [
-        f"threshold {figures['threshold']:.4g}; the reference reached {min(reference):.4g} to {max(reference):.4g} over {len(reference)} runs",
-        f"a correct submission fails with probability {figures['false_fail']:.2g} (at most {figures['false_fail_bound']:.2g} with 95 % confidence)",
+        f"threshold {figures['threshold']:.4g}; "
+        f"the reference reached {min(reference):.4g} to {max(reference):.4g} over {len(reference)} runs",
+        f"a correct submission fails with probability {figures['false_fail']:.2g} "
+        f"(at most {figures['false_fail_bound']:.2g} with 95 % confidence)",
     ]
     passing = [f"{name} ({mistake['pass']:.2g})" for name, mistake in figures["mistakes"].items() if mistake["pass"] > 0.01]
     lines.append(f"mistakes that it may let pass, which the unit checks must catch: {', '.join(passing) or 'none'}")

@@ -22,7 +22,9 @@ from grader.topics import available, load
 __all__ = ["grade_class"]
 
 
-def grade_class(paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = Options()) -> list[dict]:
+def grade_class(
+    paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = Options()
+) -> list[dict]:
     """Grade what lies at the paths, write results and reports, return the results; whatever was graded before is not graded again.
 
     Args:
@@ -42,7 +44,10 @@ def grade_class(paths: Sequence[Path], out: Path, topic: str | None = None, jobs
     with store.writing():
         if options.seed is None:
             options = replace(options, seed=store.seed())
-        earlier = [store.finished(submission.student, submission.topic, submission.sha256, grader_sha256(), asdict(options)) for submission in submissions]
+        earlier = [
+            store.finished(submission.student, submission.topic, submission.sha256, grader_sha256(), asdict(options))
+            for submission in submissions
+        ]
         pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
         jobs = max(1, min(jobs or os.cpu_count() or 1, len(pending)))
         results = [result for result in earlier if result is not None]

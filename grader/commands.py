@@ -20,7 +20,9 @@ def grade(
     jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.  [default: one per processor]")] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything hidden.  [default: drawn once, kept in the folder of results]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of everything hidden.  [default: drawn once, kept in the folder of results]")
+    ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
     from grader.classroom import grade_class

@@ -100,4 +100,6 @@ def _array(value: object, what: str) -> np.ndarray:
 
 def _is_numeric(value: object) -> bool:
     """Return whether all leaves are numbers; numpy would give every element the memory that the longest string needs."""
-    return all(map(_is_numeric, value)) if isinstance(value, list | tuple) else isinstance(value, int | float | np.ndarray | torch.Tensor | np.generic)
+    if isinstance(value, list | tuple):
+        return all(map(_is_numeric, value))
+    return isinstance(value, int | float | np.ndarray | torch.Tensor | np.generic)

@@ -64,8 +64,9 @@ def fault(topic: Topic, submission: Submission, options: Options, reason: str) -
 
 
 def _result(
-    topic: Topic, submission: Submission, options: Options, checks: list, trainings: list, problem: str | None, note: str | None, seconds: float
-) -> dict:
+    topic: Topic, submission: Submission, options: Options, checks: list, trainings: list, problem: str | None, note: str | None,
+    seconds: float,
+) -> dict:  # fmt: skip
     return {
         "schema": 1,
         "student": submission.student,
@@ -79,7 +80,10 @@ def _result(
         "provenance": {
             "submission_sha256": submission.sha256,
             "grader_sha256": grader_sha256(),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "gymnasium": gymnasium.__version__, "numpy": np.__version__},
+            "versions": {
+                "python": platform.python_version(), "torch": torch.__version__, "gymnasium": gymnasium.__version__,
+                "numpy": np.__version__,
+            },
             "threads": torch.get_num_threads(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "sandbox": options.sandbox,
@@ -163,7 +167,8 @@ class _Grader:
             "traces": {},
         }
         if figures is None:
-            return result | {"verdict": "grader_fault", "feedback": f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"}
+            uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
+            return result | {"verdict": "grader_fault", "feedback": uncalibrated}
         for attempt in _attempts(self, training):
             if isinstance(attempt, StudentError):
                 return result | self.failed(attempt)

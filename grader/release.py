@@ -111,7 +111,7 @@ Work:
     npfl139 train {first}.py    # where the assignment has an agent: trains yours, and draws its curves
     npfl139 topics{pad}          # exercises and points
 
-Every exercise is one function. Its docstring is the assignment; replace `raise NotImplementedError(...)` by your code, and leave the name and
-the arguments as they are. Hand in the one `.py` or `.ipynb` file under the name it has. The grader runs more checks than the examples; it runs
-your file without network, with the packages installed above.
+Every exercise is one function. Its docstring is the assignment; replace `raise NotImplementedError(...)` by your code, and leave the
+name and the arguments as they are. Hand in the one `.py` or `.ipynb` file under the name it has. The grader runs more checks than the
+examples; it runs your file without network, with the packages installed above.
 {shown}"""

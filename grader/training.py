@@ -95,7 +95,8 @@ def learns(
 
     def attempt(student: Student, seed: int) -> Attempt:
         served = serve(made(seed, "training", config.env_count), config.steps)
-        agent, scalars = student.train(served.description, **dataclasses.asdict(config) | {"seed": derived_seed(seed, "student") % 2**31, "device": "cpu"})
+        overrides = dataclasses.asdict(config) | {"seed": derived_seed(seed, "student") % 2**31, "device": "cpu"}
+        agent, scalars = student.train(served.description, **overrides)
         evaluated = made(seed, "evaluation", min(episodes, 100))
         returns = evaluate(checked_policy(agent, evaluated), evaluated, episodes)
         return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), plausible(scalars))

@@ -24,8 +24,8 @@ from npfl139.logs import AppendedFile, EventFile, plot_curves, read_log
 from npfl139.seeding import derived_seed
 
 __all__ = [
-    "MemoryMonitor", "Monitor", "RunError", "RunMonitor", "config_for", "config_type_of", "load_agent", "load_checkpoint", "main", "plot_curves",
-    "read_log", "read_metadata", "run", "save_checkpoint",
+    "MemoryMonitor", "Monitor", "RunError", "RunMonitor", "config_for", "config_type_of", "load_agent", "load_checkpoint", "main",
+    "plot_curves", "read_log", "read_metadata", "run", "save_checkpoint",
 ]  # fmt: skip
 
 CHECKPOINT, MEMORY, LOG, CURVES = "agent.safetensors", "memory", "log.csv", "curves.png"

@@ -69,7 +69,8 @@ def test_the_instruction_set_is_chosen_for_the_processes_only(monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx512")
     monkeypatch.setattr(calibration, "ProcessPoolExecutor", Pool)
     for capability in calibration.CAPABILITIES:
-        assert list(calibration._measured("ppo", [("run", capability, "reference", 0)], capability, 1)) == [("ppo", "run", capability, "reference", 0)]
+        measured = list(calibration._measured("ppo", [("run", capability, "reference", 0)], capability, 1))
+        assert measured == [("ppo", "run", capability, "reference", 0)]
     assert seen == [None, "avx2", "default"]
     assert os.environ["ATEN_CPU_CAPABILITY"] == "avx512"
 

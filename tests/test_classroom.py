@@ -118,7 +118,8 @@ def test_a_process_of_the_grader_that_dies_is_replaced_once(folder, tmp_path, mo
                 future.set_exception(BrokenProcessPool("died"))
             else:
                 checks = [{"exercise": "value_loss", "name": "check", "claim": "", "verdict": "passed", "score": 1.0, "max_score": 1.0}]
-                future.set_result(classroom.fault(TOPIC, submission, options, "") | {"checks": [dict.fromkeys(("mistake", "hint", "feedback")) | checks[0]]})
+                checks[0] |= dict.fromkeys(("mistake", "hint", "feedback"))
+                future.set_result(classroom.fault(TOPIC, submission, options, "") | {"checks": checks})
             return future
 
     monkeypatch.setattr(classroom, "_pool", lambda jobs, options: Pool())

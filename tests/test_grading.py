@@ -43,8 +43,13 @@ BODIES = {
     "a connection": ("import socket; socket.create_connection(('127.0.0.1', 9))", "violation", "network"),
     "too much memory": ("keep = bytearray(2**33)", "memory", "memory"),
     "closed descriptors": ("import os; os.closerange(0, 4096); return 0.0", "crashed", "connection|ended"),
-    "half a frame": ("import os; [os.write(d, b'\\x00\\x00\\x00\\x00\\x10') for d in range(3, 5)]; import time; time.sleep(100)", "timeout|violation", "."),
-    "a signal to everybody": ("import os, signal; os.kill(-1, signal.SIGKILL); raise KeyError('still here')", "crashed|violation|memory", "."),
+    "half a frame": (
+        "import os; [os.write(d, b'\\x00\\x00\\x00\\x00\\x10') for d in range(3, 5)]; import time; time.sleep(100)",
+        "timeout|violation", ".",
+    ),
+    "a signal to everybody": (
+        "import os, signal; os.kill(-1, signal.SIGKILL); raise KeyError('still here')", "crashed|violation|memory", ".",
+    ),
 }  # fmt: skip
 
 
@@ -107,7 +112,8 @@ def test_a_file_that_cannot_be_loaded(sandbox, source, verdict, sentence):
 
 def test_sleeping_a_little_in_every_call_ends_all_the_same(sandbox, monkeypatch):
     monkeypatch.setattr(grading, "CHECKS_SECONDS", 3.0)
-    result = graded(sandbox, f"{SOLUTION}\n_advantage = lambda_advantage\ndef lambda_advantage(*a):\n    import time; time.sleep(1.2); return _advantage(*a)\n")
+    sleepy = "_advantage = lambda_advantage\ndef lambda_advantage(*a):\n    import time; time.sleep(1.2); return _advantage(*a)\n"
+    result = graded(sandbox, f"{SOLUTION}\n{sleepy}")
     verdicts = [check["verdict"] for check in result["checks"]]
     assert "timeout" in verdicts and set(verdicts) <= {"passed", "timeout"}
     assert verdicts[-1] == "timeout" and "seconds that there are" in result["checks"][-1]["feedback"]
@@ -148,7 +154,8 @@ def test_a_broken_check_is_the_graders_fault(sandbox):
         """The loss has an item."""
         expect(student.value_loss(*[__import__("torch").ones(3)] * 2).item() == 0, "it is not 0")
 
-    topic = dataclasses.replace(UNITS, exercises=("value_loss",), checks=(Check("value_loss", 1.0, check_that_is_broken), Check("value_loss", 1.0, check_that_trusts)))
+    checks = tuple(Check("value_loss", 1.0, function) for function in (check_that_is_broken, check_that_trusts))
+    topic = dataclasses.replace(UNITS, exercises=("value_loss",), checks=checks)
     fine, odd = graded(sandbox, SOLUTION, topic), graded(sandbox, f"{SOLUTION}\ndef value_loss(value, target):\n    return 'zero'\n", topic)
     assert [check["verdict"] for check in fine["checks"]] == ["grader_fault", "passed"]
     assert [check["verdict"] for check in odd["checks"]] == ["grader_fault", "wrong"]
@@ -173,7 +180,10 @@ def trained(sandbox, monkeypatch, scores, threshold=10.0, source=SOLUTION):
 
 @pytest.mark.parametrize(
     ("scores", "verdict", "seeds"),
-    [([11, 12], "passed", 2), ([9, 1], "wrong", 2), ([11, 9, 12, 13], "passed", 4), ([11, 9, 8, 7], "wrong", 4), ([11, 9] * 3 + [10], "passed", 7)],
+    [
+        ([11, 12], "passed", 2), ([9, 1], "wrong", 2), ([11, 9, 12, 13], "passed", 4), ([11, 9, 8, 7], "wrong", 4),
+        ([11, 9] * 3 + [10], "passed", 7),
+    ],  # fmt: skip
 )
 def test_training_takes_as_many_seeds_as_it_needs(sandbox, monkeypatch, scores, verdict, seeds):
     result = trained(sandbox, monkeypatch, scores)

@@ -59,11 +59,13 @@ def test_a_crowd_of_threads_is_ended(sandbox):
 
 def test_a_check_does_not_take_a_huge_value(sandbox):
     """A vector of 60 million bytes crosses the wire, but a check that makes an object of each would take the machine's memory."""
-    huge = "\ndef minibatches(count, batch_size, generator):\n    return [torch.zeros(30_000_000, dtype=torch.uint8)] * -(-count // batch_size)\n"
+    returned = "[torch.zeros(30_000_000, dtype=torch.uint8)] * -(-count // batch_size)"
+    huge = f"\ndef minibatches(count, batch_size, generator):\n    return {returned}\n"
     checks = tuple(check for check in TOPIC.checks if check.exercise in ("minibatches", "RunningMoments.update"))
     topic = dataclasses.replace(TOPIC, exercises=("minibatches", "RunningMoments.update"), checks=checks, trainings=())
     result = grade(topic, submission(SOLUTION + huge), sandbox)
-    assert {(check["exercise"], check["verdict"]) for check in result["checks"]} == {("minibatches", "wrong"), ("RunningMoments.update", "passed")}
+    verdicts = {(check["exercise"], check["verdict"]) for check in result["checks"]}
+    assert verdicts == {("minibatches", "wrong"), ("RunningMoments.update", "passed")}
     feedback = [check["feedback"] for check in result["checks"] if check["exercise"] == "minibatches"]
     assert all(re.search(r"value of \d+ bytes, which is too large", text) for text in feedback)
 
@@ -124,7 +126,10 @@ class Spy(Student):
         raise StudentError("crashed", "seen enough")
 
 
-@pytest.mark.parametrize("training", [pytest.param(training, id=f"{name}-{training.name}") for name in available() for training in load(name).trainings])
+@pytest.mark.parametrize(
+    "training",
+    [pytest.param(training, id=f"{name}-{training.name}") for name in available() for training in load(name).trainings],
+)
 def test_no_training_tells_its_seed(training):
     """Whoever has it, and the library, knows the relabelling and the episodes of the evaluation."""
     spy, seed = Spy(), 2**61 + 1

@@ -23,7 +23,11 @@ each_mistake = pytest.mark.parametrize(
 )
 each_variant = pytest.mark.parametrize(
     ("topic", "path"),
-    [pytest.param(topic, path, id=f"{topic.name}-{path.stem}") for topic in TOPICS for path in sorted((VARIANTS / topic.name).glob("*.py"))],
+    [
+        pytest.param(topic, path, id=f"{topic.name}-{path.stem}")
+        for topic in TOPICS
+        for path in sorted((VARIANTS / topic.name).glob("*.py"))
+    ],
 )
 
 
@@ -94,8 +98,8 @@ def test_an_edit_must_occur_once_and_change_something():
     source = "def f():\n    return 1 + 1\n\n\ndef g():\n    return 1\n"
     mistake = Mistake("adds nothing", "g", "1", "2", "hint")
     assert mistake.edited(source) == source.replace("return 1\n", "return 2\n")
-    for broken in (dataclasses.replace(mistake, exercise="f"), dataclasses.replace(mistake, new="1"), dataclasses.replace(mistake, old="3")):
+    for field, value in (("exercise", "f"), ("new", "1"), ("old", "3")):
         with pytest.raises(ValueError, match="must occur exactly once"):
-            broken.edited(source)
+            dataclasses.replace(mistake, **{field: value}).edited(source)
     with pytest.raises(ValueError, match="defines h 0 times"):
         dataclasses.replace(mistake, exercise="h").edited(source)

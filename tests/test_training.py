@@ -40,16 +40,24 @@ def test_an_attempt_can_be_repeated():
 @pytest.mark.parametrize(
     ("cheat", "verdict"),
     [
-        ("def train(environments, config, monitor):\n    return _train(environments, replace(config, steps=10 * config.steps), monitor)", "violation"),
+        (
+            "def train(environments, config, monitor):\n    return _train(environments, replace(config, steps=10 * config.steps), monitor)",
+            "violation",
+        ),
         ("def train(environments, config, monitor):\n    environments.reset()\n    return _train(environments, config, monitor)", "wrong"),
         ("def train(environments, config, monitor):\n    environments.step(np.zeros(16, int))", "wrong"),
         ("def train(environments, config, monitor):\n    environments.reset()\n    environments.step(np.full(16, 7))", "wrong"),
         ("def train(environments, config, monitor):\n    return None", "crashed|wrong"),
-        ("class Bad:\n    def act(self, *arrays):\n        return np.zeros(3)\n\ndef train(environments, config, monitor):\n    return Bad()", "wrong"),
+        (
+            "class Bad:\n    def act(self, *arrays):\n        return np.zeros(3)\n\n"
+            "def train(environments, config, monitor):\n    return Bad()",
+            "wrong",
+        ),
     ],
 )
 def test_what_training_must_not_do(cheat, verdict):
-    source = f"{SOLUTION}\nfrom dataclasses import replace\n_train = train\nPPOConfig = PPOConfig\n{cheat}\ntrain.__annotations__ = _train.__annotations__\n"
+    preparation, annotated = "from dataclasses import replace\n_train = train", "train.__annotations__ = _train.__annotations__"
+    source = f"{SOLUTION}\n{preparation}\n{cheat}\n{annotated}\n"
     with pytest.raises(StudentError) as caught:
         attempted(source)
     assert caught.value.verdict in verdict.split("|")
