@@ -6,7 +6,8 @@
 # many actors explore at once? The answers: the recurrent state is stored with each sequence and refreshed by a burn-in;
 # sequences overlap and are drawn by a mixture of their largest and their mean error; every actor has an ε of its own.
 #
-# The rest is the state of the art that it builds on: double Q-learning over n steps, values squeezed by $h$, dueling heads, prioritized replay.
+# The rest is the state of the art that it builds on: double Q-learning over n steps, values squeezed by $h$, dueling heads,
+# prioritized replay.
 
 # %%
 import copy
@@ -69,9 +70,10 @@ def n_step_double_q_targets(
 
         y_t = R_t + γ_t R_{t+1} + … + γ_t ⋯ γ_{t+m-2} R_{t+m-1} + γ_t ⋯ γ_{t+m-1} q_target(s', argmax_a q_online(s', a))
 
-    where R_t is `reward[t]`, γ_t is `discount[t]` and s' is the true successor of step t + m - 1. The sum has m = n rewards, but fewer where it
-    would go on beyond the arrays or into another episode: step t + m - 1 is at the latest the last row, and at the latest the
-    first one from t on whose `same_episode` is 0. The online network chooses the action, the target network says what it is worth.
+    where R_t is `reward[t]`, γ_t is `discount[t]` and s' is the true successor of step t + m - 1. The sum has m = n rewards, but
+    fewer where it would go on beyond the arrays or into another episode: step t + m - 1 is at the latest the last row, and at the
+    latest the first one from t on whose `same_episode` is 0. The online network chooses the action, the target network says what it
+    is worth.
 
     Args:
         reward: [T, B] R_t, the reward for step t.
@@ -185,8 +187,8 @@ def importance_weights(probability: Tensor, size: int, exponent: float) -> Tenso
 class Sequences(NamedTuple):
     """A batch of B sequences drawn from a `SequenceReplay`; numpy arrays.
 
-    In `rows`, all of [l + m + 1, B, ...], row l + t holds step t of the sequence, t = 0 ... length - 1. Row l + length holds what the network sees
-    after the last step, as the next row of the episode or as its last observation. The l rows before are the burn-in.
+    In `rows`, all of [l + m + 1, B, ...], row l + t holds step t of the sequence, t = 0 ... length - 1. Row l + length holds what the
+    network sees after the last step, as the next row of the episode or as its last observation. The l rows before are the burn-in.
     """
 
     key: np.ndarray  # [B] the numbers of the sequences, for `update_priorities`
@@ -205,9 +207,9 @@ class SequenceReplay:
     sequence never crosses an episode's boundary. One that starts inside an episode also owns the l rows before it (`burn_in`), and the
     recurrent state from before those.
 
-    A sequence is a slot in a table: `key` (its number, or -1 in a slot that holds none), `stream`, `start` (the row of its step 0, counted as `store` does),
-    `steps` (how many there are), `episode` (the first row of its episode), `state`. Sequence number k is in slot k modulo the table's size.
-    `tree` holds the weight of each slot, priority^exponent.
+    A sequence is a slot in a table: `key` (its number, or -1 in a slot that holds none), `stream`, `start` (the row of its step 0,
+    counted as `store` does), `steps` (how many there are), `episode` (the first row of its episode), `state`. Sequence number k is in
+    slot k modulo the table's size. `tree` holds the weight of each slot, priority^exponent.
 
     Memory: streams · rows · (bytes of a row + 8) + sequences · (4·S + 80) + streams · (l + m + 2) · 4·S bytes, `nbytes`, whatever
     happens. With the paper's 4·10⁶ rows of one 84 × 84 frame and 10⁵ sequences with the states of an LSTM of 512 units that is 28.9 GB.
@@ -248,7 +250,7 @@ class SequenceReplay:
         self.length, self.period, self.burn_in, self.priority_exponent = length, period, burn_in, priority_exponent
         self._margin = burn_in + max(field.stack for field in self.store.fields.values()) - 1
         if rows < self._margin + length + period + 2 or sequences < streams:
-            raise ValueError(f"{rows} rows of each stream and {sequences} sequences are too few for {streams} streams of sequences of {length} steps")
+            raise ValueError(f"{rows} rows of a stream and {sequences} sequences are too few for {streams} streams and {length} steps")
 
         self.count = np.zeros(streams, np.int64)  # rows of the running episode so far
         self.next_start = np.zeros(streams, np.int64)  # the step of the running episode at which its next sequence starts
@@ -277,10 +279,10 @@ class SequenceReplay:
         First append the row of every stream; to the streams that ended also append their successor, a row that holds only what
         the network sees after the last step. Call `self._append` for both; it also makes room by evicting.
 
-        Then a sequence that starts at step s of its episode is stored as soon as the row after its last step is there: when the episode has at least
-        s + m + 1 rows. The next one starts a period later. When an episode ends with steps that are in no sequence yet, one more
-        is stored, which starts where the next one would have and ends with the episode, so it may be shorter than m. Call
-        `self._insert(stream, start, steps)`, three arrays [K], for the K streams where a sequence is complete.
+        Then a sequence that starts at step s of its episode is stored as soon as the row after its last step is there: when the
+        episode has at least s + m + 1 rows. The next one starts a period later. When an episode ends with steps that are in no
+        sequence yet, one more is stored, which starts where the next one would have and ends with the episode, so it may be shorter
+        than m. Call `self._insert(stream, start, steps)`, three arrays [K], for the K streams where a sequence is complete.
 
         In the end `count`, `next_start` and `covered` are 0 in the streams that ended: their next row starts an episode.
 
@@ -303,9 +305,10 @@ class SequenceReplay:
     def sample(self, uniform: np.ndarray) -> Sequences:
         """Return a batch of sequences, drawn in proportion to their weights and stratified [r2d2:sample].
 
-        The cumulative weights are cut into as many equal parts as there are sequences to draw, and one is drawn from each: sequence i of B is
-        where `self.tree.find` sees the mass (i + u_i) / B · total. Its rows are the l before its start, its steps and the one after, m + l + 1
-        in all; where there are fewer, as at the start of an episode and after a short sequence, the nearest one is repeated.
+        The cumulative weights are cut into as many equal parts as there are sequences to draw, and one is drawn from each: sequence i
+        of B is where `self.tree.find` sees the mass (i + u_i) / B · total. Its rows are the l before its start, its steps and the one
+        after, m + l + 1 in all; where there are fewer, as at the start of an episode and after a short sequence, the nearest one is
+        repeated.
 
         Args:
             uniform: [B] random numbers u_i in [0, 1).
@@ -320,8 +323,9 @@ class SequenceReplay:
     def update_priorities(self, key: np.ndarray, priority: np.ndarray) -> None:
         """Give sequences the priorities that replaying them showed [r2d2:update].
 
-        The weight of a sequence becomes max(p, 10⁻⁶)^exponent, so that every sequence keeps a chance. A sequence that was evicted since it was drawn is no longer there (its slot holds another
-        key, or -1): its priority is dropped. `self.max_priority`, which new sequences get, is the greatest priority ever given to a sequence that was still there.
+        The weight of a sequence becomes max(p, 10⁻⁶)^exponent, so that every sequence keeps a chance. A sequence that was evicted
+        since it was drawn is no longer there (its slot holds another key, or -1): its priority is dropped. `self.max_priority`, which
+        new sequences get, is the greatest priority ever given to a sequence that was still there.
 
         Args:
             key: [B] as `sample` returned them.
@@ -389,10 +393,12 @@ class SequenceReplay:
         episode = self.store.written[stream] - self.count[stream]
         warm = start > 0
         state = self.states.read(stream, (episode + start - self.burn_in * warm)[None], episode)["state"][0]
-        self.key[slot], self.stream[slot], self.start[slot], self.steps[slot], self.episode[slot] = key, stream, episode + start, steps, episode
+        self.key[slot], self.stream[slot], self.episode[slot] = key, stream, episode
+        self.start[slot], self.steps[slot] = episode + start, steps
         self.state[slot] = np.where(warm[:, None], state, 0)
         self._slot_at[self.start[slot] % self.store.rows, stream] = slot
-        # Deviation: the paper's actors compute first priorities from their own TD errors; new sequences here are as urgent as any has ever been.
+        # Deviation: the paper's actors compute first priorities from their own TD errors; new sequences here are as urgent as any has
+        # ever been.
         self.tree.set(slot, self.max_priority**self.priority_exponent)
         self.added += len(stream)
         self.size += len(stream)
@@ -441,8 +447,8 @@ def burn_in(network: Network, inputs: dict[str, Tensor], state: Tensor, warm: Te
 
         h_t = network(x_t, h_{t-1}) for the l rows of the burn-in, from the stored state, under the current parameters
 
-    A stored state is stale: older parameters computed it. Some rows later most of that is gone. No gradient flows through the burn-in. A sequence that starts its episode has no burn-in: its rows here are only
-    padding, and it keeps the state it has.
+    A stored state is stale: older parameters computed it. Some rows later most of that is gone. No gradient flows through the
+    burn-in. A sequence that starts its episode has no burn-in: its rows here are only padding, and it keeps the state it has.
 
     Args:
         network: as for `unroll`.
@@ -521,7 +527,7 @@ def actor_epsilons(count: int, base: float, exponent: float) -> Tensor:
 class R2D2Config(Config):
     """Hyperparameters; the defaults suit our recall tasks, `CONFIGS["paper"]` is the paper's column for Atari."""
 
-    steps: int = 150_000  # environment steps in all
+    steps: int = 160_000  # environment steps in all
     env_count: int = 32  # N, actors, each with its own ε
     discount: float = 0.99  # γ
     return_steps: int = 5  # n, Kapturowski et al. (2019), Section 2.3
@@ -532,8 +538,8 @@ class R2D2Config(Config):
     sequence_length: int = 40  # m
     sequence_period: int = 20  # distance between the starts of sequences
     burn_in: int = 10  # l
-    replay_rows: int = 200_000  # environment steps that the replay holds
-    replay_sequences: int = 10_000  # sequences that the replay holds
+    replay_rows: int = 30_000  # environment steps that the replay holds; more of them hold staler states, fewer are all alike
+    replay_sequences: int = 6_000  # sequences that the replay holds
     learning_starts: int = 4_000  # environment steps before the first update
     steps_per_update: int = 128  # environment steps between two updates
     batch_size: int = 32  # B, sequences
@@ -545,7 +551,7 @@ class R2D2Config(Config):
     max_gradient_norm: float = 40.0  # Wang et al. (2016)
     target_period: int = 50  # updates between two copies into the target network
     exploration_base: float = 0.4  # ε, Horgan et al. (2018)
-    exploration_exponent: float = 7.0  # α, Horgan et al. (2018)
+    exploration_exponent: float = 3.0  # α; 7 in Horgan et al. (2018)
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
     memory_size: int = 64  # units of the LSTM
     memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
@@ -554,15 +560,25 @@ class R2D2Config(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        for field, choices in {"rewards": ("rescaled", "clipped"), "memory": ("lstm", "none"), "replayed_state": ("stored", "zero")}.items():
+        allowed = {"rewards": ("rescaled", "clipped"), "memory": ("lstm", "none"), "replayed_state": ("stored", "zero")}
+        for field, choices in allowed.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
 
 
 CONFIGS = {
-    "npfl139/TwoRooms-v0": R2D2Config(steps=220_000, sequence_length=20, sequence_period=10, burn_in=4),
-    "npfl139/CueRecall-v0": R2D2Config(),
-    "npfl139/MaskedCartPole-v0": R2D2Config(steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3),
+    "npfl139/TwoRooms-v0": R2D2Config(sequence_length=20, sequence_period=10, burn_in=4),
+    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5),
+    "npfl139/MaskedCartPole-v0": R2D2Config(
+        steps=250_000,
+        sequence_length=20,
+        sequence_period=10,
+        burn_in=5,
+        learning_rate=1e-3,
+        replay_rows=200_000,
+        replay_sequences=20_000,
+        memory_span=4.0,
+    ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
     # Deviation: the 256 actors share one process with the learner and always have its newest parameters, instead of
     # copying them every 400 steps. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per update.
@@ -583,6 +599,7 @@ CONFIGS = {
         learning_rate=1e-4,
         adam_epsilon=1e-3,
         target_period=2500,
+        exploration_exponent=7.0,
         memory_size=512,
         head_size=512,
         frame_stack=4,
@@ -634,7 +651,8 @@ class LSTM(nn.Module):
     def __init__(self, input_size: int, size: int, span: float, generator: torch.Generator):
         """Make an LSTM whose cells forget, before anything is learnt, over different times of up to `span` steps.
 
-        The bias of a forget gate is log τ and that of the input gate is -log τ, so the cell forgets at a rate of 1 / (1 + τ), with τ drawn from [1, span - 1].
+        The bias of a forget gate is log τ and that of the input gate is -log τ, so the cell forgets at a rate of 1 / (1 + τ), with τ
+        drawn from [1, span - 1].
 
         Source: Tallec and Ollivier (2018), arXiv:1804.11188.
         """
@@ -797,7 +815,7 @@ class Agent:
         if self.updates % config.target_period == 0:
             self.target.load_state_dict(self.network.state_dict())
         priority = sequence_priority(td_error.detach(), mask, config.priority_max_weight)
-        return priority.cpu().numpy(), {"loss": loss.item(), "gradient_norm": norm.item(), "q": (q_online[:-1].detach() * mask[..., None]).mean().item()}
+        return priority.cpu().numpy(), {"loss": loss.item(), "gradient_norm": norm.item(), "priority": priority.mean().item()}
 
     def values(self, network: nn.Module, rows: dict[str, Tensor], sequences: Sequences) -> Tensor:
         """Return the action values [m + 1, B, A] of the states of the sequences, after their burn-in."""
@@ -817,7 +835,8 @@ class Agent:
         discount = config.discount * (~steps["terminated"]).float()
         same_episode = torch.cat([mask[1:], torch.zeros_like(mask[:1])])  # after the last step of a sequence there is only padding
         if config.rewards == "clipped":
-            return n_step_double_q_targets(steps["reward"].clamp(-1, 1), discount, same_episode, q_online[1:], q_target[1:], config.return_steps)
+            reward = steps["reward"].clamp(-1, 1)
+            return n_step_double_q_targets(reward, discount, same_episode, q_online[1:], q_target[1:], config.return_steps)
         return transformed_double_q_targets(
             steps["reward"], discount, same_episode, q_online[1:], q_target[1:], config.return_steps, config.rescale_epsilon
         )
@@ -861,7 +880,8 @@ def make_replay(agent: Agent, config: R2D2Config) -> SequenceReplay:
 def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequences) -> tuple[Tensor, Tensor]:
     """Return ΔQ at the first and at the last step of those sequences that have all m steps and start inside an episode, [K] each.
 
-    The reference is the same network, unrolled from the first row of the episode. So only episodes that the replay still holds whole are used.
+    The reference is the same network, unrolled from the first row of the episode. So only episodes that the replay still holds whole
+    are used.
     """
     slot = sequences.key % len(replay.key)
     kept = replay.episode[slot] >= replay.store.written[replay.stream[slot]] - replay.store.rows
@@ -877,7 +897,8 @@ def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequence
     with torch.no_grad():
         whole = agent.network(inputs, torch.zeros(len(use), agent.network.state_size, device=agent.device))[0]
         reference = torch.stack([whole[t : t + replay.length, b] for b, t in enumerate(start)], 1)
-        replayed = agent.values(agent.network, {name: torch.from_numpy(column).to(agent.device) for name, column in chosen.rows.items()}, chosen)
+        rows = {name: torch.from_numpy(column).to(agent.device) for name, column in chosen.rows.items()}
+        replayed = agent.values(agent.network, rows, chosen)
     discrepancy = q_discrepancy(replayed[:-1], reference)
     return discrepancy[0], discrepancy[-1]
 
@@ -895,7 +916,7 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
     actors = Actors(agent, np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
     rng = numpy_stream(config.seed, "replay", collector.steps)
 
-    while collector.steps < config.steps:
+    while collector.steps + config.env_count <= config.steps:
         play(collector, actors, replay)
         while agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
             sequences = replay.sample(rng.random(config.batch_size))

@@ -572,7 +572,7 @@ def actor_epsilons(count: int, base: float, exponent: float) -> Tensor:
 class R2D2Config(Config):
     """Hyperparameters; the defaults suit our recall tasks, `CONFIGS["paper"]` is the paper's column for Atari."""
 
-    steps: int = 150_000  # environment steps in all
+    steps: int = 160_000  # environment steps in all
     env_count: int = 32  # N, actors, each with its own ε
     discount: float = 0.99  # γ
     return_steps: int = 5  # n, Kapturowski et al. (2019), Section 2.3
@@ -583,8 +583,8 @@ class R2D2Config(Config):
     sequence_length: int = 40  # m
     sequence_period: int = 20  # distance between the starts of sequences
     burn_in: int = 10  # l
-    replay_rows: int = 15_000  # environment steps that the replay holds; more of them would hold staler states
-    replay_sequences: int = 3_000  # sequences that the replay holds
+    replay_rows: int = 30_000  # environment steps that the replay holds; more of them hold staler states, fewer are all alike
+    replay_sequences: int = 6_000  # sequences that the replay holds
     learning_starts: int = 4_000  # environment steps before the first update
     steps_per_update: int = 128  # environment steps between two updates
     batch_size: int = 32  # B, sequences
@@ -596,7 +596,7 @@ class R2D2Config(Config):
     max_gradient_norm: float = 40.0  # Wang et al. (2016)
     target_period: int = 50  # updates between two copies into the target network
     exploration_base: float = 0.4  # ε, Horgan et al. (2018)
-    exploration_exponent: float = 7.0  # α, Horgan et al. (2018)
+    exploration_exponent: float = 3.0  # α; 7 in Horgan et al. (2018)
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
     memory_size: int = 64  # units of the LSTM
     memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
@@ -613,9 +613,16 @@ class R2D2Config(Config):
 
 CONFIGS = {
     "npfl139/TwoRooms-v0": R2D2Config(sequence_length=20, sequence_period=10, burn_in=4),
-    "npfl139/CueRecall-v0": R2D2Config(),
+    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5),
     "npfl139/MaskedCartPole-v0": R2D2Config(
-        steps=250_000, sequence_length=20, sequence_period=10, burn_in=5, learning_rate=1e-3, replay_rows=200_000, replay_sequences=20_000
+        steps=250_000,
+        sequence_length=20,
+        sequence_period=10,
+        burn_in=5,
+        learning_rate=1e-3,
+        replay_rows=200_000,
+        replay_sequences=20_000,
+        memory_span=4.0,
     ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
     # Deviation: the 256 actors share one process with the learner and always have its newest parameters, instead of
@@ -637,6 +644,7 @@ CONFIGS = {
         learning_rate=1e-4,
         adam_epsilon=1e-3,
         target_period=2500,
+        exploration_exponent=7.0,
         memory_size=512,
         head_size=512,
         frame_stack=4,
