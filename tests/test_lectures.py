@@ -30,7 +30,7 @@ def test_every_cell_runs(topic, tmp_path):
 
 @each_topic
 def test_every_equation_that_an_exercise_cites_is_in_the_lecture(topic):
-    cited = set(re.findall(rf"\[({topic}:\w+)\]", load(topic).solution.read_text()))
+    cited = set(re.findall(rf"\[({topic}:[\w-]+)\]", load(topic).solution.read_text()))
     labels = set(re.findall(r"^:label: (\S+)$", (LECTURES / f"{topic}.md").read_text(), re.MULTILINE))
     assert cited
     assert cited <= labels
