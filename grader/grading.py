@@ -142,7 +142,7 @@ class _Grader:
 
     def diagnose(self, results: list[dict], answers: dict[str, dict[str, list]]) -> None:
         for exercise in {result["exercise"] for result in results if result["verdict"] == "wrong"}:
-            likely = likely_mistakes(self.topic, exercise, answers[exercise], self.options.seed)
+            likely = likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
             for result in results:
                 mistake = likely.get(result["name"])
                 if result["exercise"] == exercise and result["verdict"] == "wrong" and mistake is not None:
@@ -186,7 +186,7 @@ class _Grader:
         return result | {"verdict": "wrong", "feedback": f"it reached {scores}; {figures['threshold']:.4g} is needed"}
 
     def failed(self, error: StudentError) -> dict:
-        if error.verdict == "missing":
+        if error.verdict == "missing" and error.exercise in self.topic.exercises:
             return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
         return {"verdict": error.verdict, "feedback": self.located(error.feedback)}
 
@@ -248,7 +248,7 @@ def verdict_of(topic: Topic, check: Check, student: Student, seed: int) -> tuple
     except Wrong as error:
         return "wrong", str(error)
     except StudentError as error:
-        if error.verdict == "missing" and error.exercise != check.exercise:
+        if error.verdict == "missing" and error.exercise != check.exercise and error.exercise in topic.exercises:
             return "blocked", f"it is blocked by {error.exercise}, which is not implemented yet"
         return error.verdict, error.feedback
     except Exception as error:  # the check itself failed: because of what the submission returned, or is the check broken?

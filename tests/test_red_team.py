@@ -111,6 +111,28 @@ def test_a_training_check_that_breaks_costs_nothing_else(sandbox, monkeypatch):
     assert result["score"] == sum(check.points for check in TOPIC.checks)
 
 
+def test_a_forged_wrong_while_loading_is_only_wrong(sandbox):
+    """A submission can claim of itself that it returned something that is no value, even where nothing was called."""
+    forged = """
+import os, struct, time
+import msgpack
+head = msgpack.packb({"failure": {"kind": "value", "type": "x", "message": "an object", "line": None}})
+frame = struct.pack("<I", len(head)) + head
+os.write(3, struct.pack("<I", len(frame)) + frame)
+time.sleep(100)
+"""
+    result = grade(dataclasses.replace(TOPIC, trainings=()), submission(forged), sandbox)
+    assert {check["verdict"] for check in result["checks"]} == {"wrong"} and result["score"] == 0
+
+
+@pytest.mark.parametrize("message", ["", "'some other function'"])
+def test_a_stub_of_the_submission_is_missing_and_blocks_nothing(sandbox, message):
+    source = f"{SOLUTION}\ndef value_loss(value, target):\n    raise NotImplementedError({message})\n"
+    result = grade(dataclasses.replace(TOPIC, trainings=()), submission(source), sandbox)
+    verdicts = {(check["verdict"], check["feedback"]) for check in result["checks"] if check["exercise"] == "value_loss"}
+    assert verdicts == {("missing", f"{message.strip(chr(39)) or 'a function'} is not implemented yet")}
+
+
 class Spy(Student):
     """A submission that keeps the configuration that it is trained with."""
 
