@@ -908,18 +908,25 @@ def make_agent(observation_space: Space, action_space: Space, config: R2D2Config
 
 
 def make_replay(agent: Agent, config: R2D2Config) -> SequenceReplay:
-    """Return an empty replay for the agent's rows."""
-    return SequenceReplay(
-        agent.fields,
-        config.env_count,
-        -(-config.replay_rows // config.env_count),
-        config.replay_sequences,
-        config.sequence_length,
-        config.sequence_period,
-        config.burn_in,
-        agent.network.state_size,
-        config.priority_exponent,
-    )
+    """Return an empty replay for the agent's rows.
+
+    Raises:
+        ValueError: this machine has not enough memory for it.
+    """
+    try:
+        return SequenceReplay(
+            agent.fields,
+            config.env_count,
+            -(-config.replay_rows // config.env_count),
+            config.replay_sequences,
+            config.sequence_length,
+            config.sequence_period,
+            config.burn_in,
+            agent.network.state_size,
+            config.priority_exponent,
+        )
+    except MemoryError as error:
+        raise ValueError(f"a replay of {config.replay_rows:,} rows does not fit into memory ({error}); choose fewer by --replay-rows") from error
 
 
 def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequences) -> tuple[Tensor, Tensor]:
@@ -963,7 +970,7 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
 
     while collector.steps + config.env_count <= config.steps:
         play(collector, actors, replay)
-        while agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
+        while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
             sequences = replay.sample(rng.random(config.batch_size))
             priority, scalars = agent.improve(sequences, len(replay))
             replay.update_priorities(sequences.key, priority)

@@ -114,6 +114,12 @@ def test_a_replay_that_cannot_work_is_refused():
             r2d2.SequenceReplay(fields, *arguments, 1, 1.0)
 
 
+def test_a_replay_beyond_all_memory_is_refused_in_words():
+    agent = r2d2.make_agent(gymnasium.spaces.Box(-1, 1, (2,), np.float32), gymnasium.spaces.Discrete(2), TINY)
+    with pytest.raises(ValueError, match="choose fewer by --replay-rows"):
+        r2d2.make_replay(agent, dataclasses.replace(TINY, replay_rows=10**16))
+
+
 def test_a_saved_replay_goes_on(tmp_path):
     environments = envs.make("npfl139/CueRecall-v0", 4, 5, corridor=9, max_episode_steps=25)
     _, replay, _ = played(environments, TINY, 100)
@@ -159,6 +165,12 @@ def test_training_stays_within_its_steps():
     environments = envs.Tracked(envs.make("npfl139/CueRecall-v0", 4, 5), MemoryMonitor())
     r2d2.train(environments, dataclasses.replace(TINY, steps=203), MemoryMonitor())
     assert environments.steps == 200
+
+
+def test_learning_waits_for_the_first_sequence():
+    environments = envs.make("npfl139/CueRecall-v0", 4, 5, corridor=60)
+    agent = r2d2.train(environments, dataclasses.replace(TINY, steps=40, learning_starts=0, steps_per_update=4), MemoryMonitor())
+    assert agent.updates == 10
 
 
 def test_acting_forgets_where_an_episode_starts_and_remembers_elsewhere():
