@@ -1,6 +1,8 @@
 """An agent at work: trained now or restored from a run, playing episodes, filmed."""
 
 import dataclasses
+import os
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,9 @@ from npfl139.seeding import derived_seed
 __all__ = ["play", "restored", "trained"]
 
 MAX_FRAMES = 1000
+
+if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+    os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it when it is imported; without a screen its default cannot draw
 
 
 def trained(module: types.ModuleType, environment_id: str | None, seed: int, steps: int | None, out_dir: Path) -> tuple[object, str]:
@@ -63,8 +68,9 @@ def play(agent: object, environment_id: str, episodes: int, seed: int, gif: Path
 def _frame(environment: object) -> np.ndarray:
     try:
         return environment.render()[0]
-    except (NotImplementedError, TypeError) as error:
-        raise ValueError(f"{environment.spec.id} cannot be drawn, so there is no animation of it") from error
+    except Exception as error:  # each simulator has its own exceptions for a missing display or an environment without pictures
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{environment.spec.id} cannot be drawn here, so there is no animation of it: {reason}") from error
 
 
 def _save(frames: list[np.ndarray], path: Path, frames_per_second: float) -> None:

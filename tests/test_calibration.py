@@ -4,7 +4,7 @@ import os
 import pytest
 
 from grader import calibration
-from grader.calibration import calibrate, calibrated, reference_band, summary
+from grader.calibration import calibrate, calibrated, decided, reference_band, summary
 from grader.topics import load
 
 TOPIC = load("ppo")
@@ -16,7 +16,7 @@ def measured(tmp_path, monkeypatch):
 
     def results(topic_name, runs, capability, jobs):
         for training_name, _, variant, seed in runs:
-            score = 490.0 + seed if variant == "reference" else {"takes the maximum": 100.0, "does not clip": -math.inf}.get(variant, 495.0)
+            score = 490.0 + seed % 10 if variant == "reference" else {"takes the maximum": 100.0, "does not clip": -math.inf}.get(variant, 495.0)
             yield {"score": score, "curve": ((10, 1.0), (20, score))}
 
     monkeypatch.setattr(calibration, "FOLDER", tmp_path / "calibrated")
@@ -48,6 +48,16 @@ def test_a_calibration_is_stored_and_found(measured):
 def test_a_threshold_of_negative_scores_is_rounded_down(measured):
     assert calibration._threshold([-200.0, -150.0, -152.0], {"none": [-1000.0] * 5}) == -243.0
     assert calibration._threshold([0.5, 0.5], {}) == 0.5
+
+
+def test_one_bad_run_in_sixty_does_not_lower_the_bar():
+    good = {"native": [1.0] * 20, "avx2": [0.9] * 19 + [0.1], "default": [1.0] * 20}
+    figures = decided(good, {"clips": [0.5] * 3, "breaks": [-math.inf] * 3})
+    assert figures["threshold"] == 0.875  # 0.9, the second worst of 60, less 5 % of the way from 1.0 to 0.5
+    assert 0 < figures["false_fail"] < figures["false_fail_bound"] < 0.01
+    assert figures["mistakes"]["clips"]["pass"] == figures["mistakes"]["breaks"]["pass"] == 0
+    two = decided(good | {"default": [0.2] + [1.0] * 19}, {"clips": [0.5] * 3})
+    assert two["threshold"] == 0.175  # a second one does
 
 
 def test_the_instruction_set_is_chosen_for_the_processes_only(monkeypatch):

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
 
 import npfl139.cli
 from grader.skeleton import make_notebook
 from npfl139 import catalogue
 from npfl139.cli import main
+from npfl139.demonstration import play
 
 SKELETON = '''\
 # %%
@@ -362,3 +365,13 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
 def test_the_command_answers_without_importing_torch():
     code = "import sys, npfl139.cli; npfl139.cli._add_instructor_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
+    def render(self):
+        raise RuntimeError("no display\nand much more")
+
+    monkeypatch.setattr("npfl139.envs.cartpole.CartPoleVector.render", render)
+    agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
+    with pytest.raises(ValueError, match="CartPole-v1 cannot be drawn here, so there is no animation of it: no display$"):
+        list(play(agent, "CartPole-v1", 1, seed=1, gif=tmp_path / "one.gif"))
