@@ -31,7 +31,7 @@ from npfl139.seeding import derived_seed
 __all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
 
 CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
-ANSWER_BYTES = 2**20  # of a check: thirty times the reference's largest; a check may make an object of every byte
+ANSWER_BYTES = 2**18  # of a check: eight times the reference's largest; a check may make an object of every byte
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
