@@ -32,6 +32,7 @@ __all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
 
 CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
 ANSWER_BYTES = 2**18  # of a check: eight times the reference's largest; a check may make an object of every byte
+TRAINING_FACTOR = 3  # after that many times the limit of one seed no further seed of a training check is begun
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
@@ -219,7 +220,11 @@ class _Grader:
 
 def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
     """Yield (number of the seed, attempt, seconds) for one seed after another, or the error that ended the check."""
+    until = time.monotonic() + TRAINING_FACTOR * training.seconds
     for index in itertools.count(1):
+        if time.monotonic() >= until:
+            yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
+            return
         seed = derived_seed(grader.options.seed, "training", training.name, index)
         student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds)
         if student is None:

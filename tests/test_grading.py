@@ -200,6 +200,13 @@ def test_training_that_fails_says_why(sandbox, monkeypatch):
     assert trained(sandbox, monkeypatch, [float("nan"), float("nan")])["verdict"] == "wrong"
 
 
+def test_seeds_that_add_up_end_too(sandbox, monkeypatch):
+    monkeypatch.setattr(grading, "TRAINING_FACTOR", 0)
+    result = trained(sandbox, monkeypatch, [11, 12])
+    assert (result["verdict"], result["seeds"]) == ("timeout", [])
+    assert "its seeds together" in result["feedback"]
+
+
 def test_an_uncalibrated_training_check_is_the_graders_fault(sandbox, monkeypatch):
     result = trained(sandbox, monkeypatch, [], threshold=None)
     assert result["verdict"] == "grader_fault"
