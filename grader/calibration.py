@@ -56,18 +56,21 @@ def _stored(topic_name: str) -> dict:
     return json.loads(path.read_text())["trainings"] if path.exists() else {}
 
 
-def calibrate(topic: Topic, seeds: int, jobs: int, progress: Callable[[str, int], None] = lambda label, total: None) -> Path:
+def calibrate(
+    topic: Topic, seeds: int, jobs: int, mistake_seeds: int = MISTAKE_SEEDS, progress: Callable[[str, int], None] = lambda label, total: None
+) -> Path:
     """Measure every training check of a topic, store the figures, return where.
 
     Args:
         seeds: seeds of the reference for each of the instruction sets.
         jobs: processes.
+        mistake_seeds: seeds of each mistake.
         progress: called with (label, number of runs in all) after each run.
     """
     # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.
     own = {capability: range(seeds * index, seeds * (index + 1)) for index, capability in enumerate(CAPABILITIES)}
     runs = [(capability, REFERENCE, seed) for capability in CAPABILITIES for seed in own[capability]]
-    runs += [("native", mistake.name, seed) for mistake in mistakes_of(topic) for seed in range(MISTAKE_SEEDS)]
+    runs += [("native", mistake.name, seed) for mistake in mistakes_of(topic) for seed in range(mistake_seeds)]
     results: dict[tuple, dict] = {}
     for capability in CAPABILITIES:
         chosen = [(training.name, *run) for training in topic.trainings for run in runs if run[0] == capability]

@@ -77,6 +77,7 @@ def release(
 def calibrate(
     topic: Annotated[str, typer.Argument()],
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
+    mistake_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each mistake.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
 ) -> None:
     """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
@@ -94,7 +95,7 @@ def calibrate(
         def finished(label: str, total: int) -> None:
             progress.update(task, description=label, total=total, advance=1)
 
-        path = calibration.calibrate(declared, seeds, jobs, finished)
+        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished)
     for training in declared.trainings:
         say(f"{training.name}\n{calibration.summary(calibration.calibrated(topic, training.name))}")
     say(f"written: {path}")
