@@ -22,7 +22,8 @@ def test_every_cell_runs(topic, tmp_path):
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert code, "a lecture without a cell"
     program = tmp_path / "lecture.py"
-    program.write_text("import torch\ntorch.set_num_threads(1)\n" + "\n\n".join(code))
+    end_of_cell = "\n\nimport matplotlib.pyplot\nmatplotlib.pyplot.close('all')\n\n"  # every cell of a notebook has a figure of its own
+    program.write_text("import torch\ntorch.set_num_threads(1)\n" + end_of_cell.join(code))
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
     run = subprocess.run([sys.executable, program], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]

@@ -210,9 +210,7 @@ def test_every_ablation_trains(changes):
     assert agent.updates == 7 and np.isfinite([value for _, value in monitor.scalars["loss"]]).all()
 
 
-def test_the_agent_learns_to_recall_a_cue_after_a_short_corridor():
-    config = r2d2.R2D2Config(
-        seed=1, steps=16_000, learning_starts=1000, sequence_length=10, sequence_period=5, burn_in=2, steps_per_update=64
-    )
-    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1, corridor=3, max_episode_steps=20), config, MemoryMonitor())
-    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2, corridor=3), 100).mean() > 0.8
+def test_the_agent_learns_to_recall_a_cue():
+    config = dataclasses.replace(r2d2.CONFIGS["npfl139/CueRecall-v0"], seed=1)
+    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1), config, MemoryMonitor())
+    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2), 100).mean() > 0.8
