@@ -57,7 +57,7 @@ def test_two_bad_runs_in_sixty_do_not_lower_the_bar():
     assert 0 < figures["false_fail"] < figures["false_fail_bound"] < calibration.FALSE_FAIL
     assert figures["mistakes"]["clips"]["pass"] == figures["mistakes"]["breaks"]["pass"] == 0
     worse = decided(good | {"native": [0.3] + [1.0] * 19}, {"clips": [0.5] * 3})
-    assert worse["threshold"] == 0.275  # a third one does
+    assert worse["threshold"] == 0.274  # a third one does: 0.3 less 0.025, rounded down
 
 
 def test_the_instruction_set_is_chosen_for_the_processes_only(monkeypatch):
