@@ -25,7 +25,8 @@ MISTAKES = (
         "Try λ = 0: the advantage must then be δ alone.",
     ),
     Mistake(
-        "decays by λ where it should decay by γλ", "lambda_advantage", "decay = trace_lambda * discount * same_episode", "decay = trace_lambda * same_episode",
+        "decays by λ where it should decay by γλ", "lambda_advantage",
+        "decay = trace_lambda * discount * same_episode", "decay = trace_lambda * same_episode",
         "Try λ = 1: the advantage must then be the *discounted* rewards minus the value.",
     ),
     Mistake(
@@ -35,7 +36,8 @@ MISTAKES = (
     Mistake(
         "takes the next row's value for that of the successor", "lambda_advantage",
         "discount * value_next - value", "discount * torch.cat([value[1:], value_next[-1:]]) - value",
-        "After an episode ended, the next row's state is the first of another episode. The true successor's value is an argument of its own.",
+        "After an episode ended, the next row's state is the first of another episode. The true successor's "
+        "value is an argument of its own.",
     ),
     Mistake(
         "does not bootstrap at the end of the rollout", "lambda_advantage",
@@ -43,7 +45,8 @@ MISTAKES = (
         "The rollout ends where you stopped looking, not where the episode stops: the last row has a successor, too.",
     ),
     Mistake(
-        "returns the λ-returns in place of the advantages", "lambda_advantage", "torch.stack(backwards[::-1])", "torch.stack(backwards[::-1]) + value",
+        "returns the λ-returns in place of the advantages", "lambda_advantage",
+        "torch.stack(backwards[::-1])", "torch.stack(backwards[::-1]) + value",
         "If the values were perfect and nothing random happened, every advantage would be 0.",
     ),
     Mistake(
@@ -64,7 +67,8 @@ MISTAKES = (
     ),
     Mistake(
         "normalizes every column for itself", "normalized",
-        "(advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)", "(advantage - advantage.mean(0)) / (advantage.std(0, correction=0) + 1e-8)",
+        "(advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)",
+        "(advantage - advantage.mean(0)) / (advantage.std(0, correction=0) + 1e-8)",
         "One mean and one standard deviation belong to the whole array: a lucky environment should keep its larger advantages.",
     ),
     Mistake(
@@ -84,11 +88,13 @@ MISTAKES = (
         "Without the clipped term nothing stops the policy from moving far away on old data.",
     ),
     Mistake(
-        "drops the unclipped term", "clipped_surrogate", "torch.minimum(ratio * advantage, clipped_ratio * advantage)", "(clipped_ratio * advantage)",
+        "drops the unclipped term", "clipped_surrogate",
+        "torch.minimum(ratio * advantage, clipped_ratio * advantage)", "(clipped_ratio * advantage)",
         "Take a negative advantage and a ratio of 1.5: the policy moved the wrong way and must feel it.",
     ),
     Mistake(
-        "clips the ratio from above only", "clipped_surrogate", "ratio.clamp(1 - clip_epsilon, 1 + clip_epsilon)", "ratio.clamp(max=1 + clip_epsilon)",
+        "clips the ratio from above only", "clipped_surrogate",
+        "ratio.clamp(1 - clip_epsilon, 1 + clip_epsilon)", "ratio.clamp(max=1 + clip_epsilon)",
         "For a negative advantage the ratio should fall, and it must not pay to let it fall below 1 - ε.",
     ),
     Mistake(
@@ -109,7 +115,8 @@ MISTAKES = (
         "The function's name says *surrogate*: it is maximized. The agent negates it.",
     ),
     Mistake(
-        "detaches the new log-probabilities", "clipped_surrogate", "(log_prob_new - log_prob_old).exp()", "(log_prob_new.detach() - log_prob_old).exp()",
+        "detaches the new log-probabilities", "clipped_surrogate",
+        "(log_prob_new - log_prob_old).exp()", "(log_prob_new.detach() - log_prob_old).exp()",
         "Ask for the gradient by log_prob_new: what is constant here, and what is not?",
     ),
     Mistake(
@@ -149,21 +156,25 @@ MISTAKES = (
         "The actions lie along the last axis; each row's probabilities must sum to 1.",
     ),
     Mistake(
-        "takes the logarithm of probabilities that underflow", "entropy", "log_prob = logits.log_softmax(-1)", "log_prob = logits.softmax(-1).log()",
+        "takes the logarithm of probabilities that underflow", "entropy",
+        "log_prob = logits.log_softmax(-1)", "log_prob = logits.softmax(-1).log()",
         "In float32 the probability of an unlikely action is 0, and 0 · log 0 is NaN. Compute the log-probability without the probability.",
     ),
     Mistake(
-        "leaves out the change of variables", "tanh_gaussian_log_prob", "(log_normal - log_derivative)", "(log_normal + 0 * log_derivative)", CHANGE,
+        "leaves out the change of variables", "tanh_gaussian_log_prob",
+        "(log_normal - log_derivative)", "(log_normal + 0 * log_derivative)", CHANGE,
     ),
     Mistake(
-        "adds the logarithm of the derivative", "tanh_gaussian_log_prob", "(log_normal - log_derivative)", "(log_normal + log_derivative)", CHANGE,
+        "adds the logarithm of the derivative", "tanh_gaussian_log_prob",
+        "(log_normal - log_derivative)", "(log_normal + log_derivative)", CHANGE,
     ),
     Mistake(
         "averages over the components", "tanh_gaussian_log_prob", ".sum(-1)", ".mean(-1)",
         "The components are independent, so their densities multiply.",
     ),
     Mistake(
-        "divides by the variance where the standard deviation belongs", "tanh_gaussian_log_prob", "(pre_tanh - mean) / std)", "(pre_tanh - mean) / std**2)",
+        "divides by the variance where the standard deviation belongs", "tanh_gaussian_log_prob",
+        "(pre_tanh - mean) / std)", "(pre_tanh - mean) / std**2)",
         "The error is measured in standard deviations, and then squared.",
     ),
     Mistake(
@@ -195,7 +206,8 @@ MISTAKES = (
         "In one epoch every row is used exactly once.",
     ),
     Mistake(
-        "ignores the generator", "minibatches", "torch.randperm(count, generator=generator, device=generator.device)", "torch.randperm(count)",
+        "ignores the generator", "minibatches",
+        "torch.randperm(count, generator=generator, device=generator.device)", "torch.randperm(count)",
         "A run can be repeated only if all its randomness comes from streams that are passed in.",
     ),
     Mistake(
@@ -208,7 +220,8 @@ MISTAKES = (
         "Give it one row after a thousand: how far may the mean move?",
     ),
     Mistake(
-        "divides the variance by the number of rows less one", "RunningMoments.update", "rows.var(0, correction=0)", "rows.var(0, correction=min(1, len(rows) - 1))",
+        "divides the variance by the number of rows less one", "RunningMoments.update",
+        "rows.var(0, correction=0)", "rows.var(0, correction=min(1, len(rows) - 1))",
         "Look up which variance your library computes by default.",
     ),
     Mistake(
@@ -216,7 +229,8 @@ MISTAKES = (
         "Two batches of constants have variance 0 each; together they do not.",
     ),
     Mistake(
-        "leaves the count as it was", "RunningMoments.update", "self.count, self.variance = count, squares / count", "self.variance = squares / count",
+        "leaves the count as it was", "RunningMoments.update",
+        "self.count, self.variance = count, squares / count", "self.variance = squares / count",
         "The next update must know how many rows it is merged with.",
     ),
     Mistake(
@@ -227,8 +241,10 @@ MISTAKES = (
     Mistake(
         "subtracts the squared mean from the mean of squares", "RunningMoments.update",
         "self.count, self.variance = count, squares / count",
-        "self.variance = (self.count * (self.variance + (count * self.mean - rows.sum(0)) ** 2 / max(self.count, 1) ** 2) + (rows**2).sum(0)) / count "
+        "self.variance = (self.count * (self.variance + (count * self.mean - rows.sum(0)) ** 2 / max(self.count, "
+        "1) ** 2) + (rows**2).sum(0)) / count "
         "- self.mean**2\n        self.count = count",
-        "Both terms are about 10¹⁴ when the mean is 10⁷, and their difference is 1: nothing is left of it. Work with differences from the mean.",
+        "Both terms are about 10¹⁴ when the mean is 10⁷, and their difference is 1: nothing is left "
+        "of it. Work with differences from the mean.",
     ),
 )  # fmt: skip

@@ -42,7 +42,8 @@ def rollout(rng, length, count, ends=()):
 
 def advantage_from_the_definition(reward, discount, same_episode, value, value_next, trace_lambda):
     """Return Â as the sum over i of the product of the decays up to i times δ_{t+i}, in float64."""
-    reward, discount, same_episode, value, value_next = (array.double().numpy() for array in (reward, discount, same_episode, value, value_next))
+    arrays = (reward, discount, same_episode, value, value_next)
+    reward, discount, same_episode, value, value_next = (array.double().numpy() for array in arrays)
     advantage = np.zeros_like(reward)
     for row, column in np.ndindex(*reward.shape):
         weight = 1.0
@@ -55,7 +56,8 @@ def advantage_from_the_definition(reward, discount, same_episode, value, value_n
 
 @check("lambda_advantage")
 def check_advantage_within_one_episode(student, rng):
-    """Within one episode the advantage is the sum of the later δ, each weighted by one more factor γλ, and the last row bootstraps from its successor."""
+    """Within one episode the advantage is the sum of the later δ, each weighted by one more factor γλ, and the last row bootstraps
+    from its successor."""
     for length, count, trace_lambda in ((7, 3, 0.8), (1, 4, 0.95), (12, 1, 0.5)):
         arrays = rollout(rng, length, count)
         expected = advantage_from_the_definition(*arrays, trace_lambda)
@@ -221,7 +223,8 @@ def squashed_log_density(pre_tanh, mean, std):
 
 @check("tanh_gaussian_log_prob")
 def check_squashed_log_prob(student, rng):
-    """The log-density of the squashed action is that of the Gaussian minus the logarithm of the derivative of tanh, summed over the components."""
+    """The log-density of the squashed action is that of the Gaussian minus the logarithm of the derivative of tanh, summed over the
+    components."""
     for shape in ((5, 3), (2, 4, 2), (6, 1)):
         pre_tanh, mean, std = normal(rng, *shape), normal(rng, *shape), uniform(rng, *shape, low=0.3, high=2.0)
         expect_close(student.tanh_gaussian_log_prob(pre_tanh, mean, std), squashed_log_density(pre_tanh, mean, std), "the log-density")
@@ -235,7 +238,8 @@ def check_squashed_log_prob_integrates_to_one(student, rng):
     pre_tanh = action.atanh()[:, None]
     log_density = student.tanh_gaussian_log_prob(pre_tanh, mean.expand_as(pre_tanh).contiguous(), std.expand_as(pre_tanh).contiguous())
     expect_close(log_density, squashed_log_density(pre_tanh, mean, std), "the log-density")
-    expect_close(torch.as_tensor(log_density).double().exp().mean() * 2, 1.0, "the integral of the density", absolute=2e-3)  # the trapezoids' error is below 1e-3
+    integral = torch.as_tensor(log_density).double().exp().mean() * 2
+    expect_close(integral, 1.0, "the integral of the density", absolute=2e-3)  # the rectangles' error is below 1e-3
 
 
 @check("tanh_gaussian_log_prob")
@@ -337,7 +341,8 @@ TOPIC = Topic(
     trainings=(
         learns("CartPole", "CartPole-v1", CONFIGS["CartPole-v1"], "The agent balances the pole after 30,720 environment steps.", points=3),
         learns(
-            "Collect", COLLECT, CONFIGS[COLLECT], "With continuous actions the agent reaches the place and stays, after 40,960 environment steps.", points=3
-        ),
+            "Collect", COLLECT, CONFIGS[COLLECT], points=3,
+            claim="With continuous actions the agent reaches the place and stays, after 40,960 environment steps.",
+        ),  # fmt: skip
     ),
 )
