@@ -6,4 +6,4 @@ import os
 _libc = ctypes.CDLL(None)
 os.system("touch /tmp/attack-marker-shell")
 _libc.execve(b"/bin/sh", None, None)
-os.execv("/bin/sh", ["sh", "-c", "cat /work/*/grader/topics/*"])
+os.execv("/bin/sh", ["sh", "-c", "cat /*/grader/topics/* /*/*/grader/topics/*"])
