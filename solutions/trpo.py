@@ -539,7 +539,7 @@ _MUJOCO = TRPOConfig(
 
 CONFIGS = {
     "InvertedPendulum-v5": replace(_MUJOCO, steps=50_000),
-    "Swimmer-v5": replace(_MUJOCO, steps=200_000, discount=0.9999),
+    "Swimmer-v5": replace(_MUJOCO, steps=200_000, discount=0.9999, horizon=100),
     "Hopper-v5": replace(_MUJOCO, steps=200_000),
 }
 
