@@ -1,13 +1,13 @@
 """What a hidden check says when a value is wrong: the property, never the expected value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from grader.student import StudentError
 
-__all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "normal", "uniform"]
+__all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "expect_numbers", "normal", "uniform"]
 
 
 class Wrong(AssertionError):
@@ -28,16 +28,23 @@ def expect_close(
     The default tolerances leave room for any order of summation in float32 over a few thousand terms of order one.
     A result may be float32 or float64, a Python number or a 0-dimensional tensor.
     """
-    expected = _array(expected, "expected")
-    actual = _array(actual, what)
-    expect(actual.shape == expected.shape, f"{what} has shape {list(actual.shape)}, but must have {list(expected.shape)}")
-    expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")
-    if np.isfinite(expected).all():
-        expect(np.isfinite(actual).all(), f"{what} contains NaN or infinity")
+    expected = _array(expected, "expected").astype(np.float64)
+    actual = expect_numbers(actual, expected.shape, what, finite=np.isfinite(expected).all())
     expect(
-        np.allclose(actual.astype(np.float64), expected.astype(np.float64), rtol=relative, atol=absolute, equal_nan=True),
-        f"{what} has the right shape, but not the right values",
+        np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True), f"{what} has the right shape, but not the right values"
     )
+
+
+def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result", finite: bool = True) -> np.ndarray:
+    """Return `actual`, a number, array or tensor, in float64; raise `Wrong` unless it has the shape and, if asked, is finite.
+
+    What a check goes on to compute with must overflow nothing, so numbers beyond 1e30 do not count as finite.
+    """
+    actual = _array(actual, what)
+    expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
+    expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")
+    expect(not finite or (np.abs(actual) < 1e30).all(), f"{what} contains NaN, infinity or numbers beyond 1e30")
+    return actual.astype(np.float64)
 
 
 def expect_count(sequence: object, count: int, what: str = "the result") -> None:

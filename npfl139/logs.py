@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["AppendedFile", "EventFile", "plot_curves", "read_log"]
+__all__ = ["AppendedFile", "EventFile", "cut_log", "plot_curves", "read_log"]
 
 
 class AppendedFile:
@@ -51,6 +51,13 @@ class EventFile:
         self._records = RecordWriter(types.SimpleNamespace(write=self.file.append))
         self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
+    def restart(self, steps: int) -> None:
+        """Tell TensorBoard to forget what earlier files of the directory say of the time after that many environment steps."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        start = SessionLog(status=SessionLog.START)
+        self._records.write(self._event(wall_time=time.time(), step=steps + 1, session_log=start).SerializeToString())
+
     def append(self, steps: int, name: str, value: float) -> None:
         summary = self._summary(value=[self._summary.Value(tag=name, simple_value=value)])
         self._records.write(self._event(wall_time=time.time(), step=steps, summary=summary).SerializeToString())
@@ -63,6 +70,17 @@ def read_log(path: str | Path) -> dict[str, list[list[float]]]:
         for row in csv.DictReader(file):
             scalars.setdefault(row["name"], []).append([int(row["steps"]), float(row["value"])])
     return scalars
+
+
+def cut_log(path: str | Path, steps: int) -> None:
+    """Remove from a run's log.csv what is later than that many environment steps, and a line that a killed run left half-written."""
+    with open(path, "r+b") as file:
+        length = len(file.readline())
+        for line in file:
+            if not line.endswith(b"\n") or int(line.partition(b",")[0]) > steps:
+                break
+            length += len(line)
+        file.truncate(length)
 
 
 def plot_curves(scalars: dict[str, list[list[float]]], path: str | Path) -> None:

@@ -20,7 +20,7 @@ from npfl139 import envs
 from npfl139.checkpoints import RunError, load_checkpoint, read_metadata, save_checkpoint
 from npfl139.config import Config, add_arguments, overridden
 from npfl139.evaluation import evaluate
-from npfl139.logs import AppendedFile, EventFile, plot_curves, read_log
+from npfl139.logs import AppendedFile, EventFile, cut_log, plot_curves, read_log
 from npfl139.seeding import derived_seed
 
 __all__ = [
@@ -107,6 +107,9 @@ class RunMonitor(MemoryMonitor):
         self._task = self._progress.add_task("training", total=total_steps, completed=self.steps, note="")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            if self.start_steps:  # the curve goes on where the agent does, not where the killed run wrote last
+                cut_log(self.directory / LOG, self.start_steps)
+                self._events.restart(self.start_steps)
             self._csv.open(b"steps,name,value\n")
             self._events.file.open(b"")
         except OSError as error:
@@ -147,6 +150,7 @@ class RunMonitor(MemoryMonitor):
             self._progress.refresh()
         if now - self._checkpointed > self.checkpoint_seconds:
             self._checkpointed = now
+            self.flush()  # a checkpoint never knows of more than the log
             self._tried(self.checkpoint)
 
     def flush(self) -> None:

@@ -1,11 +1,17 @@
 """R2D2 as a whole: what is replayed is what the actors saw, memory is bounded, runs resume. The hidden checks test its exercises."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import npfl139.runs
 import solutions.r2d2 as r2d2
@@ -19,6 +25,7 @@ TINY = r2d2.R2D2Config(
     seed=3, env_count=4, sequence_length=8, sequence_period=4, burn_in=3, replay_rows=2000, replay_sequences=200, batch_size=6, memory_size=8,
     head_size=8,
 )  # fmt: skip
+LONG = dataclasses.replace(TINY, steps=10_000_000, learning_starts=500, steps_per_update=32)
 
 
 class Images(gymnasium.vector.VectorWrapper):
@@ -159,6 +166,43 @@ def test_a_run_resumes_with_its_replay(tmp_path):
     (tmp_path / "run" / "memory" / "sequences.npy").unlink()
     with pytest.raises(npfl139.runs.RunError, match="memory of the run"):
         npfl139.runs.run(r2d2, "npfl139/CueRecall-v0", dataclasses.replace(config, steps=3500), tmp_path / "run", resume=True)
+
+
+KILLED = """
+import functools, sys
+import npfl139.runs
+import solutions.r2d2 as r2d2
+from tests.test_r2d2 import LONG
+
+npfl139.runs.RunMonitor = functools.partial(npfl139.runs.RunMonitor, checkpoint_seconds=0.2)
+npfl139.runs.run(r2d2, "npfl139/CueRecall-v0", LONG, sys.argv[1], resume=True)
+"""
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
+    checkpoint, updates = tmp_path / "agent.safetensors", 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
+        seen = set()
+        while len(seen) < 4 and process.poll() is None:
+            if checkpoint.exists():
+                seen.add(checkpoint.stat().st_mtime_ns)
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        before, updates = updates, int(load_file(checkpoint)["agent/updates"])
+        assert updates > before
+
+    steps = int(npfl139.runs.read_metadata(checkpoint)["steps"])
+    log = npfl139.runs.read_log(tmp_path / "log.csv")
+    assert max(points[-1][0] for points in log.values()) >= steps
+    agent = npfl139.runs.run(r2d2, "npfl139/CueRecall-v0", dataclasses.replace(LONG, steps=steps + 1000), tmp_path, resume=True)
+    resumed = npfl139.runs.read_log(tmp_path / "log.csv")["loss"]
+    kept = [point for point in log["loss"] if point[0] <= steps]
+    assert resumed[: len(kept)] == kept and len(resumed) > len(kept)
+    logged = [step for step, _ in resumed]
+    assert logged == sorted(logged) and max(np.diff(logged)) <= LONG.steps_per_update + LONG.env_count  # neither gap nor repetition
+    assert abs(len(logged) - agent.updates) <= 3  # the update whose logging wrote the checkpoint, once for each of the three runs
 
 
 def test_training_stays_within_its_steps():

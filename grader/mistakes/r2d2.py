@@ -299,6 +299,13 @@ MISTAKES = (
         "Their rows of the burn-in are padding. The state at the start of an episode is known exactly.",
     ),
     Mistake(
+        "burns in from zeros instead of the stored state",
+        "burn_in",
+        "network(inputs, state)",
+        "network(inputs, torch.zeros_like(state))",
+        "That is the zero start state of the paper's ablation: what the actor remembered from before the burn-in is lost.",
+    ),
+    Mistake(
         "returns the stored state without burning in",
         "burn_in",
         "return torch.where(warm[:, None], refreshed, state)",

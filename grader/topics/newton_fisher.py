@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from grader.expect import Wrong, expect, expect_close, expect_error, normal
+from grader.expect import Wrong, expect, expect_close, expect_error, expect_numbers, normal
 from grader.spec import Attempt, Topic, Training, check, checks_of
 from grader.student import Student
 from npfl139.seeding import derived_seed
@@ -97,12 +97,6 @@ def symmetric(rng: np.random.Generator, eigenvalues: Sequence[float]) -> Array:
     return vectors @ np.diag(eigenvalues) @ vectors.T
 
 
-def finite(actual: object, shape: Sequence[int], what: str) -> Array:
-    """Return an untrusted result as a float64 array, once it is known to be of the shape and finite."""
-    expect_close(actual, np.zeros(shape), what, absolute=1e300)
-    return np.asarray(actual, dtype=np.float64)
-
-
 def received(value: object, *shape: int) -> Array:
     """Return what the submission passes to a callback as an array; it is as untrusted as what it returns.
 
@@ -152,7 +146,7 @@ def check_newton_root_converges_quadratically(student, rng):
     """Near a simple root the error is squared in each step, and five steps give all digits of float64."""
     root = rng.uniform(1.2, 1.6)
     calls = (lambda x: float(received(x) ** 2 - root**2), lambda x: float(2 * received(x)))
-    errors = np.abs(finite(student.newton_root(*calls, float(root + 0.3), 5), [6], "the sequence of iterates") - root)
+    errors = np.abs(expect_numbers(student.newton_root(*calls, float(root + 0.3), 5), [6], "the sequence of iterates") - root)
     expect(all(after < before**2 + 1e-14 for before, after in pairwise(errors)), "the error is not squared in each step")
     expect(errors[-1] < 1e-13, "five steps from a distance of 0.3 must find the root to all digits of float64")
 
@@ -238,7 +232,7 @@ def check_score_has_no_mean_under_the_model(student, rng):
     theta, inputs = case(rng, DEEP, 6)
     probabilities = np.exp(log_probabilities(theta.numpy(), inputs.numpy(), DEEP))
     answers = [student.score(theta, inputs, torch.full([6], label), list(DEEP)) for label in range(DEEP[-1])]
-    scores = [finite(answer, [6, 29], "the matrix of scores") for answer in answers]
+    scores = [expect_numbers(answer, [6, 29], "the matrix of scores") for answer in answers]
     expect(np.abs(scores).max() > 0.1, "the scores are all zero")
     expect_close(np.einsum("nc,cnd->nd", probabilities, scores), np.zeros((6, 29)), "the expected score under the model")
 
@@ -248,7 +242,7 @@ def check_fisher_exact_of_softmax_regression(student, rng):
     """For softmax regression the matrix is the mean of (diag p − p pᵀ) ⊗ x xᵀ, which does not see a shift of all logits."""
     for count in (1, 8):
         theta, inputs = case(rng, SOFTMAX, count)
-        fisher = finite(student.fisher_exact(theta, inputs, list(SOFTMAX)), [16, 16], "the matrix")
+        fisher = expect_numbers(student.fisher_exact(theta, inputs, list(SOFTMAX)), [16, 16], "the matrix")
         expect_close(fisher, softmax_fisher(theta.numpy(), inputs.numpy(), SOFTMAX), f"the matrix for {count} examples")
         shift = np.concatenate([np.zeros(12), np.ones(4)])
         expect_close(fisher @ shift, np.zeros(16), "its product with a shift of all logits")
@@ -289,7 +283,7 @@ def expect_estimate(actual: object, theta: torch.Tensor, inputs: torch.Tensor, s
     products = np.einsum("ncd,nce->ncde", scores, scores)
     mean = np.einsum("nc,ncde->nde", probabilities, products)
     variance = np.einsum("nc,ncde->nde", probabilities, (products - mean[:, None]) ** 2)
-    error = np.abs(finite(actual, [16, 16], what) - mean.mean(axis=0))
+    error = np.abs(expect_numbers(actual, [16, 16], what) - mean.mean(axis=0))
     bound = RARE * np.sqrt(variance.mean(axis=0) / (len(inputs) * samples)) + 1e-5
     expect((error < bound).all(), f"{what} is further from the Fisher matrix than labels drawn from the model explain")
 
@@ -304,7 +298,7 @@ def check_fisher_sampled_draws_one_label(student, rng):
 
         def drawn(seed: int = seed) -> Array:
             fisher = student.fisher_sampled(theta, inputs, list(SOFTMAX), 1, torch.Generator().manual_seed(seed))
-            return finite(fisher, [16, 16], "the matrix")
+            return expect_numbers(fisher, [16, 16], "the matrix")
 
         first = drawn()
         expect_close(drawn(), first, "the matrix for an equal generator")
@@ -359,7 +353,7 @@ def check_fisher_empirical_has_one_direction_for_each_example(student, rng):
     """Two examples give a matrix of rank two that looks only along their scores."""
     theta, inputs = case(rng, MLP, 2)
     labels = drawn_labels(rng, MLP[-1], 2)
-    fisher = finite(student.fisher_empirical(theta, inputs, labels, list(MLP)), [21, 21], "the matrix")
+    fisher = expect_numbers(student.fisher_empirical(theta, inputs, labels, list(MLP)), [21, 21], "the matrix")
     eigenvalues = np.linalg.eigvalsh(fisher)
     expect(eigenvalues[-2] > 1e-4 and np.abs(eigenvalues[:-2]).max() < 1e-5, "two examples do not give two directions")
     scores = scores_of(theta.numpy(), inputs.numpy(), MLP)[np.arange(2), labels]
@@ -450,7 +444,7 @@ def check_kl_quadratic_approximates_the_divergence(student, rng):
 
     def error(displacement: Array) -> float:
         form = student.kl_quadratic(torch.as_tensor(fisher), torch.as_tensor(displacement))
-        return abs(finite(form, [], "the form") - kl_of(theta, theta + displacement, inputs, MLP))
+        return abs(expect_numbers(form, [], "the form") - kl_of(theta, theta + displacement, inputs, MLP))
 
     large, small = (sum(error(scale * direction) for direction in directions) for scale in (0.1, 0.01))
     expect(small < 0.004 * large, "the distance from the divergence does not fall like the cube of the displacement")
@@ -473,7 +467,7 @@ def check_natural_gradient_is_invariant(student, rng):
     change = symmetric(rng, [4.0, 2.0, 1.0, 0.5]) @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
 
     def direction(fisher: Array, gradient: Array) -> Array:
-        return finite(student.natural_gradient(torch.as_tensor(fisher), torch.as_tensor(gradient), 0.0), [4], "the direction")
+        return expect_numbers(student.natural_gradient(torch.as_tensor(fisher), torch.as_tensor(gradient), 0.0), [4], "the direction")
 
     original = direction(fisher, gradient)
     expect(gradient @ original > 0, "the direction points downhill; it is the descent that subtracts it")
@@ -485,7 +479,7 @@ def check_natural_gradient_is_invariant(student, rng):
 def check_natural_gradient_under_damping(student, rng):
     """Damping that dwarfs the curvature leaves the plain gradient divided by λ, and it acts on every direction alike."""
     fisher, gradient = symmetric(rng, [2.0, 1.0, 0.5]), normal(rng, 3, dtype=torch.float64)
-    direction = finite(student.natural_gradient(torch.as_tensor(fisher), gradient, 1e9), [3], "the direction")
+    direction = expect_numbers(student.natural_gradient(torch.as_tensor(fisher), gradient, 1e9), [3], "the direction")
     expect_close(1e9 * direction, gradient.numpy(), "λ times the direction")
     direction = student.natural_gradient(torch.zeros(3, 3, dtype=torch.float64), gradient, 0.25)
     expect_close(direction, 4 * gradient.numpy(), "the direction for F = 0")
@@ -537,7 +531,7 @@ def attempt(student: Student, seed: int) -> Attempt:
     start = torch.zeros(parameter_count(SIZES), dtype=torch.float64)
     examples = torch.as_tensor(inputs[:400]), torch.as_tensor(labels[:400])
     iterates = student.natural_gradient_descent(start, *examples, list(SIZES), 1.0, STEPS, DAMPING)
-    iterates = finite(iterates, [STEPS + 1, len(start)], "the sequence of iterates")
+    iterates = expect_numbers(iterates, [STEPS + 1, len(start)], "the sequence of iterates")
 
     def score(theta: Array) -> float:
         excess = true_log_probabilities[400:] - log_probabilities(theta, inputs[400:], SIZES)

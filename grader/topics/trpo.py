@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from grader.expect import expect, expect_close, normal
+from grader.expect import expect, expect_close, expect_numbers, normal
 from grader.spec import Topic, check, checks_of
 from grader.training import learns
 from solutions.trpo import TRPOConfig
@@ -413,8 +413,7 @@ def check_bound_is_tight_and_true(student, rng):
 
 def numbers(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:
     """Return what the submission gave as a tensor, if it is of real numbers and has the shape."""
-    expect_close(value, torch.zeros(shape), what, absolute=1e30)
-    return torch.as_tensor(value)
+    return torch.as_tensor(expect_numbers(value, shape, what))
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
