@@ -100,8 +100,8 @@ def train_ours(train: Callable, config: Config, stopwatch: Stopwatch) -> None:
     train(environments, config, Looking(stopwatch))
 
 
-def train_theirs(algorithm: type, stopwatch: Stopwatch) -> None:
-    """Train the peer until it is good enough, or the task's budget is spent."""
+def train_theirs(algorithm: type, stopwatch: Stopwatch, policy: str = "MlpPolicy") -> None:
+    """Train the peer, with its policy of that name, until it is good enough, or the task's budget is spent."""
     task = stopwatch.task
     environments = make_vec_env(stopwatch.environment_id, task.env_count, seed=stopwatch.seed)
     if task.normalized:
@@ -109,6 +109,8 @@ def train_theirs(algorithm: type, stopwatch: Stopwatch) -> None:
     normalize = environments.normalize_obs if task.normalized else lambda observation: observation
 
     class Callback(BaseCallback):
+        state = None  # of a recurrent policy; it forgets in the rows where an episode starts
+
         def _on_step(self) -> bool:
             return True
 
@@ -116,10 +118,11 @@ def train_theirs(algorithm: type, stopwatch: Stopwatch) -> None:
             stopwatch.look(self.num_timesteps, self.act)
 
         def act(self, observation, reward, first):
-            return self.model.predict(normalize(observation), deterministic=True)[0]
+            action, self.state = self.model.predict(normalize(observation), self.state, first, deterministic=True)
+            return action
 
     stopwatch.start()
-    model = algorithm("MlpPolicy", environments, seed=stopwatch.seed, device="cpu", **task.settings)
+    model = algorithm(policy, environments, seed=stopwatch.seed, device="cpu", **task.settings)
     model.learn(task.steps, Callback())
 
 
@@ -135,7 +138,9 @@ def compare(description: str, tasks: Mapping[str, Task], trainings: Mapping[str,
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--env", choices=list(tasks), default=next(iter(tasks)), help="[default: %(default)s]")
     parser.add_argument("--seeds", type=int, default=seeds, help="[default: %(default)s]")
+    parser.add_argument("--only", choices=list(trainings), help="leave the other one out")
     options = parser.parse_args()
+    trainings = {name: training for name, training in trainings.items() if options.only in (None, name)}
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1)])  # the first optimizer imports for a second
     seconds = {name: [] for name in trainings}
@@ -151,6 +156,8 @@ def compare(description: str, tasks: Mapping[str, Task], trainings: Mapping[str,
             )
     for name, values in seconds.items():
         print(f"{name}: median {statistics.median(values):.2f} s, reached by {np.isfinite(values).sum()} of {len(values)}")
+    if options.only:
+        return
     ours, theirs = seconds
     if np.isfinite([seconds[ours], seconds[theirs]]).all():
         ratio = statistics.median(np.divide(seconds[theirs], seconds[ours]))

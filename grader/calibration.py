@@ -34,7 +34,6 @@ FOLDER = Path(__file__).resolve().parent / "calibrated"
 CAPABILITIES = ("native", "avx2", "default")  # values of ATEN_CPU_CAPABILITY; instruction sets change trajectories
 MARGIN = 0.05
 FALSE_FAIL = 0.015
-MISTAKE_SEEDS = 3  # enough to see which mistakes training lets pass; the unit checks must catch every one anyway
 BAND_QUANTILES = (0.05, 0.5, 0.95)
 REFERENCE = "reference"
 
@@ -57,14 +56,14 @@ def _stored(topic_name: str) -> dict:
 
 
 def calibrate(
-    topic: Topic, seeds: int, jobs: int, mistake_seeds: int = MISTAKE_SEEDS, progress: Callable[[str, int], None] = lambda label, total: None
+    topic: Topic, seeds: int, jobs: int, mistake_seeds: int, progress: Callable[[str, int], None] = lambda label, total: None
 ) -> Path:
     """Measure every training check of a topic, store the figures, return where.
 
     Args:
         seeds: seeds of the reference for each of the instruction sets.
         jobs: processes.
-        mistake_seeds: seeds of each mistake.
+        mistake_seeds: seeds of each mistake; a few, since they only tell which ones the unit checks must catch alone.
         progress: called with (label, number of runs in all) after each run.
     """
     # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.

@@ -26,7 +26,7 @@ from grader.worker import Executor
 __all__ = ["InProcess", "RemoteObject", "Sandboxed", "Student", "StudentError"]
 
 MAX_FEEDBACK = 300
-MAX_CURVES, MAX_POINTS = 64, 2000
+MAX_CURVES, MAX_POINTS, MAX_NAME = 12, 200, 40  # what a report shows of what a submission logged
 # What a callback raises when its arguments, which are the student's, are not what it takes.
 WRONG_ARGUMENTS = (TypeError, ValueError, RuntimeError, IndexError)
 FORGED = "it wrote to the grader's connection itself, which is not allowed"
@@ -318,14 +318,19 @@ def _forged() -> StudentError:
     return StudentError("violation", FORGED)
 
 
-def _curves(claimed: dict) -> dict[str, list]:
-    """Return the logged scalars that are what they should be: so many names, with so many pairs of finite numbers each."""
+def _curves(claimed: dict) -> dict[str, list[list[float]]]:
+    """Return of the logged scalars that which can be shown: a few series of a few pairs of numbers, evenly thinned."""
 
     def is_point(point: object) -> bool:
-        return type(point) is list and len(point) == 2 and all(type(x) in (int, float) and abs(x) < 2.0**63 for x in point)
+        return type(point) is list and len(point) == 2 and all(type(x) in (int, float) and abs(x) < 1e15 for x in point)
 
-    named = {_plain_text(name): points for name, points in claimed.items() if type(points) is list}
-    return {name: [point for point in points[:MAX_POINTS] if is_point(point)] for name, points in list(named.items())[:MAX_CURVES]}
+    curves = {}
+    for name, points in claimed.items():
+        numbers = [point for point in points if is_point(point)] if type(points) is list else []
+        if numbers and len(curves) < MAX_CURVES:
+            stride = -(-len(numbers) // MAX_POINTS)
+            curves[_plain_text(name)[:MAX_NAME]] = [[int(step), float(value)] for step, value in numbers[::stride]]
+    return curves
 
 
 def _plain_text(value: object) -> str:

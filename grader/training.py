@@ -15,10 +15,9 @@ from npfl139.evaluation import evaluate
 from npfl139.rollout import Policy
 from npfl139.seeding import derived_seed, numpy_stream
 
-__all__ = ["Relabelled", "learns", "plausible", "smoothed"]
+__all__ = ["Relabelled", "learns", "smoothed"]
 
 CURVE_POINTS = 40
-MAX_TRACES, MAX_POINTS, MAX_NAME = 12, 200, 40
 
 
 class Relabelled(gymnasium.vector.VectorWrapper):
@@ -99,7 +98,7 @@ def learns(
         agent, scalars = student.train(served.description, **overrides)
         evaluated = made(seed, "evaluation", min(episodes, 100))
         returns = evaluate(checked_policy(agent, evaluated), evaluated, episodes)
-        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), plausible(scalars))
+        return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), scalars)
 
     return Training(name, claim, points, attempt, environment, seconds)
 
@@ -108,20 +107,6 @@ def checked_policy(agent: RemoteObject, environments: gymnasium.vector.VectorEnv
     """Return the policy of an agent on the other side; its answers are checked before an environment sees them."""
     space, count = environments.single_action_space, environments.num_envs
     return lambda observation, reward, first: checked_actions(agent.act(observation, reward, first), space, count)
-
-
-def plausible(scalars: dict) -> dict[str, list[list[float]]]:
-    """Return of what a submission claims to have logged that which can be shown: a few series of a few numbers."""
-    traces = {}
-    for name, points in list(scalars.items())[:MAX_TRACES]:
-        numbers = [point for point in points if _is_point(point)] if isinstance(points, list) else []
-        thinned = numbers[:: max(1, -(-len(numbers) // MAX_POINTS))]
-        traces[name[:MAX_NAME]] = [[int(step), float(value)] for step, value in thinned]
-    return {name: points for name, points in traces.items() if points}
-
-
-def _is_point(point: object) -> bool:
-    return isinstance(point, list) and len(point) == 2 and all(type(number) in (int, float) and abs(number) < 1e15 for number in point)
 
 
 def smoothed(episodes: list[tuple[int, float]], steps: int) -> tuple[tuple[int, float], ...]:
