@@ -622,8 +622,8 @@ CONFIGS = {
         sequence_period=10,
         burn_in=5,
         learning_rate=1e-3,
-        replay_rows=200_000,
-        replay_sequences=20_000,
+        target_period=50,
+        replay_rows=50_000,
         memory_span=4.0,
     ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
