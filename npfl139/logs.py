@@ -91,7 +91,10 @@ def plot_curves(scalars: dict[str, list[list[float]]], path: str | Path) -> None
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns) or 1
     figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
-    for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, names, strict=False):
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
         steps, values = torch.tensor(scalars[name], dtype=torch.float64).T
         width = max(1, len(values) // 50)
         axes.plot(steps, values, color="tab:blue", alpha=0.25, linewidth=0.8)

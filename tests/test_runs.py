@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from npfl139 import checkpoints, logs, runs
@@ -239,6 +240,27 @@ def test_a_resumed_run_goes_on_where_it_stopped(tmp_path):
     assert torch.equal(resumed.weight, whole.weight)
     assert [step for step, _ in read_log(tmp_path / "log.csv")["loss"]] == list(range(8, 401, 8))
     assert runs.read_metadata(tmp_path / "agent.safetensors")["steps"] == "400"
+
+
+def test_a_resumed_log_is_cut_back_to_the_checkpoint(tmp_path, console):
+    def logged(steps, **options):
+        with RunMonitor(tmp_path, 100, {}, console=console, **options) as monitor:
+            monitor.watch(Agent())
+            for step in steps:
+                monitor.log(step, loss=step / 100)
+
+    logged([10, 20])
+    checkpoint = (tmp_path / "agent.safetensors").read_bytes()
+    logged([30, 40], resume=True)
+    (tmp_path / "agent.safetensors").write_bytes(checkpoint)  # as if the process had been killed before the second one
+    with open(tmp_path / "log.csv", "a") as file:
+        file.write("5")  # half a line
+    logged([25, 35], resume=True)
+    steps = [10, 20, 25, 35]
+    assert read_log(tmp_path / "log.csv") == {"loss": [[step, step / 100] for step in steps]}
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == steps
 
 
 def test_checkpoints_are_written_on_the_way(tmp_path, console):
