@@ -43,8 +43,9 @@ def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result
     actual = _array(actual, what)
     expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
     expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")
+    actual = actual.astype(np.float64)
     expect(not finite or (np.abs(actual) < 1e30).all(), f"{what} contains NaN, infinity or numbers beyond 1e30")
-    return actual.astype(np.float64)
+    return actual
 
 
 def expect_count(sequence: object, count: int, what: str = "the result") -> None:

@@ -66,6 +66,21 @@ def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
     assert mistake.hint
 
 
+CONSTANTS = ("None", "float('nan')", "0", "1.0", "-1", "10**400", "'text'", "[]", "{}", "True", "[[1.0], [1.0, 2.0]]", "[0, 0]", "[0] * 6", "object()",
+             "torch.zeros(0)", "torch.zeros(())", "torch.zeros(2)", "torch.full((2, 2), 1e38)", "torch.tensor(1j)")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("topic", "exercise"), [pytest.param(topic, exercise, id=exercise) for topic in TOPICS for exercise in topic.exercises]
+)
+def test_an_exercise_that_returns_a_constant_earns_nothing(topic: Topic, exercise: str):
+    for constant in CONSTANTS:
+        source = f"{topic.solution.read_text()}\n{exercise} = lambda *arguments, **keywords: {constant}\n"
+        student = trusted(topic, source, topic.solution.name)
+        found = {check.name: verdict_of(topic, check, student, SEED)[0] for check in topic.checks if check.exercise == exercise}
+        assert set(found.values()) <= {"wrong", "crashed"}, f"returning {constant}: {found}"
+
+
 @each_topic
 def test_the_untouched_skeleton_misses_every_exercise(topic: Topic):
     found = verdicts(topic, make_skeleton(topic.solution.read_text(), topic.exercises))

@@ -423,6 +423,8 @@ def check_kl_divergence_survives_underflow(student, rng):
     inputs = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     expect_close(student.kl_divergence(theta, theta, inputs, [1, 2]), 0.0, "the divergence of a distribution from itself")
     expect_close(student.kl_divergence(other, theta, inputs, [1, 2]), 0.0, "the divergence of two distributions that are equally certain")
+    uniform = torch.zeros(4, dtype=torch.float64)
+    expect_close(student.kl_divergence(theta, uniform, inputs, [1, 2]), np.log(2), "the divergence of a certain from a uniform distribution")
 
 
 @check("kl_quadratic")

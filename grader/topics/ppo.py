@@ -197,9 +197,9 @@ def check_entropy_of_uniform_distributions(student, rng):
 
 @check("entropy")
 def check_entropy_of_certain_actions(student, rng):
-    """A distribution that is certain of an action has the entropy 0, however far apart the logits are."""
-    logits = torch.tensor([[500.0, -500.0, 0.0], [0.0, 0.0, 2000.0]])
-    expect_close(student.entropy(logits), torch.zeros(2), "the entropy")
+    """A distribution that is certain of an action has the entropy 0, and one of two actions log 2, however far apart the logits are."""
+    logits = torch.tensor([[500.0, -500.0, 0.0], [0.0, 0.0, 2000.0], [2000.0, 0.0, 2000.0]])
+    expect_close(student.entropy(logits), np.array([0.0, 0.0, np.log(2)]), "the entropy")
 
 
 @check("entropy")

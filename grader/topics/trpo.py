@@ -261,9 +261,11 @@ def check_natural_step_ignores_the_scale_of_the_gradient(student, rng):
 @check("trust_region_step_size")
 def check_trust_region_step_reaches_the_boundary(student, rng):
     """The step ends where the quadratic model of the divergence, half its product with F and itself, is δ."""
-    for size, max_kl in ((2, 0.01), (6, 0.5)):
-        fisher, direction = positive_definite(rng, size), 3 * normal(rng, size, dtype=F64)
-        step = numbers(student.trust_region_step_size(direction, fisher @ direction, max_kl), (), "the step size") * direction
+    for dimension, max_kl in ((2, 0.01), (6, 0.5)):
+        fisher, direction = positive_definite(rng, dimension), 3 * normal(rng, dimension, dtype=F64)
+        size = numbers(student.trust_region_step_size(direction, fisher @ direction, max_kl), (), "the step size")
+        expect(size > 0, "the step size must be positive, or the step leads away from the direction")
+        step = size * direction
         expect_close(step @ fisher @ step / 2, max_kl, "the modelled divergence of the step")
 
 
@@ -279,7 +281,8 @@ def check_trust_region_step_holds_for_a_real_policy(student, rng):
 
 @check("trust_region_step_size", points=0.5)
 def check_trust_region_step_is_zero_without_a_direction(student, rng):
-    """Where the direction is zero, so is the step size."""
+    """Where the direction is zero, so is the step size, and only there."""
+    expect_close(student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([1.0]), 0.01), 0.1, "the step size along a direction")
     expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size")
 
 
