@@ -46,7 +46,7 @@ def verdict_of(student, exercise="f"):
 
 VIEW = """
     import os, sys, threading, torch
-    def files(): return sorted(os.listdir("/")), os.listdir("/tmp"), os.listdir("/proc"), os.getcwd()
+    def files(): return sorted(os.listdir("/")), os.listdir(), os.listdir("/proc"), os.getcwd()
     def exists(path): return os.path.exists(path)
     def environment(): return dict(os.environ)
     def identity(): return [os.getpid(), os.getppid(), os.getsid(0)]
@@ -64,8 +64,8 @@ VIEW = """
         return results
     def draws(): return torch.rand(3)
     def scratch():
-        open("/tmp/mine", "w").write("x")
-        return os.listdir("/tmp")
+        open("mine", "w").write("x")
+        return os.listdir()
 """
 
 
@@ -73,7 +73,7 @@ def test_a_worker_sees_the_python_installation_and_the_library_and_nothing_else_
     root = Path(sandbox_module.__file__).resolve().parent.parent
     with loaded(sandbox, VIEW) as student:
         top, scratch, processes, folder = student.files()
-        assert scratch == processes == [] and folder == "/tmp"
+        assert scratch == processes == [] and folder == ("/scratch" if Path("/tmp") in Path(sys.prefix).parents else "/tmp")
         assert not {"boot", "media", "run", "srv", "sbin"} & set(top)
         for hidden in ("grader", "solutions", "tests", "assignments", "examples", "pyproject.toml", ".git", "npfl139"):
             assert not student.exists(str(root / hidden))
@@ -149,7 +149,7 @@ def test_the_limit_on_files(sandbox):
     text = """
         def f():
             for number in range(10):
-                open(f"/tmp/{number}", "wb").write(bytes(2**18))
+                open(f"{number}", "wb").write(bytes(2**18))
     """
     with loaded(sandbox, text) as student:
         with pytest.raises(StudentError, match="No space left"):
