@@ -29,7 +29,7 @@ try:
 except ImportError:
     sys.exit("this benchmark needs Stable-Baselines3 and sb3-contrib: pip install -c constraints.txt sb3-contrib")
 
-__all__ = ["Stopwatch", "Task", "compare", "train_ours", "train_theirs"]
+__all__ = ["Stopwatch", "Task", "compare", "linear", "train_ours", "train_theirs"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Task:
     env_count: int  # of the peer
     settings: dict
     normalized: bool = False
+
+
+def linear(start: float) -> Callable[[float], float]:
+    """Return a schedule of the peer that falls linearly from `start` to 0; its argument is the part of the training that is left."""
+    return lambda left: left * start
 
 
 class Solved(Exception):

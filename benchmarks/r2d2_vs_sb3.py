@@ -11,7 +11,7 @@ import dataclasses
 from functools import partial
 
 import peers  # first: it says what to install
-from peers import Stopwatch, Task
+from peers import Stopwatch, Task, linear
 from sb3_contrib import RecurrentPPO
 from torch import nn
 
@@ -19,13 +19,8 @@ from npfl139.runs import config_for
 from solutions import r2d2
 
 
-def falling(value: float):
-    """Return a schedule that falls linearly to 0."""
-    return lambda remaining: value * remaining
-
-
 ZOO = dict(
-    n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, learning_rate=falling(0.001), clip_range=falling(0.2),
+    n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, learning_rate=linear(0.001), clip_range=linear(0.2),
     policy_kwargs=dict(ortho_init=False, activation_fn=nn.ReLU, lstm_hidden_size=64, enable_critic_lstm=True, net_arch=dict(pi=[64], vf=[64])),
 )  # fmt: skip
 TASKS = {
