@@ -934,9 +934,9 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
 
     while collector.steps + config.env_count <= config.steps:
         play(collector, actors, replay)
-        agent.anneal(collector.steps / config.steps)
         while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
             sequences = replay.sample(rng.random(config.batch_size))
+            agent.anneal(collector.steps / config.steps)
             priority, scalars = agent.improve(sequences, len(replay))
             replay.update_priorities(sequences.key, priority)
             monitor.log(collector.steps, **scalars)

@@ -73,11 +73,12 @@ def read_log(path: str | Path) -> dict[str, list[list[float]]]:
 
 
 def cut_log(path: str | Path, steps: int) -> None:
-    """Remove from a run's log.csv what is later than that many environment steps, and a line that a killed run left half-written."""
+    """Remove from a run's log.csv what is later than that many environment steps, from the first broken line on if there is one."""
     with open(path, "r+b") as file:
         length = len(file.readline())
         for line in file:
-            if not line.endswith(b"\n") or int(line.partition(b",")[0]) > steps:
+            step = line.partition(b",")[0]
+            if not line.endswith(b"\n") or not step.isdigit() or int(step) > steps:
                 break
             length += len(line)
         file.truncate(length)

@@ -108,7 +108,8 @@ class RunMonitor(MemoryMonitor):
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self.start_steps:  # the curve goes on where the agent does, not where the killed run wrote last
-                cut_log(self.directory / LOG, self.start_steps)
+                if (self.directory / LOG).exists():
+                    cut_log(self.directory / LOG, self.start_steps)
                 self._events.restart(self.start_steps)
             self._csv.open(b"steps,name,value\n")
             self._events.file.open(b"")

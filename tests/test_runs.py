@@ -263,6 +263,16 @@ def test_a_resumed_log_is_cut_back_to_the_checkpoint(tmp_path, console):
     assert [event.step for event in events.Scalars("loss")] == steps
 
 
+def test_a_run_whose_log_is_gone_or_broken_resumes(tmp_path):
+    runs.run(MODULE, "CartPole-v1", ExampleConfig(steps=16), tmp_path)
+    (tmp_path / "log.csv").write_text("steps,name,value\n8,loss,0.5\n\x00\x00,loss\n16,loss,0.2\n")
+    runs.run(MODULE, "CartPole-v1", ExampleConfig(steps=32), tmp_path, resume=True)
+    assert [step for step, _ in read_log(tmp_path / "log.csv")["loss"]] == [8, 24, 32]
+    (tmp_path / "log.csv").unlink()
+    runs.run(MODULE, "CartPole-v1", ExampleConfig(steps=40), tmp_path, resume=True)
+    assert [step for step, _ in read_log(tmp_path / "log.csv")["loss"]] == [40]
+
+
 def test_checkpoints_are_written_on_the_way(tmp_path, console):
     monitor = RunMonitor(tmp_path, 100, checkpoint_seconds=0, console=console)
     monitor.watch(Agent())
