@@ -15,9 +15,10 @@ from collections.abc import Callable
 import torch
 
 import npfl139.envs
-from grader.sandbox import KINDS, Sandbox, open_sandbox
-from grader.served import serve
-from grader.student import InProcess, Sandboxed
+from grader.grading.sandbox import KINDS, Sandbox, open_sandbox
+from grader.contract.served import serve
+from grader.contract.student import InProcess
+from grader.grading.remote import Sandboxed
 
 SUBMISSION = """
 from dataclasses import dataclass

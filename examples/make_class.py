@@ -13,9 +13,9 @@ from pathlib import Path
 
 import nbformat
 
-from grader.skeleton import make_notebook, make_skeleton
-from grader.spec import span
-from grader.topics import load
+from grader.release.skeleton import make_notebook, make_skeleton
+from grader.contract.spec import span
+from grader.contract.registry import load
 
 __all__ = ["class_files", "handed_in"]
 

@@ -25,10 +25,10 @@ def grade(
     ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
-    from grader.classroom import grade_class
-    from grader.grading import Options
-    from grader.sandbox import KINDS, SandboxUnavailable
-    from grader.store import StoreError
+    from grader.classroom.engines import grade_class
+    from grader.grading.grade import Options
+    from grader.grading.sandbox import KINDS, SandboxUnavailable
+    from grader.classroom.store import StoreError
 
     if topic is not None:
         _known(topic)
@@ -43,8 +43,8 @@ def grade(
 @app.command(rich_help_panel="For instructors")
 def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
     """Write the reports of a folder of results once more."""
-    from grader.report import write_reports
-    from grader.store import Store, StoreError
+    from grader.show.report import write_reports
+    from grader.classroom.store import Store, StoreError
 
     if not results.is_dir():
         raise UserError(f"there is no folder {results}")
@@ -60,7 +60,7 @@ def release(
     out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments; for a bundle, bundle]")] = None,
 ) -> None:
     """Regenerate assignments/ from the solutions; or, for TOPICs, build the bundle that their students download."""
-    from grader.release import bundle, regenerate
+    from grader.release.bundle import bundle, regenerate
 
     try:
         if topics:
@@ -83,7 +83,8 @@ def calibrate(
     """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
     from rich.progress import Progress
 
-    from grader import calibration
+    from grader.contract.figures import calibrated
+    from grader.grading import calibrate as calibration
     from npfl139.cli import console
 
     declared = _known(topic)
@@ -97,12 +98,12 @@ def calibrate(
 
         path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished)
     for training in declared.trainings:
-        say(f"{training.name}\n{calibration.summary(calibration.calibrated(topic, training.name))}")
+        say(f"{training.name}\n{calibration.summary(calibrated(topic, training.name))}")
     say(f"written: {path}")
 
 
 def _known(topic: str) -> object:
-    from grader.topics import load
+    from grader.contract.registry import load
 
     try:
         return load(topic)

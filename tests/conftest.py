@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from grader.sandbox import open_sandbox
+from grader.grading.sandbox import open_sandbox
 
 
 @pytest.fixture(scope="session")

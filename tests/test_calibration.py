@@ -3,9 +3,11 @@ import os
 
 import pytest
 
-from grader import calibration
-from grader.calibration import calibrate, calibrated, decided, reference_band, summary
-from grader.topics import load
+from grader.grading import calibrate as calibration
+from grader.contract import figures
+from grader.contract.figures import calibrated, reference_band
+from grader.grading.calibrate import calibrate, decided, summary
+from grader.contract.registry import load
 
 TOPIC = load("ppo")
 
@@ -19,11 +21,12 @@ def measured(tmp_path, monkeypatch):
             score = 490.0 + seed % 10 if variant == "reference" else {"takes the maximum": 100.0, "does not clip": -math.inf}.get(variant, 495.0)
             yield {"score": score, "curve": ((10, 1.0), (20, score))}
 
-    monkeypatch.setattr(calibration, "FOLDER", tmp_path / "calibrated")
+    for module in (calibration, figures):
+        monkeypatch.setattr(module, "figures_path", lambda topic_name: tmp_path / f"{topic_name}.json")
     monkeypatch.setattr(calibration, "_measured", results)
-    calibration._stored.cache_clear()
+    figures.forget()
     yield tmp_path
-    calibration._stored.cache_clear()
+    figures.forget()
 
 
 def test_a_calibration_is_stored_and_found(measured):

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 import npfl139.envs
-from grader.expect import Wrong, expect_close
-from grader.isolation import Limits
-from grader.served import checked_actions, serve
-from grader.student import Sandboxed, StudentError
+from grader.contract.expect import Wrong, expect_close
+from grader.inside.limits import Limits
+from grader.contract.served import checked_actions, serve
+from grader.contract.student import StudentError
+from grader.grading.remote import Sandboxed
 from npfl139.evaluation import evaluate
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))

@@ -5,13 +5,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from grader import classroom
-from grader.classroom import grade_class
-from grader.grading import Options
-from grader.sandbox import SandboxUnavailable
-from grader.skeleton import make_skeleton
-from grader.store import Store
-from grader.topics import load
+from grader.classroom import engines as classroom
+from grader.classroom.engines import grade_class
+from grader.grading.grade import Options
+from grader.grading.sandbox import SandboxUnavailable
+from grader.release.skeleton import make_skeleton
+from grader.classroom.store import Store
+from grader.contract.registry import load
 
 TOPIC = load("ppo")
 UNITS = Options(training=False)

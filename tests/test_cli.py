@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import npfl139.cli
-from grader.skeleton import make_notebook
+from grader.release.skeleton import make_notebook
 from npfl139 import catalogue
 from npfl139.cli import main
 from npfl139.demonstration import play

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from grader.display import Display
-from grader.findings import finding, number, printable
+from grader.show.display import Display
+from grader.show.findings import finding, number, printable
 
 
 def check(verdict="passed", **fields):

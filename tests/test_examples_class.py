@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.grading import Options, grade, verdict_of
-from grader.isolation import Limits
-from grader.student import Sandboxed, StudentError
-from grader.submissions import collect
-from grader.topics import load
+from grader.grading.grade import Options, grade, verdict_of
+from grader.inside.limits import Limits
+from grader.contract.student import StudentError
+from grader.grading.remote import Sandboxed
+from grader.classroom.intake import collect
+from grader.contract.registry import load
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASS = ROOT / "examples" / "class"

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from grader import grading
-from grader.expect import expect
-from grader.grading import Options, fault, grade
-from grader.skeleton import make_skeleton
-from grader.spec import Attempt, Check, Training
-from grader.student import StudentError
-from grader.submissions import Submission
-from grader.topics import load
+from grader.grading import grade as grading
+from grader.contract.expect import expect
+from grader.grading.grade import Options, fault, grade
+from grader.release.skeleton import make_skeleton
+from grader.contract.spec import Attempt, Check, Training
+from grader.contract.student import StudentError
+from grader.classroom.intake import Submission
+from grader.contract.registry import load
 
 TOPIC = load("ppo")
 SOLUTION = TOPIC.solution.read_text().split("if __name__ ==")[0]

@@ -5,16 +5,16 @@ import sys
 
 import pytest
 
-from grader.conftest import only_submission
-from grader.release import ROOT
-from grader.topics import available, load
+from grader.plugin import only_submission
+from grader.release.bundle import ROOT
+from grader.contract.registry import available, load
 
 TOPIC = load(available()[0])
 CHECK, OTHER = TOPIC.checks[0], next(check for check in TOPIC.checks if check.exercise != TOPIC.checks[0].exercise)
 
 
 def pytest_run(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"grader/topics/{TOPIC.name}.py", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"grader/topics/{TOPIC.name}/checks.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 

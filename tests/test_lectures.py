@@ -9,7 +9,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from grader.topics import available, load
+from grader.contract.registry import available, load
 
 LECTURES = Path(__file__).resolve().parent.parent / "lectures"
 

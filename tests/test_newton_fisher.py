@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from grader.diagnosis import trusted
-from grader.expect import Wrong
-from grader.topics import newton_fisher as topic
+from grader.grading.diagnosis import trusted
+from grader.contract.expect import Wrong
+from grader.topics.newton_fisher import checks as topic
 from npfl139.seeding import numpy_stream, torch_stream
 from solutions import newton_fisher
 

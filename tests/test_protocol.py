@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from grader import protocol
-from grader.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, NotAValue, Overdue, decode, encode
+from grader.inside import protocol
+from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, NotAValue, Overdue, decode, encode
 
 PLAIN = [
     None, True, False, 0, -1, 2**63, -(2**63), 2**64, -(2**70), 10**300, 0.0, -1.5, float("inf"), "", "pět", b"\x00\xff",

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sample_results import HASH, band, check, everything, graded, sample_class, training, untrained
 
-from grader import report
-from grader.charts import dot_plot, learning_chart, trace_chart
-from grader.findings import printable
-from grader.report import class_page, student_page, write_reports
-from grader.store import Store, StoreError
+from grader.show import report
+from grader.show.charts import dot_plot, learning_chart, trace_chart
+from grader.show.findings import printable
+from grader.show.report import class_page, student_page, write_reports
+from grader.classroom.store import Store, StoreError
 
 VOID = {"meta", "line", "br"}
 

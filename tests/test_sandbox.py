@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from grader import sandbox as sandbox_module
-from grader import seccomp
-from grader.isolation import Limits
-from grader.sandbox import SandboxUnavailable, Worker, open_sandbox
-from grader.student import Sandboxed, StudentError
+from grader.grading import sandbox as sandbox_module
+from grader.inside import seccomp
+from grader.inside.limits import Limits
+from grader.grading.sandbox import SandboxUnavailable, Worker, open_sandbox
+from grader.contract.student import StudentError
+from grader.grading.remote import Sandboxed
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
 LINUX = sys.platform == "linux"
@@ -70,16 +71,16 @@ VIEW = """
 
 
 def test_a_worker_sees_the_python_installation_and_the_library_and_nothing_else_of_ours(sandbox):
-    root = Path(sandbox_module.__file__).resolve().parent.parent
+    root = Path(sandbox_module.__file__).resolve().parents[2]
     with loaded(sandbox, VIEW) as student:
         top, scratch, processes, folder = student.files()
         assert scratch == processes == [] and folder == ("/scratch" if Path("/tmp") in Path(sys.prefix).parents else "/tmp")
         assert not {"boot", "media", "run", "srv", "sbin"} & set(top)
         for hidden in ("grader", "solutions", "tests", "assignments", "examples", "pyproject.toml", ".git", "npfl139"):
             assert not student.exists(str(root / hidden))
-        for shown in (torch.__file__, np.__file__, sys.base_prefix, "/grader/npfl139/seeding.py", "/grader/grader/worker.py"):
+        for shown in (torch.__file__, np.__file__, sys.base_prefix, "/grader/npfl139/seeding.py", "/grader/grader/inside/worker.py"):
             assert student.exists(shown)
-        for hidden in ("topics", "mistakes", "grading.py", "student.py"):
+        for hidden in ("topics", "grading", "contract", "records.py"):
             assert not student.exists(f"/grader/grader/{hidden}")
         assert student.identity() == [1, 0, 1] and student.descriptors() == [0, 1, 2, 3]
         assert student.capability() == torch.backends.cpu.get_cpu_capability()
@@ -174,7 +175,7 @@ def test_forbidden_system_calls_are_violations_and_the_worker_lives(either, text
 
 
 # Start the parent of the workers without preloading all that submissions use, which would take these tests minutes.
-BARE_START = sandbox_module.START.replace("main(", "import grader.worker, grader.zygote; grader.zygote.preload = lambda: None; main(")
+BARE_START = sandbox_module.START.replace("main(", "import grader.inside.worker, grader.inside.zygote; grader.inside.zygote.preload = lambda: None; main(")
 
 
 def gone(process: int, seconds: float = 10.0) -> bool:
@@ -212,10 +213,10 @@ def test_the_parent_of_the_workers_may_die(kind, sandbox, monkeypatch):
 
 GRADER = """
 import sys, time
-import grader.sandbox
-from grader.sandbox import open_sandbox
-grader.sandbox.START = {start!r}
-from grader.student import Sandboxed
+import grader.grading.sandbox
+from grader.grading.sandbox import open_sandbox
+grader.grading.sandbox.START = {start!r}
+from grader.grading.remote import Sandboxed
 with open_sandbox({kind!r}) as sandbox, Sandboxed(sandbox) as student:
     student.load("import os\\ndef f(): return os.getpid()", "work", "work.py")
     print(sandbox._zygote._process.pid, student.f(), flush=True)

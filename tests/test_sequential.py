@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from grader.sequential import LEAD, MAX_SEEDS, decision, pass_probability, upper_bound
+from grader.grading.sequential import LEAD, MAX_SEEDS, decision, pass_probability, upper_bound
 
 
 @pytest.mark.parametrize("outcomes", list(itertools.product([True, False], repeat=MAX_SEEDS)))

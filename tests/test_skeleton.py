@@ -5,7 +5,7 @@ import ast
 import nbformat
 import pytest
 
-from grader.skeleton import make_notebook, make_skeleton, removed_lines
+from grader.release.skeleton import make_notebook, make_skeleton, removed_lines
 
 SOURCE = '''\
 # %% [markdown]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.store import Store, StoreError, write_atomically
+from grader.classroom.store import Store, StoreError, write_atomically
 
 OPTIONS = {"training": True, "sandbox": "bwrap", "seed": 0}
 

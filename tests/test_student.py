@@ -10,11 +10,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import gymnasium
 import npfl139.envs
-from grader.expect import Wrong, elementwise, expect_error
-from grader.isolation import Limits
-from grader.sandbox import Exit
-from grader.served import checked_actions, serve
-from grader.student import InProcess, Sandboxed, Student, StudentError, failure, reason_of
+from grader.contract.expect import Wrong, elementwise, expect_error
+from grader.inside.limits import Limits
+from grader.grading.sandbox import Exit
+from grader.contract.served import checked_actions, serve
+from grader.contract.student import InProcess, Student, StudentError, failure
+from grader.grading.remote import Sandboxed, reason_of
 from npfl139.envs.remote import RemoteVectorEnv, described_space, space_of
 
 LIMITS = Limits(seconds=10, cpu_seconds=20, memory=512 * 2**20, scratch=2**20)

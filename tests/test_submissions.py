@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import archives
-from grader.submissions import NoSubmission, Submission, collect
+from grader.classroom import archives
+from grader.classroom.intake import NoSubmission, Submission, collect
 from npfl139 import source
 
 TOPICS = ("newton_fisher", "trpo", "ppo", "agent57")

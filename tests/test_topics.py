@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from grader.calibration import CAPABILITIES, calibrated
-from grader.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
-from grader.grading import verdict_of
-from grader.skeleton import make_skeleton
-from grader.spec import Mistake, Topic
-from grader.topics import available, load
+from grader.contract.figures import calibrated
+from grader.grading.calibrate import CAPABILITIES
+from grader.grading.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
+from grader.grading.grade import verdict_of
+from grader.release.skeleton import make_skeleton
+from grader.contract.spec import Mistake, Topic
+from grader.contract.registry import available, load
 
 TOPICS = [load(name) for name in available()]
-VARIANTS = Path(__file__).parent / "variants"
+VARIANTS = Path(__file__).parents[1] / "grader" / "topics"
 SEED = 0
 
 each_topic = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -26,7 +27,7 @@ each_variant = pytest.mark.parametrize(
     [
         pytest.param(topic, path, id=f"{topic.name}-{path.stem}")
         for topic in TOPICS
-        for path in sorted((VARIANTS / topic.name).glob("*.py"))
+        for path in sorted((VARIANTS / topic.name / "variants").glob("*.py"))
     ],
 )
 
@@ -92,7 +93,7 @@ def test_the_untouched_skeleton_misses_every_exercise(topic: Topic):
 def test_the_topic_is_complete(topic: Topic):
     assert len({check.name for check in topic.checks}) == len(topic.checks)
     assert len({mistake.name for mistake in mistakes_of(topic)}) == len(mistakes_of(topic))
-    assert len(list((VARIANTS / topic.name).glob("*.py"))) >= 5
+    assert len(list((VARIANTS / topic.name / "variants").glob("*.py"))) >= 5
     assert (topic.solution.parent.parent / "lectures" / f"{topic.name}.md").exists()
     assert set(topic.prerequisites) < set(available())
 

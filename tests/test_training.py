@@ -6,10 +6,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from grader.diagnosis import trusted
-from grader.student import StudentError
-from grader.topics import load
-from grader.training import Relabelled, learns, smoothed
+from grader.grading.diagnosis import trusted
+from grader.contract.student import StudentError
+from grader.contract.registry import load
+from grader.contract.training import Relabelled, learns, smoothed
 from npfl139 import envs
 from npfl139.rollout import Collector
 from solutions.ppo import CONFIGS

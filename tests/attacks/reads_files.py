@@ -2,7 +2,7 @@
 
 import os
 
-_TREASURES = ("grader/topics", "grader/mistakes", "grader/calibrated", "grader/grading.py", "tests/attacks", "solutions/ppo.py")
+_TREASURES = ("grader/topics", "grader/grading", "grader/contract", "tests/attacks", "solutions/ppo.py")
 _found = []
 for _folder, _folders, _files in os.walk("/"):
     for _name in _folders + _files:

@@ -13,7 +13,7 @@ def _look():
             if name in ("expected", "reference", "solution", "expect_close", "Wrong", "answer_key"):
                 _found.append(f"{name} in {frame.f_code.co_filename}")
         frame = frame.f_back
-    secrets = ("grader.topics", "grader.mistakes", "grader.grading", "grader.expect", "tests")
+    secrets = ("grader.contract.registry", "grader.topics", "grader.grading.grade", "grader.contract.expect", "tests")
     _found.extend(name for name in sys.modules if name.startswith(secrets))
     for thing in gc.get_objects():
         if type(thing).__name__ in ("Check", "Mistake", "Topic", "Sandboxed", "InProcess", "StudentError"):

@@ -1,0 +1,1 @@
+"""Many submissions: taken in from what students hand in, graded by an engine, their results kept."""

@@ -1,0 +1,212 @@
+"""What students handed in: who, which topic, which source. Nothing is executed, and no submission stops the class.
+
+The layouts understood: one file; a folder or zip archive of `<student>/<topic>.py|.ipynb|.zip`, of `<topic>_<student>.py`
+and `<student>_<topic>.py`, and what Moodle packs (`<name>_<number>_assignsubmission_file_/...`); and a student's own folder.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from grader.classroom.archives import IGNORED, File, files_in
+from grader.classroom.store import OWN_FILES
+from npfl139.catalogue import topic_of
+from npfl139.source import Source
+
+__all__ = ["NoSubmission", "Submission", "collect"]
+
+MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_[a-z]+_?(?P<rest>.*)")
+WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+MAX_NAME_BYTES = 120  # of a student's name as a folder; file systems allow 255
+
+
+class NoSubmission(ValueError):
+    """What the instructor pointed at holds no submission. The message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one student handed in for one topic."""
+
+    student: str  # fit to be the name of a folder, and unique for the topic
+    topic: str
+    source: str | None
+    filename: str  # as handed in, for messages
+    sha256: str  # of the content of the file
+    problem: str | None = None  # why there is no source: a sentence to the student that says what to do
+    cells: tuple[tuple[int, int], ...] = ()  # see npfl139.source.Source
+
+    def locate(self, line: int) -> str:
+        """Return where the student finds a line of the source: `line 7`, or in a notebook `cell 5, line 3`."""
+        return Source(self.source or "", self.cells).locate(line)
+
+
+def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = None) -> list[Submission]:
+    """Return what was handed in, ordered as the paths and then by name.
+
+    Args:
+        paths: files, folders and zip archives.
+        topics: the names of all topics, by which files are recognized.
+        topic: grade this one only, and a student's only file for it whatever its name.
+
+    Raises:
+        NoSubmission: a path does not exist or cannot be read, holds nothing, or the topic of its files cannot be told.
+    """
+    found = {path: _by_student(path, topics, topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)}
+    everywhere = _expected(found, topics, topic)
+    submissions, taken = [], set()
+    for by_student in found.values():
+        expected = _told(by_student, topics) if topic is None else everywhere
+        for student, files in by_student.items():
+            submissions += _named(student, _chosen(files, expected or everywhere), taken)
+    return submissions
+
+
+@dataclass(frozen=True)
+class _Recognized:
+    """A file, with the topic that its name tells, if any."""
+
+    file: File
+    topic: str | None
+    exact: bool  # named as the topic, without more
+
+    @property
+    def name(self) -> str:
+        return self.file.parts[-1]
+
+
+def _by_student(path: Path, topics: Sequence[str], asked: str | None) -> dict[str, list[_Recognized]]:
+    """Return the files of each student; none for a folder of a student in which there is no program."""
+    is_archive = path.is_file() and path.suffix.lower() == ".zip"
+    try:
+        files = _unwrapped(list(files_in(path))) if is_archive else list(files_in(path))
+        is_class = path.is_dir() and all(len(file.parts) > 1 for file in files)
+        folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir()) if is_class else []
+    except OSError as error:
+        raise NoSubmission(f"{path} cannot be read: {error.strerror}") from error
+    own = path.name if path.is_dir() else path.stem if is_archive else path.parent.name
+    found = {_moodle(folder) or folder: [] for folder in folders if not IGNORED.match(folder)} or ({} if files else {own: []})
+    for file in files:
+        topic, rest = topic_of(_own_name(file.parts[-1]), topics)
+        topic = asked if asked and path.is_file() and not is_archive else topic
+        found.setdefault(_student(file.parts, topics, own), []).append(_Recognized(file, topic, exact=not rest))
+    return found
+
+
+def _unwrapped(files: list[File]) -> list[File]:
+    """Return the files of an archive without the one folder around a whole class that some systems add."""
+    wrapped = all(len(file.parts) > 2 for file in files) and len({file.parts[0] for file in files}) == 1
+    several = len({file.parts[1] for file in files if wrapped}) > 1
+    return [replace(file, parts=file.parts[1:]) for file in files] if several else files
+
+
+def _student(parts: tuple[str, ...], topics: Sequence[str], own: str) -> str:
+    """Return whose file it is: by its folder, otherwise by what its name says besides the topic, otherwise by `own`."""
+    first = parts[0]
+    if moodle := _moodle(first):
+        return moodle
+    if len(parts) > 1 and not first.lower().endswith(".zip"):
+        return first
+    topic, rest = topic_of(first, topics)
+    return rest or (own if topic else PurePath(first).stem)
+
+
+def _moodle(name: str) -> str | None:
+    match = MOODLE.fullmatch(name)
+    return match["student"] if match else None
+
+
+def _own_name(name: str) -> str:
+    """Return the name that the student gave a file, without what Moodle puts before it."""
+    match = MOODLE.fullmatch(name)
+    return match["rest"] if match else name
+
+
+def _expected(found: dict[Path, dict[str, list[_Recognized]]], topics: Sequence[str], topic: str | None) -> tuple[str, ...]:
+    """Return the topics that were handed in anywhere, or the one that is asked for."""
+    files = [recognized for by_student in found.values() for files in by_student.values() for recognized in files]
+    where = " and ".join(str(path) for path in found)
+    if not files:
+        raise NoSubmission(f"there is no .py, .ipynb or .zip file in {where}")
+    told = (topic,) if topic else tuple(name for by_student in found.values() for name in _told(by_student, topics))
+    if not told and len(files) == 1 and files[0].file.problem:
+        raise NoSubmission(f"{where}: {files[0].file.problem}")
+    if not told:
+        raise NoSubmission(f"the names of the files in {where} tell no topic: add --topic, or call them like {topics[0]}.py")
+    return tuple(dict.fromkeys(told))
+
+
+def _told(by_student: dict[str, list[_Recognized]], topics: Sequence[str]) -> tuple[str, ...]:
+    told = {recognized.topic for files in by_student.values() for recognized in files}
+    return tuple(topic for topic in topics if topic in told)
+
+
+def _chosen(files: list[_Recognized], expected: tuple[str, ...]) -> list[Submission]:
+    """Return a student's submissions, the student still to be named: one for every topic that the files are for.
+
+    When only one topic is expected, a student's only file is for it, whatever its name, unless that names another.
+    """
+    topics = [topic for topic in expected if any(recognized.topic == topic for recognized in files)]
+    if topics:
+        return [_of_topic(topic, [recognized for recognized in files if recognized.topic == topic]) for topic in topics]
+    if len(expected) == 1 and len(files) == 1 and files[0].topic is None:
+        return [_of_topic(expected[0], files)]
+    return [_missing(topic, files) for topic in expected]
+
+
+def _of_topic(topic: str, files: list[_Recognized]) -> Submission:
+    """Return the submission for a topic. A notebook and a program made of it are one; otherwise the student must choose."""
+    files = [recognized for recognized in files if recognized.exact] or files
+    file = min((recognized.file for recognized in files), key=lambda file: not file.parts[-1].endswith(".py"))
+    problem = file.problem
+    if len({_code(recognized.file) for recognized in files}) > 1:
+        problem = f"{_listed(files)} were handed in, and they differ: hand in one of them only"
+    text, cells = (file.source.text, file.source.cells) if problem is None else (None, ())
+    filename, problem = _printable("/".join(file.parts)), problem and _printable(problem)
+    return Submission("", topic, text, filename, file.content_sha256, problem, cells)
+
+
+def _missing(topic: str, files: list[_Recognized]) -> Submission:
+    only = f", only {_listed(files)}: call the one to be graded so" if files else ": hand it in"
+    return Submission("", topic, None, f"{topic}.py", hashlib.sha256(b"").hexdigest(), f"there is no {topic}.py or {topic}.ipynb{only}")
+
+
+def _code(file: File) -> tuple[str, ...]:
+    """Return the lines of code of a file, without indentation of empty lines, comments and cell markers."""
+    lines = file.source.text.split("\n") if file.source else [file.content_sha256]
+    return tuple(line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _listed(files: list[_Recognized]) -> str:
+    names = [_printable(recognized.name) for recognized in files[:3]]
+    return " and ".join(names) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+
+
+def _named(student: str, submissions: list[Submission], taken: set[tuple[str, str]]) -> list[Submission]:
+    """Return the submissions with the student's name as a folder; a namesake's gets a number."""
+    folder = name = _as_folder(student)
+    number = 1
+    while any((name.casefold(), submission.topic) in taken for submission in submissions):
+        number += 1
+        name = f"{folder} ({number})"
+    taken.update((name.casefold(), submission.topic) for submission in submissions)
+    return [replace(submission, student=name) for submission in submissions]
+
+
+def _as_folder(name: str) -> str:
+    """Return a name that is a safe folder on every system, as close to the given one as that allows.
+
+    >>> _as_folder("Jan Novák"), _as_folder("../a:b"), _as_folder("CON"), _as_folder(" . ")
+    ('Jan Novák', '_a_b', 'CON_', 'unnamed')
+    """
+    name = re.sub(r'[/\\:*?"<>|]', "_", _printable(unicodedata.normalize("NFC", name)))
+    name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
+    return f"{name}_" if WINDOWS_RESERVED.fullmatch(name) or name.casefold() in OWN_FILES else name or "unnamed"
+
+
+def _printable(name: str) -> str:
+    return "".join(character if character.isprintable() else "_" for character in name)

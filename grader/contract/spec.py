@@ -1,0 +1,146 @@
+"""Check, Training, Mistake, Topic: the only vocabulary that topics and the grader share."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from grader.contract.student import Student
+from npfl139.seeding import derived_seed, numpy_stream
+
+__all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
+
+SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One hidden property of one exercise."""
+
+    exercise: str
+    points: float
+    function: Callable[[Student, np.random.Generator], None]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def claim(self) -> str:
+        """The sentence that the student reads: the first paragraph of the check's docstring."""
+        return " ".join(inspect.getdoc(self.function).split("\n\n")[0].split())
+
+    def run(self, student: Student, seed: int) -> None:
+        """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
+        student.request("seed", seed=derived_seed(seed, "global generators", self.name))
+        self.function(student, numpy_stream(seed, "check", self.name))
+
+
+def check(exercise: str, points: float = 1.0) -> Callable:
+    """Declare a function `check_*(student, rng)` of a topic module to be a hidden check of `exercise`.
+
+    Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it.
+    """
+
+    def declare(function: Callable) -> Callable:
+        if not function.__name__.startswith("check_") or not inspect.getdoc(function):
+            raise ValueError(f"a check is named check_* and its docstring is its claim: {function.__name__}")
+        function.check = Check(exercise, points, function)
+        return function
+
+    return declare
+
+
+def checks_of(module_name: str) -> tuple[Check, ...]:
+    """Return the checks declared so far in a module, in the order in which they stand there."""
+    return tuple(value.check for value in vars(sys.modules[module_name]).values() if hasattr(value, "check"))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one seed of a training check gave, all of it measured by the grader."""
+
+    score: float
+    steps: int
+    curve: tuple[tuple[int, float], ...] = ()  # (environment steps, mean return of the episodes that ended since the last point)
+    traces: dict[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)  # what the agent logged, for display only
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run whose score is compared with a calibrated threshold over several seeds; larger scores are better."""
+
+    name: str
+    claim: str
+    points: float
+    attempt: Callable[[Student, int], Attempt]  # (student, seed) -> Attempt
+    environment: str  # what is learnt on, as shown in reports
+    seconds: float = 120.0  # wall limit of one seed, at least ten times what the reference needs
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What students really get wrong, as one edit of one exercise of the reference solution."""
+
+    name: str  # completes "your outputs equal those of an implementation that ..."
+    exercise: str
+    old: str  # occurs exactly once in the source of the exercise
+    new: str
+    hint: str  # a sentence or two that teaches, without giving the line away
+
+    def edited(self, source: str) -> str:
+        """Return the solution's source with the mistake made.
+
+        Raises:
+            ValueError: `old` does not occur exactly once in the exercise, or the edit changes nothing.
+        """
+        start, end = span(source, self.exercise)
+        lines = source.splitlines(keepends=True)
+        body = "".join(lines[start:end])
+        if body.count(self.old) != 1 or self.old == self.new:
+            raise ValueError(f"mistake {self.name!r}: {self.old!r} must occur exactly once in {self.exercise}")
+        return "".join(lines[:start]) + body.replace(self.old, self.new) + "".join(lines[end:])
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One assignment: its exercises in the order of the file, its hidden checks, its training checks."""
+
+    name: str
+    title: str
+    exercises: tuple[str, ...]  # functions, or Class.method
+    checks: tuple[Check, ...]
+    trainings: tuple[Training, ...] = ()
+    prerequisites: tuple[str, ...] = ()  # earlier topics whose solutions this one imports
+
+    def __post_init__(self):
+        unknown = {check.exercise for check in self.checks} ^ set(self.exercises)
+        if unknown:
+            raise ValueError(f"{self.name}: every exercise has a check and every check an exercise, but not {sorted(unknown)}")
+
+    @property
+    def solution(self) -> Path:
+        return SOLUTIONS / f"{self.name}.py"
+
+    @property
+    def max_score(self) -> float:
+        return sum(check.points for check in self.checks) + sum(training.points for training in self.trainings)
+
+
+def span(source: str, exercise: str) -> tuple[int, int]:
+    """Return the first and one-past-last line, counted from 0, of the function `f` or the method `C.m` of `source`.
+
+    Raises:
+        ValueError: there is no such function.
+    """
+    scope = ast.parse(source).body
+    for name in exercise.split("."):
+        found = [node for node in scope if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name]
+        if len(found) != 1:
+            raise ValueError(f"the source defines {exercise} {len(found)} times, not once")
+        scope = found[0].body
+    return found[0].lineno - 1, found[0].end_lineno

@@ -1,0 +1,299 @@
+"""Workers for untrusted code, forked from a preloaded parent that lies in a sandbox of its own.
+
+    with open_sandbox("bwrap") as sandbox, Sandboxed(sandbox) as student:
+        student.load(source, "ppo", "ppo.py")
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import grader
+import npfl139
+from grader.inside.isolation import DEVICES
+from grader.inside.limits import Limits
+from grader.inside.protocol import Channel
+
+__all__ = ["Exit", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
+
+KINDS = ("bwrap", "process")
+STARTUP_SECONDS = 120.0  # of the preloaded parent, on a machine that is busy and has to read torch from a slow disk
+GOODBYE_SECONDS = 10.0
+VISIBLE = ("__init__.py", "inside")  # of this package: what workers need
+SYSTEM = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/etc/ld.so.cache", "/etc/alternatives")
+PROCESSORS = "/sys/devices/system/cpu"  # torch asks it which instructions there are
+PASSED_ON = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
+INSIDE = "/grader"
+START = "import sys; sys.path.insert(0, {path!r}); from grader.inside.zygote import main; main({control}, {own_namespaces})"
+
+
+class SandboxUnavailable(RuntimeError):
+    """The sandbox cannot be opened on this machine. The message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exit:
+    """How a worker ended: its exit code, or minus the number of the signal, and the CPU seconds that it used."""
+
+    code: int
+    cpu_seconds: float
+    crowded: bool = False  # whether it was killed for having too many threads
+
+
+def open_sandbox(kind: str = "bwrap") -> "Sandbox":
+    """Return a sandbox, to be used in a `with` statement, in a thread that lives as long as the sandbox.
+
+    Args:
+        kind: "bwrap" (namespaces, a private view of the files, no network) or "process" (limits and, on Linux, a filter of system
+            calls, but the submission can read the files that the grader can).
+
+    Raises:
+        ValueError: there is no such kind.
+        SandboxUnavailable: on entering, when this machine cannot have it.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"the sandbox must be one of {', '.join(KINDS)}, got {kind!r}")
+    return Sandbox(kind)
+
+
+class Sandbox:
+    """A preloaded parent process and its workers. It may be used by several threads."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._lock = threading.RLock()
+        self._zygote = None
+        self._names = itertools.count()
+
+    def __enter__(self) -> "Sandbox":
+        self._zygote = _Zygote(self.kind)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._zygote.close()
+
+    def worker(self, limits: Limits | None = None) -> "Worker":
+        """Return a fresh worker. If the parent of the workers has died, another one is started, once.
+
+        Raises:
+            SandboxUnavailable: no worker can be started.
+        """
+        with self._lock:
+            for restarted in (False, True):
+                try:
+                    return Worker(self._zygote, next(self._names), limits or Limits())
+                except OSError as error:
+                    self._zygote.close()
+                    if restarted:
+                        raise SandboxUnavailable("the sandbox died twice while it started a worker") from error
+                    self._zygote = _Zygote(self.kind)
+
+
+class Worker:
+    """A process that will run one submission, and the channel to it."""
+
+    def __init__(self, zygote: "_Zygote", name: int, limits: Limits):
+        self.limits, self._zygote, self._name = limits, zygote, name
+        self._socket, theirs = socket.socketpair()
+        self.channel = Channel(self._socket.fileno())
+        self.exit = None
+        with theirs:
+            try:
+                zygote.send({"spawn": name, "limits": dataclasses.asdict(limits)}, theirs.fileno())
+            except OSError:
+                self._socket.close()
+                raise
+
+    def ended(self, patience: float = 0.0) -> Exit | None:
+        """Return how the worker ended, None if after `patience` seconds it is still alive.
+
+        Raises:
+            OSError: nobody knows, because the parent of the workers has died.
+        """
+        self.exit = self.exit or self._zygote.exit_of(self._name, time.monotonic() + patience)
+        return self.exit
+
+    def close(self) -> None:
+        """Kill the worker if it still runs, and wait until it is gone."""
+        if self._socket.fileno() < 0:
+            return
+        try:
+            if not self.ended():
+                self._zygote.send({"kill": self._name})
+                self.ended(GOODBYE_SECONDS)
+        except OSError:
+            pass  # the parent has died, and the worker with it
+        finally:
+            self._socket.close()
+
+
+class _Zygote:
+    """The grader's side of the parent of the workers."""
+
+    def __init__(self, kind: str):
+        self._exits, self._buffer, self._lock = {}, b"", threading.RLock()
+        program = shutil.which("bwrap")
+        if kind == "bwrap" and program is None:
+            raise SandboxUnavailable(_advice(kind, "there is no program bwrap"))
+        self._complaints = tempfile.TemporaryFile()
+        self._folder = tempfile.TemporaryDirectory(prefix="worker-")  # for workers that cannot have a /tmp of their own
+        self._control, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
+                    pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
+                )  # fmt: skip
+        except OSError as error:
+            self._release()
+            raise SandboxUnavailable(_advice(kind, f"its program cannot be started ({error.strerror})")) from error
+        try:
+            isolated = self._message(time.monotonic() + STARTUP_SECONDS)["isolated"]
+        except OSError:
+            isolated = False
+        if not isolated:
+            self.close()
+            raise SandboxUnavailable(_advice(kind, self.complaint))
+
+    def send(self, message: dict, descriptor: int | None = None) -> None:
+        with self._lock:
+            line = json.dumps(message).encode() + b"\n"
+            self._control.settimeout(GOODBYE_SECONDS + STARTUP_SECONDS)
+            socket.send_fds(self._control, [line], [] if descriptor is None else [descriptor])
+
+    def exit_of(self, name: int, deadline: float) -> Exit | None:
+        """Return how the named worker ended, None if it has not by the deadline."""
+        with self._lock:
+            while name not in self._exits:
+                try:
+                    message = self._message(deadline)
+                except TimeoutError:
+                    return None
+                if "exited" in message:
+                    self._exits[message["exited"]] = Exit(message["code"], message["cpu"], message["crowded"])
+            return self._exits.pop(name)
+
+    def close(self) -> None:
+        """End the parent and with it all workers."""
+        self._control.close()
+        try:
+            self._process.wait(GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if not self._complaints.closed:
+            self.complaint = self._last_complaint()
+            self._release()
+
+    def _release(self) -> None:
+        self._control.close()
+        self._complaints.close()
+        self._folder.cleanup()
+
+    def _message(self, deadline: float) -> dict:
+        while b"\n" not in self._buffer:
+            self._control.settimeout(max(0.0, deadline - time.monotonic()))
+            try:
+                content = self._control.recv(65536)
+            except BlockingIOError as error:  # what a socket says when its timeout is 0
+                raise TimeoutError from error
+            if not content:
+                raise ConnectionError("the parent of the workers has died")
+            self._buffer += content
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def _last_complaint(self) -> str:
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it gave no reason"
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Return the environment variables of the sandbox: nothing of the grader's but the choice of instructions."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    single = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX")}
+    homes = {name: home for name in ("HOME", "MPLCONFIGDIR", "TMPDIR")}
+    return {"LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"} | homes | single | kept
+
+
+def _python(path: str, control: int, own_namespaces: bool) -> list[str]:
+    # -P and no -I: the latter would ignore PYTHONHASHSEED.
+    return [sys.executable, "-s", "-P", "-B", "-c", START.format(path=path, control=control, own_namespaces=own_namespaces)]
+
+
+def _plain_command(control: int) -> list[str]:
+    return _python(str(_home(grader).parent), control, own_namespaces=False)
+
+
+def _bwrap_command(program: str, control: int) -> list[str]:
+    shown = _python_roots()
+    scratch = "/scratch" if any(Path("/tmp") in path.parents for path in shown) else "/tmp"  # each worker covers it with its own
+    options = [program, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    options += ["--cap-add", "CAP_SYS_ADMIN"]  # in its own user namespace, so that the parent can make further ones; workers drop it
+    for name, value in _environment(scratch).items():
+        options += ["--setenv", name, value]
+    options += ["--proc", "/proc", "--tmpfs", scratch]
+    for device in DEVICES:
+        options += ["--dev-bind", device, device]
+    options += _view(shown, _secret_roots()) + ["--ro-bind-try", PROCESSORS, PROCESSORS]
+    for name in VISIBLE:
+        options += ["--ro-bind", str(_home(grader) / name), f"{INSIDE}/grader/{name}"]
+    options += ["--ro-bind", str(_home(npfl139)), f"{INSIDE}/npfl139", "--remount-ro", "/", "--chdir", scratch]
+    return [*options, "--", *_python(INSIDE, control, own_namespaces=True)]
+
+
+def _view(shown: set[Path], hidden: set[Path]) -> list[str]:
+    """Return bwrap's options that show the system's libraries and `shown` and hide `hidden`; of nested paths the innermost decides."""
+    links = [option for path in SYSTEM if os.path.islink(path) for option in ("--symlink", os.readlink(path), path)]
+    shown = shown | {Path(path) for path in SYSTEM if os.path.exists(path) and not os.path.islink(path)}
+    mounts, seals = [], []
+    for path in sorted(shown | hidden, key=lambda path: (len(path.parts), path)):
+        innermost = max((other for other in shown | hidden if other in path.parents), key=lambda other: len(other.parts), default=None)
+        if path in hidden and innermost in shown:
+            mounts += ["--tmpfs", str(path)]
+            seals += ["--remount-ro", str(path)]
+        elif path in shown and innermost not in shown:
+            mounts += ["--ro-bind", str(path), str(path)]
+    return links + mounts + seals
+
+
+def _python_roots() -> set[Path]:
+    """Return the directories that hold the interpreter and the packages that it can import."""
+    packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    programs = [os.path.dirname(sys.executable), os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))]
+    return {Path(path) for path in [sys.prefix, sys.base_prefix, sys.exec_prefix, *packages, *programs] if os.path.isdir(path)}
+
+
+def _secret_roots() -> set[Path]:
+    """Return the directories of ours that workers must not see, whether the project is a checkout or installed among other packages."""
+    root = _home(grader).parent
+    if (root / "pyproject.toml").exists():
+        return {root}
+    return {path for path in (root / "grader", root / "npfl139", root / "solutions") if path.is_dir()}
+
+
+def _home(package: object) -> Path:
+    return Path(package.__file__).resolve().parent
+
+
+def _advice(kind: str, reason: str) -> str:
+    if kind == "process":
+        return f"the worker process cannot be started: {reason}"
+    return (
+        f"the bubblewrap sandbox cannot be opened: {reason}. "
+        "Install it (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap), and allow user namespaces "
+        "(Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container: run it privileged or on the host). "
+        "Where that is impossible, --sandbox process is a weaker fallback, for submissions that you trust"
+    )

@@ -1,0 +1,120 @@
+"""What `npfl139 grade` shows in the terminal: progress while it works, then a table, then where the report is."""
+
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from grader.show.findings import finding, is_fault, passed_text, printable, score_text
+
+__all__ = ["Display"]
+
+LOG_WIDTH = 120  # of the table where the output is a file or a log of a build, which have no width
+
+
+class Named(Protocol):
+    """A submission, as far as the display knows it."""
+
+    student: str
+    topic: str
+
+
+class Display:
+    """Shows a line for each submission being graded and an overall bar; plain lines where the output is not a terminal.
+
+        with Display(len(submissions), jobs) as display:
+            display.started(submission)
+            display.finished(result)
+        display.table(results, folder)
+
+    It may be called from several threads.
+    """
+
+    def __init__(self, total: int, jobs: int, console: Console | None = None):
+        self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+        self.tasks: dict[tuple[str, str], TaskID] = {}
+        description = TextColumn("{task.description}", markup=False)
+        self.running = Progress(SpinnerColumn(), description, TimeElapsedColumn(), console=self.console)
+        self.overall = Progress(
+            description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console
+        )
+        self.graded = self.overall.add_task(f"graded, {jobs} at a time" if jobs > 1 else "graded", total=total)
+        self.live = Live(Group(self.running, self.overall), console=self.console, transient=True) if self.console.is_terminal else None
+
+    def __enter__(self) -> "Display":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def started(self, submission: Named) -> None:
+        """Show that a submission is being graded."""
+        self.tasks[submission.student, submission.topic] = self.running.add_task(
+            printable(f"{submission.student} {submission.topic}"), total=None
+        )
+
+    def finished(self, result: dict) -> None:
+        """Show a result. One that was not started in this run was graded earlier, and takes no part in the remaining time."""
+        line = f"{result['student']} {result['topic']}: {score_text(result)}"
+        task, overall = self.tasks.pop((result["student"], result["topic"]), None), self.overall.tasks[self.graded]
+        if task is None:
+            self.overall.update(self.graded, total=overall.total - 1)
+            self._print(f"{line}, graded earlier")
+        else:
+            self.running.remove_task(task)
+            self.overall.advance(self.graded)
+            self._print(f"[{overall.completed:.0f}/{overall.total:.0f}] {line} in {result['provenance']['seconds']:.1f} s")
+
+    def table(self, results: list[dict], folder: Path | None = None) -> None:
+        """Print a table of results, warnings, and where the report is."""
+        table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("student", "topic"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("score", "checks", "training"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("main finding", overflow="fold", ratio=1)
+        table.add_column("seconds", justify="right", no_wrap=True)
+        for result in results:
+            table.add_row(*_row(result))
+        self.console.print()
+        self.console.print(table)
+        faults = sum(map(is_fault, results))
+        if faults:
+            self._warn(
+                f"The grader itself failed on {faults} of {len(results)} submissions: those points are open; the next run grades them."
+            )
+        if any(result["provenance"].get("sandbox") == "process" for result in results):
+            self._warn("Graded in plain processes, without a sandbox: a dishonest submission could have forged its result.")
+        if folder is not None:
+            self.console.print()
+            self._print(f"report: {folder / 'report.html'}")
+
+    def _warn(self, message: str) -> None:
+        self.console.print()
+        self._print(f"Warning: {message}", "bold yellow")
+
+    def _print(self, line: str, style: str = "") -> None:
+        self.console.print(Text(printable(line), style=style), soft_wrap=True)
+
+
+def _row(result: dict) -> tuple[Text, ...]:
+    style = "bold red" if is_fault(result) else "green" if result["score"] == result["max_score"] else "red" if result["problem"] else ""
+    checks, training = passed_text(result["checks"]), passed_text(result["training"])
+    cells = (
+        result["student"],
+        result["topic"],
+        score_text(result),
+        checks,
+        training,
+        finding(result),
+        f"{result['provenance']['seconds']:.1f}",
+    )
+    return tuple(Text(printable(cell), style if column in (2, 5) else "") for column, cell in enumerate(cells))  # score and finding

@@ -1,0 +1,1 @@
+"""The hidden checks of `newton_fisher`, what students get wrong in it, and what was measured."""

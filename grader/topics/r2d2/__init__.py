@@ -1,0 +1,1 @@
+"""The hidden checks of `r2d2`, what students get wrong in it, and what was measured."""

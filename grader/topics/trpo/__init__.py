@@ -1,0 +1,1 @@
+"""The hidden checks of `trpo`, what students get wrong in it, and what was measured."""
