@@ -10,7 +10,7 @@ grade: $(INSTALLED) bubblewrap
 	$(VENV)/bin/npfl139 grade examples/class --out results
 
 test: $(INSTALLED) bubblewrap
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 install: $(INSTALLED)
 
@@ -18,7 +18,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt torch
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e ".[mujoco,box2d,atari]"
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e ".[mujoco,box2d,atari,dev]"
 	touch $@
 
 # Untrusted code runs in bubblewrap. Where it cannot be installed, `npfl139 grade` says what to do, and the tests of it are skipped.

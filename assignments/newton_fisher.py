@@ -152,9 +152,7 @@ def newton_root(function: Callable[[float], float], derivative: Callable[[float]
     raise NotImplementedError("newton_root")
 
 
-def newton_minimize(
-    gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int
-) -> Tensor:
+def newton_minimize(gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
     """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient [newton_fisher:minimize].
 
         x' = x − H(x)⁻¹ ∇f(x),    in one dimension    x' = x − f'(x) / f''(x),

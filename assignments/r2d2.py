@@ -40,6 +40,7 @@ Network = Callable[[dict[str, Tensor], Tensor], tuple[Tensor, Tensor]]  # (input
 # %% [markdown]
 # ## Values and targets
 
+
 # %%
 def dueling(value: Tensor, advantage: Tensor) -> Tensor:
     """Return the action values that the two heads of a dueling network stand for [r2d2:dueling].
@@ -138,6 +139,7 @@ def transformed_double_q_targets(
 
 # %% [markdown]
 # ## Which sequences to replay
+
 
 # %%
 def sequence_priority(td_error: Tensor, mask: Tensor, max_weight: float) -> Tensor:
@@ -413,6 +415,7 @@ class SequenceReplay:
 # %% [markdown]
 # ## The recurrent state
 
+
 # %%
 def unroll(network: Network, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     """Return the action values along sequences that may hold several episodes, and the final state [r2d2:unroll].
@@ -495,6 +498,7 @@ def q_discrepancy(q_replayed: Tensor, q_reference: Tensor) -> Tensor:
 # %% [markdown]
 # ## Many actors
 
+
 # %%
 def actor_epsilons(count: int, base: float, exponent: float) -> Tensor:
     """Return the ε of the ε-greedy policy of each actor [r2d2:epsilons].
@@ -521,6 +525,7 @@ def actor_epsilons(count: int, base: float, exponent: float) -> Tensor:
 
 # %% [markdown]
 # ## The agent
+
 
 # %%
 @dataclass(frozen=True)
@@ -890,7 +895,9 @@ def make_replay(agent: Agent, config: R2D2Config) -> SequenceReplay:
             config.priority_exponent,
         )
     except MemoryError as error:
-        raise ValueError(f"a replay of {config.replay_rows:,} rows does not fit into memory ({error}); choose fewer by --replay-rows") from error
+        raise ValueError(
+            f"a replay of {config.replay_rows:,} rows does not fit into memory ({error}); choose fewer by --replay-rows"
+        ) from error
 
 
 def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequences) -> tuple[Tensor, Tensor]:
@@ -921,6 +928,7 @@ def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequence
 
 # %% [markdown]
 # ## Training
+
 
 # %%
 def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Monitor) -> Agent:

@@ -24,6 +24,7 @@ Elementwise = Callable[[Tensor], Tensor]  # a real function, applied to every el
 # The policy that is learnt about is π, the *target* policy; the policy that acted is b, the *behaviour* policy. The three functions work
 # elementwise: on the probabilities of the actions taken, [T, B], and on whole tables of probabilities, [S, A].
 
+
 # %%
 def importance_trace(policy: Tensor, behaviour: Tensor) -> Tensor:
     """Return the traces of importance sampling [retrace:importance].
@@ -95,6 +96,7 @@ def retrace_trace(policy: Tensor, behaviour: Tensor, trace_lambda: float) -> Ten
 
 # %% [markdown]
 # ## Targets from trajectories
+
 
 # %%
 def expected_value(q: Tensor, policy: Tensor) -> Tensor:
@@ -193,6 +195,7 @@ def transformed_off_policy_targets(
 
 # %% [markdown]
 # ## The exact operator
+
 
 # %%
 def retrace_operator(

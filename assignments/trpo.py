@@ -31,6 +31,7 @@ Tensor = torch.Tensor
 # %% [markdown]
 # ## The surrogate objective and the distance between policies
 
+
 # %%
 def policy_surrogate(log_prob_new: Tensor, log_prob_old: Tensor, advantage: Tensor) -> Tensor:
     """Return the importance-weighted surrogate objective, to be maximized [trpo:surrogate].
@@ -111,6 +112,7 @@ def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Te
 # ## Policies
 #
 # A policy maps observations to the parameters of a distribution over actions: logits, or means and logarithms of standard deviations.
+
 
 # %%
 class Policy(torch.nn.Module, ABC):
@@ -209,6 +211,7 @@ def flattened(tensors: Iterable[Tensor]) -> Tensor:
 # %% [markdown]
 # ## Solving F d = g without ever forming F
 
+
 # %%
 def fisher_vector_product(policy: Policy, observation: Tensor, vector: Tensor, damping: float) -> Tensor:
     """Return (F + damping I) v by differentiating the divergence twice [trpo:fvp].
@@ -281,6 +284,7 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iter
 
 # %% [markdown]
 # ## How far to go
+
 
 # %%
 def natural_step_size(gradient: Tensor, direction: Tensor, learning_rate: float) -> Tensor:
@@ -375,6 +379,7 @@ def backtracking_line_search(
 #
 # In a small Markov decision process nothing needs to be sampled, and the theory behind the surrogate can be computed.
 
+
 # %%
 @dataclass(frozen=True)
 class TabularMDP:
@@ -464,6 +469,7 @@ def improvement_bound(mdp: TabularMDP, policy_old: Tensor, policy_new: Tensor) -
 # %% [markdown]
 # ## The configuration
 
+
 # %%
 @dataclass(frozen=True)
 class TRPOConfig(Config):
@@ -511,6 +517,7 @@ CONFIGS = {
 # ## The agents
 #
 # All of them estimate the same gradient from the same batch; they differ only in the step that they take.
+
 
 # %%
 class Batch(NamedTuple):
@@ -731,6 +738,7 @@ class Scale(torch.nn.Module):
 
 # %% [markdown]
 # ## Training
+
 
 # %%
 def make_agent(observation_space: Space, action_space: Space, config: TRPOConfig) -> Agent:

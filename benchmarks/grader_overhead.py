@@ -15,10 +15,10 @@ from collections.abc import Callable
 import torch
 
 import npfl139.envs
-from grader.grading.sandbox import KINDS, Sandbox, open_sandbox
 from grader.contract.served import serve
 from grader.contract.student import InProcess
 from grader.grading.remote import Sandboxed
+from grader.grading.sandbox import KINDS, Sandbox, open_sandbox
 
 SUBMISSION = """
 from dataclasses import dataclass

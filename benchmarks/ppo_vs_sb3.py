@@ -14,7 +14,6 @@ from stable_baselines3 import PPO
 
 from solutions import ppo
 
-
 TASKS = {
     "CartPole-v1": Task(
         475, 1024, 100_000, 100, 8,

@@ -18,10 +18,11 @@ from torch import nn
 from npfl139.runs import config_for
 from solutions import r2d2
 
-
 ZOO = dict(
     n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, learning_rate=linear(0.001), clip_range=linear(0.2),
-    policy_kwargs=dict(ortho_init=False, activation_fn=nn.ReLU, lstm_hidden_size=64, enable_critic_lstm=True, net_arch=dict(pi=[64], vf=[64])),
+    policy_kwargs=dict(
+        ortho_init=False, activation_fn=nn.ReLU, lstm_hidden_size=64, enable_critic_lstm=True, net_arch=dict(pi=[64], vf=[64]),
+    ),
 )  # fmt: skip
 TASKS = {
     "npfl139/MaskedCartPole-v0": Task(450, 5000, 100_000, 100, 8, ZOO, normalized=True),

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import nbformat
 
-from grader.release.skeleton import make_notebook, make_skeleton
-from grader.contract.spec import span
 from grader.contract.registry import load
+from grader.contract.spec import span
+from grader.release.skeleton import make_notebook, make_skeleton
 
 __all__ = ["class_files", "handed_in"]
 

@@ -26,9 +26,9 @@ def grade(
 ) -> None:
     """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
     from grader.classroom.engines import grade_class
+    from grader.classroom.store import StoreError
     from grader.grading.grade import Options
     from grader.grading.sandbox import KINDS, SandboxUnavailable
-    from grader.classroom.store import StoreError
 
     if topic is not None:
         _known(topic)
@@ -43,8 +43,8 @@ def grade(
 @app.command(rich_help_panel="For instructors")
 def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
     """Write the reports of a folder of results once more."""
-    from grader.show.report import write_reports
     from grader.classroom.store import Store, StoreError
+    from grader.show.report import write_reports
 
     if not results.is_dir():
         raise UserError(f"there is no folder {results}")

@@ -159,9 +159,7 @@ def newton_root(function: Callable[[float], float], derivative: Callable[[float]
     return torch.tensor(iterates_of(step, start, steps), dtype=torch.float64)
 
 
-def newton_minimize(
-    gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int
-) -> Tensor:
+def newton_minimize(gradient: Callable[[Tensor], Tensor], hessian: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
     """Return the iterates of Newton's method for a minimum of f, which is a root of its gradient [newton_fisher:minimize].
 
         x' = x − H(x)⁻¹ ∇f(x),    in one dimension    x' = x − f'(x) / f''(x),

@@ -229,7 +229,7 @@ def tanh_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, std: Tensor) -> Tenso
     >>> round(tanh_gaussian_log_prob(torch.tensor([[40.0]]), torch.tensor([[40.0]]), torch.tensor([[1.0]])).item(), 3)
     77.695
     """
-    log_normal = -((pre_tanh - mean) / std) ** 2 / 2 - std.log() - math.log(2 * math.pi) / 2
+    log_normal = -(((pre_tanh - mean) / std) ** 2) / 2 - std.log() - math.log(2 * math.pi) / 2
     log_derivative = 2 * (math.log(2) - pre_tanh - functional.softplus(-2 * pre_tanh))
     return (log_normal - log_derivative).sum(-1)
 

@@ -34,6 +34,7 @@ Elementwise = Callable[[Tensor], Tensor]  # a real function, applied to every el
 # %% [markdown]
 # ## The transformation
 
+
 # %%
 def rescale(x: Tensor, epsilon: float) -> Tensor:
     """Return h(x), elementwise [transformed_rewards:rescale].
@@ -101,6 +102,7 @@ def rescale_inverse(x: Tensor, epsilon: float) -> Tensor:
 #
 # A Markov decision process is three arrays indexed by state, action and successor: the probability of the transition,
 # its reward, and its discount, which is γ, or 0 where the transition ends the episode.
+
 
 # %%
 def bellman_operator(q: Tensor, transition: Tensor, reward: Tensor, discount: Tensor) -> Tensor:
@@ -220,6 +222,7 @@ def contraction_bound(epsilon: float, largest_value: float) -> float:
 # %% [markdown]
 # ## Targets for learning
 
+
 # %%
 def double_q_value(q: Tensor, q_target: Tensor) -> Tensor:
     """Return the double Q-learning estimate of the value of each state [transformed_rewards:double].
@@ -296,6 +299,7 @@ def transformed_n_step_targets(
 # ## The agent
 #
 # One double DQN, and three ways of bringing rewards of any size to a scale that a network can learn.
+
 
 # %%
 def identity(x: Tensor) -> Tensor:
@@ -429,8 +433,8 @@ class WindowReplay:
     """The newest steps of B environments, from which windows of n consecutive steps are drawn uniformly."""
 
     def __init__(self, observation_shape: tuple[int, ...], rows: int, config: DQNConfig):
-        fields = {name: (observation_shape, "float32") for name in ("observation", "next_observation")}
-        fields |= {name: ((), "float32") for name in ("reward", "discount", "same_episode")} | {"action": ((), "int64")}
+        fields = dict.fromkeys(("observation", "next_observation"), (observation_shape, "float32"))
+        fields |= dict.fromkeys(("reward", "discount", "same_episode"), ((), "float32")) | {"action": ((), "int64")}
         self.store = StreamStore(fields, rows, max(config.n, config.replay_capacity // rows))
         self.streams, self.config = np.arange(rows), config
         self.generator = numpy_stream(config.seed, "replay")

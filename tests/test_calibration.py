@@ -3,11 +3,11 @@ import os
 
 import pytest
 
-from grader.grading import calibrate as calibration
 from grader.contract import figures
 from grader.contract.figures import calibrated, reference_band
-from grader.grading.calibrate import calibrate, decided, summary
 from grader.contract.registry import load
+from grader.grading import calibrate as calibration
+from grader.grading.calibrate import calibrate, decided, summary
 
 TOPIC = load("ppo")
 
@@ -18,7 +18,11 @@ def measured(tmp_path, monkeypatch):
 
     def results(topic_name, runs, capability, jobs):
         for training_name, _, variant, seed in runs:
-            score = 490.0 + seed % 10 if variant == "reference" else {"takes the maximum": 100.0, "does not clip": -math.inf}.get(variant, 495.0)
+            score = (
+                490.0 + seed % 10
+                if variant == "reference"
+                else {"takes the maximum": 100.0, "does not clip": -math.inf}.get(variant, 495.0)
+            )
             yield {"score": score, "curve": ((10, 1.0), (20, score))}
 
     for module in (calibration, figures):

@@ -15,10 +15,10 @@ import torch
 
 import npfl139.envs
 from grader.contract.expect import Wrong, expect_close
-from grader.inside.limits import Limits
 from grader.contract.served import checked_actions, serve
 from grader.contract.student import StudentError
 from grader.grading.remote import Sandboxed
+from grader.inside.limits import Limits
 from npfl139.evaluation import evaluate
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))

@@ -7,11 +7,11 @@ import pytest
 
 from grader.classroom import engines as classroom
 from grader.classroom.engines import grade_class
+from grader.classroom.store import Store
+from grader.contract.registry import load
 from grader.grading.grade import Options
 from grader.grading.sandbox import SandboxUnavailable
 from grader.release.skeleton import make_skeleton
-from grader.classroom.store import Store
-from grader.contract.registry import load
 
 TOPIC = load("ppo")
 UNITS = Options(training=False)

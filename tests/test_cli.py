@@ -277,7 +277,7 @@ def test_a_wrong_command_line_has_status_2_and_no_traceback(project, command, ar
     assert complaint and "Traceback" not in complaint
 
 
-AGENT = '''\
+AGENT = """\
 from dataclasses import dataclass
 
 import numpy as np
@@ -315,7 +315,7 @@ def train(environments, config: ToyConfig, monitor):
         environments.step(environments.action_space.sample())
         monitor.log(2 * step, gain=config.gain)
     return agent
-'''
+"""
 
 
 def test_train_demo_and_the_animation(project, command):

@@ -1,10 +1,10 @@
 import numpy as np
 import torch
 
+from grader.contract.registry import load
 from grader.grading.diagnosis import Recorded, likely_mistakes, mistakes_of, same_answers, trusted
 from grader.grading.grade import verdict_of
 from grader.inside.protocol import Handle
-from grader.contract.registry import load
 
 TOPIC = load("ppo")
 SOLUTION = TOPIC.solution.read_text()

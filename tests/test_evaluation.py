@@ -26,9 +26,7 @@ def still(observation, reward, first):
     return np.zeros(len(observation), int)
 
 
-@pytest.mark.parametrize(
-    ("episodes", "expected"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 1, 2, 2, 3, 3]), (7, [1, 1, 1, 2, 2, 3, 3])]
-)
+@pytest.mark.parametrize(("episodes", "expected"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 1, 2, 2, 3, 3]), (7, [1, 1, 1, 2, 2, 3, 3])])
 def test_every_row_plays_its_share_however_short_its_episodes(episodes, expected):
     assert evaluate(still, UnequalVector(3), episodes).tolist() == expected
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.grading.grade import Options, grade, verdict_of
-from grader.inside.limits import Limits
-from grader.contract.student import StudentError
-from grader.grading.remote import Sandboxed
 from grader.classroom.intake import collect
 from grader.contract.registry import load
+from grader.contract.student import StudentError
+from grader.grading.grade import Options, grade, verdict_of
+from grader.grading.remote import Sandboxed
+from grader.inside.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASS = ROOT / "examples" / "class"

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from grader.contract.registry import available, load
 from grader.plugin import only_submission
 from grader.release.bundle import ROOT
-from grader.contract.registry import available, load
 
 TOPIC = load(available()[0])
 CHECK, OTHER = TOPIC.checks[0], next(check for check in TOPIC.checks if check.exercise != TOPIC.checks[0].exercise)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from grader.grading.diagnosis import trusted
 from grader.contract.expect import Wrong
+from grader.grading.diagnosis import trusted
 from grader.topics.newton_fisher import checks as topic
 from npfl139.seeding import numpy_stream, torch_stream
 from solutions import newton_fisher

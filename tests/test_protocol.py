@@ -12,7 +12,18 @@ import pytest
 import torch
 
 from grader.inside import protocol
-from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, MalformedFrame, NotAValue, Overdue, decode, encode
+from grader.inside.protocol import (
+    Callback,
+    Channel,
+    Disconnected,
+    GeneratorState,
+    Handle,
+    MalformedFrame,
+    NotAValue,
+    Overdue,
+    decode,
+    encode,
+)
 
 PLAIN = [
     None, True, False, 0, -1, 2**63, -(2**63), 2**64, -(2**70), 10**300, 0.0, -1.5, float("inf"), "", "pět", b"\x00\xff",

@@ -22,8 +22,8 @@ from npfl139.runs import MemoryMonitor
 from npfl139.seeding import numpy_stream
 
 TINY = r2d2.R2D2Config(
-    seed=3, env_count=4, sequence_length=8, sequence_period=4, burn_in=3, replay_rows=2000, replay_sequences=200, batch_size=6, memory_size=8,
-    head_size=8,
+    seed=3, env_count=4, sequence_length=8, sequence_period=4, burn_in=3, replay_rows=2000, replay_sequences=200, batch_size=6,
+    memory_size=8, head_size=8,
 )  # fmt: skip
 LONG = dataclasses.replace(TINY, steps=10_000_000, learning_starts=500, steps_per_update=32)
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from grader.grading import grade as grading
-from grader.contract.expect import Wrong, expect_close
-from grader.grading.grade import grade
-from grader.inside.limits import Limits
-from grader.contract.served import checked_actions
-from grader.classroom.store import Store
-from grader.contract.student import InProcess, Student, StudentError
-from grader.grading.remote import Sandboxed
 from grader.classroom.intake import Submission, collect
+from grader.classroom.store import Store
+from grader.contract.expect import Wrong, expect_close
 from grader.contract.registry import available, load
+from grader.contract.served import checked_actions
+from grader.contract.student import InProcess, Student, StudentError
+from grader.grading import grade as grading
+from grader.grading.grade import grade
+from grader.grading.remote import Sandboxed
+from grader.inside.limits import Limits
 from npfl139.source import Unreadable, read_source
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)

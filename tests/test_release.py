@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from grader.contract.registry import ORDER, available, load
 from grader.release import bundle as release
 from grader.release.bundle import ROOT, ReleaseError, assignment_files, bundle, regenerate
 from grader.release.skeleton import removed_lines
-from grader.contract.registry import ORDER, available, load
 from npfl139.source import SUFFIXES, read_source
 
 TOPICS = [load(name) for name in available()]

@@ -80,8 +80,12 @@ def test_targets_are_samples_of_the_operator(name):
     trace = traces(policy, behaviour, 0.9)[name]
     steps = process.rollout(behaviour, 20, 10_000, rng)
     targets = off_policy_targets(
-        steps.reward, steps.discount, steps.same_episode, q[steps.state, steps.action],
-        expected_value(q[steps.next_state], policy[steps.next_state]), trace[steps.state, steps.action],
+        steps.reward,
+        steps.discount,
+        steps.same_episode,
+        q[steps.state, steps.action],
+        expected_value(q[steps.next_state], policy[steps.next_state]),
+        trace[steps.state, steps.action],
     )[:1]
     first = steps.state[:1], steps.action[:1]
     expected = retrace_operator(q, *process, policy, behaviour, trace)

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
+from grader.contract.student import StudentError
 from grader.grading import sandbox as sandbox_module
+from grader.grading.remote import Sandboxed
+from grader.grading.sandbox import SandboxUnavailable, Worker, open_sandbox
 from grader.inside import seccomp
 from grader.inside.limits import Limits
-from grader.grading.sandbox import SandboxUnavailable, Worker, open_sandbox
-from grader.contract.student import StudentError
-from grader.grading.remote import Sandboxed
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
 LINUX = sys.platform == "linux"
@@ -137,7 +137,8 @@ def test_the_limit_on_processor_time_ends_a_worker_before_the_wall_does(either):
 @pytest.mark.parametrize(
     "text",
     [
-        "def f(): return len(bytearray(2**30))", "import numpy\ndef f(): return numpy.ones(2**27)",
+        "def f(): return len(bytearray(2**30))",
+        "import numpy\ndef f(): return numpy.ones(2**27)",
         "import torch\ndef f(): return torch.ones(2**28)",
     ],
 )
@@ -152,9 +153,8 @@ def test_the_limit_on_files(sandbox):
             for number in range(10):
                 open(f"{number}", "wb").write(bytes(2**18))
     """
-    with loaded(sandbox, text) as student:
-        with pytest.raises(StudentError, match="No space left"):
-            student.f()
+    with loaded(sandbox, text) as student, pytest.raises(StudentError, match="No space left"):
+        student.f()
 
 
 @needs_linux
@@ -175,7 +175,9 @@ def test_forbidden_system_calls_are_violations_and_the_worker_lives(either, text
 
 
 # Start the parent of the workers without preloading all that submissions use, which would take these tests minutes.
-BARE_START = sandbox_module.START.replace("main(", "import grader.inside.worker, grader.inside.zygote; grader.inside.zygote.preload = lambda: None; main(")
+BARE_START = sandbox_module.START.replace(
+    "main(", "import grader.inside.worker, grader.inside.zygote; grader.inside.zygote.preload = lambda: None; main("
+)
 
 
 def gone(process: int, seconds: float = 10.0) -> bool:

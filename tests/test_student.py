@@ -2,20 +2,20 @@
 
 import textwrap
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-import gymnasium
 import npfl139.envs
 from grader.contract.expect import Wrong, elementwise, expect_error
-from grader.inside.limits import Limits
-from grader.grading.sandbox import Exit
 from grader.contract.served import checked_actions, serve
 from grader.contract.student import InProcess, Student, StudentError, failure
 from grader.grading.remote import Sandboxed, reason_of
+from grader.grading.sandbox import Exit
+from grader.inside.limits import Limits
 from npfl139.envs.remote import RemoteVectorEnv, described_space, space_of
 
 LIMITS = Limits(seconds=10, cpu_seconds=20, memory=512 * 2**20, scratch=2**20)
@@ -351,8 +351,15 @@ def test_forged_answers_are_violations(forged):
 @pytest.mark.parametrize(
     "code, cpu, verdict",
     [
-        (0, 1, "crashed"), (3, 1, "crashed"), (-11, 1, "crashed"), (-6, 1, "crashed"), (-40, 1, "crashed"), (-9, 19.5, "timeout"),
-        (-24, 20, "timeout"), (-9, 1, "memory"), (-31, 1, "violation"),
+        (0, 1, "crashed"),
+        (3, 1, "crashed"),
+        (-11, 1, "crashed"),
+        (-6, 1, "crashed"),
+        (-40, 1, "crashed"),
+        (-9, 19.5, "timeout"),
+        (-24, 20, "timeout"),
+        (-9, 1, "memory"),
+        (-31, 1, "violation"),
     ],
 )
 def test_how_a_worker_ended_decides_the_verdict(code, cpu, verdict):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from grader.contract.figures import calibrated
+from grader.contract.registry import available, load
+from grader.contract.spec import Mistake, Topic
 from grader.grading.calibrate import CAPABILITIES
 from grader.grading.diagnosis import Recorded, likely_mistakes, mistakes_of, trusted
 from grader.grading.grade import verdict_of
 from grader.release.skeleton import make_skeleton
-from grader.contract.spec import Mistake, Topic
-from grader.contract.registry import available, load
 
 TOPICS = [load(name) for name in available()]
 VARIANTS = Path(__file__).parents[1] / "grader" / "topics"
@@ -67,8 +67,8 @@ def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
     assert mistake.hint
 
 
-CONSTANTS = ("None", "float('nan')", "0", "1.0", "-1", "10**400", "'text'", "[]", "{}", "True", "[[1.0], [1.0, 2.0]]", "[0, 0]", "[0] * 6", "object()",
-             "torch.zeros(0)", "torch.zeros(())", "torch.zeros(2)", "torch.full((2, 2), 1e38)", "torch.tensor(1j)")  # fmt: skip
+CONSTANTS = ("None", "float('nan')", "0", "1.0", "-1", "10**400", "'text'", "[]", "{}", "True", "[[1.0], [1.0, 2.0]]", "[0, 0]", "[0] * 6",
+             "object()", "torch.zeros(0)", "torch.zeros(())", "torch.zeros(2)", "torch.full((2, 2), 1e38)", "torch.tensor(1j)")  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_scaling_the_values_is_scaling_the_rewards(seed):
     alpha = 0.05
     limit = fixed_point(
         lambda q: transformed_bellman_operator(q, transition, reward, discount, lambda x: alpha * x, lambda x: x / alpha),
-        torch.zeros(6, 3, dtype=torch.float64), 1e-12, 1000,
+        torch.zeros(6, 3, dtype=torch.float64),
+        1e-12,
+        1000,
     )
     torch.testing.assert_close(limit, alpha * optimum((transition, reward, discount)))
     torch.testing.assert_close(limit, optimum((transition, alpha * reward, discount)))

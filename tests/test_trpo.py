@@ -11,8 +11,20 @@ from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.runs import MemoryMonitor
 from solutions.trpo import (
-    ALGORITHMS, CONFIGS, Batch, CategoricalPolicy, GaussianPolicy, Scale, TabularMDP, TRPOConfig, evaluation, improvement_bound, make_agent,
-    n_step_returns, performance_difference, train,
+    ALGORITHMS,
+    CONFIGS,
+    Batch,
+    CategoricalPolicy,
+    GaussianPolicy,
+    Scale,
+    TabularMDP,
+    TRPOConfig,
+    evaluation,
+    improvement_bound,
+    make_agent,
+    n_step_returns,
+    performance_difference,
+    train,
 )  # fmt: skip
 
 OBSERVATIONS, VECTOR = gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Box(-0.5, 0.5, (2,))

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import torch
 
-from grader.show.display import Display
-from grader.grading.grade import Options, fault, grade, grader_sha256
-from grader.show.report import write_reports
-from grader.grading.sandbox import Sandbox, SandboxUnavailable, open_sandbox
-from grader.classroom.store import Store
 from grader.classroom.intake import Submission, collect
+from grader.classroom.store import Store
 from grader.contract.registry import available, load
+from grader.grading.grade import Options, fault, grade, grader_sha256
+from grader.grading.sandbox import Sandbox, SandboxUnavailable, open_sandbox
+from grader.show.display import Display
+from grader.show.report import write_reports
 
 __all__ = ["grade_class"]
 
+DEFAULTS = Options()
+
 
 def grade_class(
-    paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = Options()
+    paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = DEFAULTS
 ) -> list[dict]:
     """Grade what lies at the paths, write results and reports, return the results; whatever was graded before is not graded again.
 

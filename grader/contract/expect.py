@@ -20,9 +20,7 @@ def expect(condition: bool, feedback: str) -> None:
         raise Wrong(feedback)
 
 
-def expect_close(
-    actual: object, expected: object, what: str = "the result", relative: float = 1e-4, absolute: float = 1e-5
-) -> None:
+def expect_close(actual: object, expected: object, what: str = "the result", relative: float = 1e-4, absolute: float = 1e-5) -> None:
     """Raise `Wrong` unless `actual` is a number, array or tensor of the expected shape, finite and close.
 
     The default tolerances leave room for any order of summation in float32 over a few thousand terms of order one.

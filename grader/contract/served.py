@@ -1,8 +1,8 @@
 """Environments that stay with the grader while a submission trains on them.
 
-    served = serve(npfl139.envs.make("CartPole-v1", 16, seed), step_budget=30_720)
-    agent, scalars = student.train(served.description, seed=seed)
-    served.steps, served.episodes
+served = serve(npfl139.envs.make("CartPole-v1", 16, seed), step_budget=30_720)
+agent, scalars = student.train(served.description, seed=seed)
+served.steps, served.episodes
 """
 
 import numpy as np

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from grader.grading.diagnosis import mistakes_of, trusted
 from grader.contract.expect import Wrong
 from grader.contract.figures import figures_path, forget
-from grader.grading.sequential import pass_probability, upper_bound
+from grader.contract.registry import load
 from grader.contract.spec import Topic, Training
 from grader.contract.student import StudentError
-from grader.contract.registry import load
+from grader.grading.diagnosis import mistakes_of, trusted
+from grader.grading.sequential import pass_probability, upper_bound
 from npfl139.seeding import derived_seed
 
 __all__ = ["CAPABILITIES", "calibrate", "summary"]

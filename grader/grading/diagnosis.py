@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from grader.inside.protocol import Handle
 from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
+from grader.inside.protocol import Handle
 
 __all__ = ["Recorded", "likely_mistakes", "mistakes_of", "prerequisite_sources", "same_answers", "trusted"]
 
@@ -85,19 +85,19 @@ def same_answers(first: object, second: object) -> bool:
         return first.shape == second.shape and np.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     if isinstance(first, Handle) and isinstance(second, Handle):
         return True  # handles are numbered in the order in which a worker made them, which depends on what else it was asked
-    return type(first) is type(second) and (first is None or isinstance(first, str | bytes) and first == second)
+    return type(first) is type(second) and (first is None or (isinstance(first, str | bytes) and first == second))
 
 
 def _is_numeric(value: object) -> bool:
     return isinstance(value, bool | int | float | torch.Tensor | np.ndarray) and not (isinstance(value, int) and abs(value) > 2**53)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _student_of(topic: Topic, mistake: Mistake) -> InProcess:
     return trusted(topic, mistake.edited(topic.solution.read_text()), str(Path("mistakes") / topic.name / mistake.name))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _replayed(topic: Topic, mistake: Mistake, check: Check, seed: int) -> list:
     recorded = Recorded(_student_of(topic, mistake))
     try:

@@ -18,16 +18,16 @@ import gymnasium
 import numpy as np
 import torch
 
-from grader.contract.figures import calibrated
-from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
+from grader.classroom.intake import Submission
 from grader.contract.expect import Wrong
-from grader.grading.sandbox import Sandbox
-from grader.inside.limits import Limits
-from grader.grading.sequential import decision, pass_probability
+from grader.contract.figures import calibrated
 from grader.contract.spec import Check, Topic, Training
 from grader.contract.student import Student, StudentError
+from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
 from grader.grading.remote import Sandboxed
-from grader.classroom.intake import Submission
+from grader.grading.sandbox import Sandbox
+from grader.grading.sequential import decision
+from grader.inside.limits import Limits
 from npfl139.seeding import derived_seed
 
 __all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
@@ -47,7 +47,10 @@ class Options:
     sandbox: str = "bwrap"
 
 
-def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Options = Options()) -> dict:
+DEFAULTS = Options()
+
+
+def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Options = DEFAULTS) -> dict:
     """Return the result, schema 1, of one submission.
 
     Raises nothing that a submission can cause.
@@ -84,7 +87,9 @@ def _result(
             "submission_sha256": submission.sha256,
             "grader_sha256": grader_sha256(),
             "versions": {
-                "python": platform.python_version(), "torch": torch.__version__, "gymnasium": gymnasium.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "gymnasium": gymnasium.__version__,
                 "numpy": np.__version__,
             },
             "threads": torch.get_num_threads(),

@@ -1,7 +1,7 @@
 """Workers for untrusted code, forked from a preloaded parent that lies in a sandbox of its own.
 
-    with open_sandbox("bwrap") as sandbox, Sandboxed(sandbox) as student:
-        student.load(source, "ppo", "ppo.py")
+with open_sandbox("bwrap") as sandbox, Sandboxed(sandbox) as student:
+    student.load(source, "ppo", "ppo.py")
 """
 
 import dataclasses
@@ -223,8 +223,8 @@ class _Zygote:
 def _environment(home: str) -> dict[str, str]:
     """Return the environment variables of the sandbox: nothing of the grader's but the choice of instructions."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    single = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX")}
-    homes = {name: home for name in ("HOME", "MPLCONFIGDIR", "TMPDIR")}
+    single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
+    homes = dict.fromkeys(("HOME", "MPLCONFIGDIR", "TMPDIR"), home)
     return {"LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"} | homes | single | kept
 
 

@@ -200,6 +200,6 @@ def _kind(error: BaseException) -> str:
     if full or isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
         return "memory"
     causes = [error, error.__cause__, error.__context__]
-    if any(isinstance(cause, OSError) and cause.errno == errno.EPERM or isinstance(cause, socket.gaierror) for cause in causes):
+    if any((isinstance(cause, OSError) and cause.errno == errno.EPERM) or isinstance(cause, socket.gaierror) for cause in causes):
         return "forbidden"
     return "exception"

@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from grader.contract.registry import ORDER, available, load
+from grader.contract.spec import Topic
 from grader.grading.diagnosis import prerequisite_sources
 from grader.release.skeleton import make_notebook, make_skeleton
-from grader.contract.spec import Topic
-from grader.contract.registry import ORDER, available, load
 from npfl139.catalogue import INDEX
 
 __all__ = ["ReleaseError", "assignment_files", "bundle", "regenerate"]

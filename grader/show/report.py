@@ -12,11 +12,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from grader.classroom.store import Store, write_atomically
 from grader.contract.figures import reference_band
+from grader.contract.registry import ORDER
 from grader.show.charts import dot_plot, learning_chart, trace_chart
 from grader.show.findings import VERDICTS, finding, graded_parts, number, printable, where
-from grader.classroom.store import Store, write_atomically
-from grader.contract.registry import ORDER
 
 __all__ = ["class_page", "student_page", "write_reports"]
 

@@ -111,9 +111,7 @@ class TwoRoomsVector(Corridors):
     stored can connect them. The best return is 2; guessing gives 0.
     """
 
-    def __init__(
-        self, num_envs: int, corridors: tuple[int, int] = (6, 24), max_episode_steps: int = 100, render_mode: str | None = None
-    ):
+    def __init__(self, num_envs: int, corridors: tuple[int, int] = (6, 24), max_episode_steps: int = 100, render_mode: str | None = None):
         super().__init__(num_envs, corridors, (False, True), 2, max_episode_steps, render_mode)
 
 

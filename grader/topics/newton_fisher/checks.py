@@ -424,7 +424,9 @@ def check_kl_divergence_survives_underflow(student, rng):
     expect_close(student.kl_divergence(theta, theta, inputs, [1, 2]), 0.0, "the divergence of a distribution from itself")
     expect_close(student.kl_divergence(other, theta, inputs, [1, 2]), 0.0, "the divergence of two distributions that are equally certain")
     uniform = torch.zeros(4, dtype=torch.float64)
-    expect_close(student.kl_divergence(theta, uniform, inputs, [1, 2]), np.log(2), "the divergence of a certain from a uniform distribution")
+    expect_close(
+        student.kl_divergence(theta, uniform, inputs, [1, 2]), np.log(2), "the divergence of a certain from a uniform distribution"
+    )
 
 
 @check("kl_quadratic")
@@ -547,8 +549,17 @@ TOPIC = Topic(
     name="newton_fisher",
     title="Newton's method and the Fisher information",
     exercises=(
-        "newton_root", "newton_minimize", "score", "fisher_exact", "fisher_sampled", "fisher_empirical", "expected_hessian",
-        "kl_divergence", "kl_quadratic", "natural_gradient", "diagonal_natural_gradient",
+        "newton_root",
+        "newton_minimize",
+        "score",
+        "fisher_exact",
+        "fisher_sampled",
+        "fisher_empirical",
+        "expected_hessian",
+        "kl_divergence",
+        "kl_quadratic",
+        "natural_gradient",
+        "diagonal_natural_gradient",
     ),
     checks=checks_of(__name__),
     trainings=(

@@ -66,7 +66,8 @@ def check_advantage_within_one_episode(student, rng):
 
 @check("lambda_advantage")
 def check_advantage_at_the_limits_of_lambda(student, rng):
-    """For λ = 0 the advantage is δ; for λ = 1 it is the discounted rewards up to the end of the rollout, with its bootstrap, minus V(S_t)."""
+    """For λ = 0 the advantage is δ; for λ = 1 it is the discounted rewards up to the end of the rollout, with its bootstrap, minus
+    V(S_t)."""
     reward, discount, same_episode, value, value_next = arrays = rollout(rng, 6, 3)
     expect_close(student.lambda_advantage(*arrays, 0.0), reward + GAMMA * value_next - value, "the advantage for λ = 0")
     returns = value_next[-1]
@@ -138,7 +139,9 @@ def check_surrogate_is_a_pessimistic_bound(student, rng):
     """The objective is the mean of the smaller of the clipped and the unclipped term, for advantages of both signs."""
     for clip_epsilon in (0.1, 0.25):
         arrays = surrogate_inputs(rng)
-        expect_close(student.clipped_surrogate(*arrays, clip_epsilon), surrogate_from_the_definition(*arrays, clip_epsilon), "the objective")
+        expect_close(
+            student.clipped_surrogate(*arrays, clip_epsilon), surrogate_from_the_definition(*arrays, clip_epsilon), "the objective"
+        )
 
 
 @check("clipped_surrogate")
@@ -151,7 +154,8 @@ def check_surrogate_without_clipping(student, rng):
 
 @check("clipped_surrogate")
 def check_surrogate_gradient(student, rng):
-    """Moving the ratio further out of the clip range earns nothing, so the gradient vanishes there; moving it the wrong way costs in full."""
+    """Moving the ratio further out of the clip range earns nothing, so the gradient vanishes there; moving it the wrong way costs in
+    full."""
     old = torch.full((6,), -1.0)
     ratio = torch.tensor([1.5, 1.5, 0.5, 0.5, 1.0, 1.1])
     advantage = torch.tensor([2.0, -2.0, 3.0, -3.0, 1.0, -1.0])
@@ -341,8 +345,11 @@ TOPIC = Topic(
     trainings=(
         learns("CartPole", "CartPole-v1", CONFIGS["CartPole-v1"], "The agent balances the pole after 30,720 environment steps.", points=3),
         learns(
-            "Collect", COLLECT, CONFIGS[COLLECT], points=3,
+            "Collect",
+            COLLECT,
+            CONFIGS[COLLECT],
+            points=3,
             claim="With continuous actions the agent reaches the place and stays, after 40,960 environment steps.",
-        ),  # fmt: skip
+        ),
     ),
 )

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from grader.contract.expect import expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
+from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Topic, check, checks_of
 from grader.contract.student import StudentError
-from grader.contract.naive import h, h_inverse
 from grader.contract.training import learns
 from solutions.r2d2 import CONFIGS
 
@@ -242,7 +242,9 @@ class Driven:
         wanted = sorted((stream, start, steps, episode) for (stream, start), (steps, episode) in expected.items())
         expect(len(stored) == len(wanted), f"there are {'too few' if len(stored) < len(wanted) else 'too many'} sequences in the replay")
         expect(stored == wanted, "the sequences in the replay do not begin or end where they should")
-        expect(expect_numbers(self.replay.read("size"), (), "size") == len(wanted), "the size of the replay is not the number of its sequences")
+        expect(
+            expect_numbers(self.replay.read("size"), (), "size") == len(wanted), "the size of the replay is not the number of its sequences"
+        )
         return table
 
 
@@ -306,11 +308,7 @@ def expected_slots(weights, mass):
     """Return for each mass the slot in whose span of the cumulative weights it falls, by a loop."""
     slots = []
     for amount in mass:
-        for slot, weight in enumerate(weights):
-            if amount < weight:
-                break
-            amount -= weight
-        slots.append(slot)
+        slots.append(next((slot for slot, end in enumerate(np.cumsum(weights)) if amount < end), len(weights) - 1))
     return slots
 
 

@@ -5,6 +5,7 @@ dense matrix that they compute from the same parameters by themselves, as JᵀMJ
 Fisher information of the distribution in those coordinates.
 """
 
+import itertools
 import math
 
 import gymnasium
@@ -19,13 +20,12 @@ from solutions.trpo import TRPOConfig
 F64 = torch.float64
 
 
-
 @check("policy_surrogate")
 def check_surrogate_weights_by_the_ratio(student, rng):
     """The surrogate is the mean of the advantages, each weighted by how much more likely the new policy makes its action."""
     for count in (1, 37):
         log_prob_new, log_prob_old, advantage = (normal(rng, count, dtype=F64) for _ in range(3))
-        rows = zip(log_prob_new.tolist(), log_prob_old.tolist(), advantage.tolist())
+        rows = zip(log_prob_new.tolist(), log_prob_old.tolist(), advantage.tolist(), strict=True)
         expected = sum(math.exp(new - old) * a for new, old, a in rows) / count
         expect_close(student.policy_surrogate(log_prob_new, log_prob_old, advantage), expected, "the surrogate")
 
@@ -39,14 +39,15 @@ def check_surrogate_gradient_is_the_policy_gradient(student, rng):
     expect_close(gradient, advantage / 11, "the gradient by the new log-probabilities")
 
 
-
 @check("categorical_kl")
 def check_categorical_kl_is_the_expected_log_ratio(student, rng):
     """Each row is the expectation, under the first distribution, of the logarithm of the ratio of both."""
     for rows, actions in ((1, 2), (7, 5)):
         logits_p, logits_q = 2 * normal(rng, rows, actions, dtype=F64), 2 * normal(rng, rows, actions, dtype=F64)
         p, q = probabilities(logits_p), probabilities(logits_q)
-        expected = [sum(a * math.log(a / b) for a, b in zip(p_row, q_row)) for p_row, q_row in zip(p.tolist(), q.tolist())]
+        expected = [
+            sum(a * math.log(a / b) for a, b in zip(p_row, q_row, strict=True)) for p_row, q_row in zip(p.tolist(), q.tolist(), strict=True)
+        ]
         expect_close(student.categorical_kl(logits_p, logits_q), expected, "KL(p ‖ q)")
 
 
@@ -85,14 +86,13 @@ def check_categorical_kl_gradient(student, rng):
     expect_close(by_p, p * (log_ratio - (p * log_ratio).sum(dim=1, keepdim=True)), "the gradient by logits_p")
 
 
-
 @check("gaussian_kl")
 def check_gaussian_kl_is_the_integral(student, rng):
     """In one dimension it is the integral of p (log p - log q)."""
     mean_p, mean_q = normal(rng, 6, 1, dtype=F64), normal(rng, 6, 1, dtype=F64)
     log_std_p, log_std_q = 0.5 * normal(rng, 6, 1, dtype=F64), 0.5 * normal(rng, 6, 1, dtype=F64)
     expected = []
-    for mu_p, s_p, mu_q, s_q in zip(*(x.flatten().tolist() for x in (mean_p, log_std_p, mean_q, log_std_q))):
+    for mu_p, s_p, mu_q, s_q in zip(*(x.flatten().tolist() for x in (mean_p, log_std_p, mean_q, log_std_q)), strict=True):
         x = np.linspace(mu_p - 12 * math.exp(s_p), mu_p + 12 * math.exp(s_p), 20_001)  # beyond, p < 1e-31
         log_p, log_q = log_density(x, mu_p, s_p), log_density(x, mu_q, s_q)
         expected.append(np.trapezoid(np.exp(log_p) * (log_p - log_q), x))
@@ -131,7 +131,6 @@ def check_gaussian_kl_gradient(student, rng):
     variance = (2 * log_std_q).exp()
     expect_close(gradients[0], (mean_q - mean_p) / variance, "the gradient by mean_q")
     expect_close(gradients[1], 1 - ((2 * log_std_p).exp() + (mean_p - mean_q) ** 2) / variance, "the gradient by log_std_q")
-
 
 
 @check("fisher_vector_product")
@@ -174,7 +173,6 @@ def check_damping_adds_a_multiple_of_the_vector(student, rng):
         expected = fisher @ vector + damping * vector
         expect_close(student.fisher_vector_product(policy, observation, vector, damping), expected, "(F + damping I) v")
     expect_close(policy.flat(), parameters, "the policy's parameters afterwards")
-
 
 
 @check("conjugate_gradient")
@@ -238,7 +236,6 @@ def check_conjugate_gradient_stops_where_there_is_nothing_to_solve(student, rng)
     expect_close(student.conjugate_gradient(Product(singular), target, 5, 1e-6), [1.0, 1.0], "the last solution before A vanishes")
 
 
-
 @check("natural_step_size")
 def check_natural_step_has_a_fixed_length(student, rng):
     """The step has the length λ in the metric of F: the square root of its product with F and itself."""
@@ -284,7 +281,6 @@ def check_trust_region_step_is_zero_without_a_direction(student, rng):
     """Where the direction is zero, so is the step size, and only there."""
     expect_close(student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([1.0]), 0.01), 0.1, "the step size along a direction")
     expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size")
-
 
 
 @check("backtracking_line_search")
@@ -348,7 +344,6 @@ def check_line_search_rejects_what_is_not_a_number(student, rng):
     for what, line in (("surrogate", surrogate_breaks), ("divergence", divergence_breaks)):
         actual = student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10)
         expect_close(actual, theta + 0.25 * step, f"the parameters where the {what} of the first candidates is NaN")
-
 
 
 @check("performance_difference")
@@ -472,7 +467,7 @@ def policy_of(student, rng: np.random.Generator, kind: str, inputs: int, outputs
     """Return a policy of the submission, in float64, and the parameters that it was given."""
     policy = student.create(f"{kind}.double", student.create(kind, inputs, outputs, hidden, torch.Generator()))
     sizes = [inputs, *hidden, outputs]
-    count = sum((a + 1) * b for a, b in zip(sizes, sizes[1:])) + (outputs if kind == "GaussianPolicy" else 0)
+    count = sum((a + 1) * b for a, b in itertools.pairwise(sizes)) + (outputs if kind == "GaussianPolicy" else 0)
     parameters = 0.7 * normal(rng, count, dtype=F64)
     policy.load(parameters)
     return policy, parameters
@@ -484,7 +479,7 @@ def dense_fisher(kind: str, parameters: torch.Tensor, observation: torch.Tensor,
 
     def given(flat: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
         own, flat = flat.split([outputs, len(flat) - outputs]) if kind == "GaussianPolicy" else (flat[:0], flat)
-        for index, (a, b) in enumerate(zip(sizes, sizes[1:])):
+        for index, (a, b) in enumerate(itertools.pairwise(sizes)):
             weight, bias, flat = flat[: a * b].view(b, a), flat[a * b : a * b + b], flat[a * b + b :]
             row = weight @ row + bias
             row = row if index == len(sizes) - 2 else row.tanh()
@@ -534,7 +529,9 @@ def naive_bound(transition, reward, start, discount, old, new) -> float:
     for t in range(400):
         surrogate += float(discount**t * state_distribution @ (new * advantages).sum(dim=1))
         state_distribution = torch.einsum("s,sa,sat->t", state_distribution, old, transition)
-    divergences = [sum(p * math.log(p / q) for p, q in zip(*rows) if p > 0) for rows in zip(old.tolist(), new.tolist())]
+    divergences = [
+        sum(p * math.log(p / q) for p, q in zip(*rows, strict=True) if p > 0) for rows in zip(old.tolist(), new.tolist(), strict=True)
+    ]
     return surrogate - 4 * float(advantages.abs().max()) * discount / (1 - discount) ** 2 * max(divergences)
 
 

@@ -1,6 +1,7 @@
 """torch.distributions where it has the formula, autograd.functional where it has the derivative, one-hot labels."""
 
-from torch.distributions import Categorical, kl_divergence as kl_of_distributions
+from torch.distributions import Categorical
+from torch.distributions import kl_divergence as kl_of_distributions
 
 
 def distribution(theta, inputs, sizes):

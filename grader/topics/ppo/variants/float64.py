@@ -1,5 +1,6 @@
 """Everything is computed and returned in float64; the recursion works in place."""
 
+
 def lambda_advantage(reward, discount, same_episode, value, value_next, trace_lambda):
     delta = reward.double() + discount.double() * value_next.double() - value.double()
     for t in range(len(delta) - 2, -1, -1):

@@ -1,5 +1,6 @@
 """Plain Python loops over time, rows and components; moments by Welford, one row at a time."""
 
+
 def lambda_advantage(reward, discount, same_episode, value, value_next, trace_lambda):
     length, count = reward.shape
     advantage = torch.zeros(length, count)

@@ -1,5 +1,6 @@
 """Whole-array formulas: sums over distances in time, bounds in place of clipping, shifted sums of squares."""
 
+
 def lambda_advantage(reward, discount, same_episode, value, value_next, trace_lambda):
     delta = reward + discount * value_next - value
     decay = trace_lambda * discount * same_episode

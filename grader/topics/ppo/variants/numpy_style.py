@@ -1,5 +1,6 @@
 """numpy wherever no gradient is needed."""
 
+
 def lambda_advantage(reward, discount, same_episode, value, value_next, trace_lambda):
     arrays = (reward, discount, same_episode, value, value_next)
     reward, discount, same_episode, value, value_next = (np.asarray(array, dtype=np.float64) for array in arrays)
