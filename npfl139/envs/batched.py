@@ -46,7 +46,7 @@ class BatchedEnv(VectorEnv):
         self.num_envs, self.max_episode_steps, self.render_mode = num_envs, max_episode_steps, render_mode
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space, self.action_space = batch_space(observation_space, num_envs), batch_space(action_space, num_envs)
-        self.elapsed = None  # [B] steps made in the current episodes
+        self.elapsed, self._started = np.zeros(num_envs, np.int64), False  # [B] steps made in the current episodes
 
     def restart(self, rows: np.ndarray) -> None:
         """Draw start states for the rows of the given indices from `self.np_random`."""
@@ -70,7 +70,7 @@ class BatchedEnv(VectorEnv):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
-        self.elapsed = np.zeros(self.num_envs, np.int64)
+        self.elapsed[:], self._started = 0, True
         self.restart(np.arange(self.num_envs))
         return self.observe(), {}
 
@@ -88,7 +88,7 @@ class BatchedEnv(VectorEnv):
 
     def transition(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all rows without starting new episodes; return reward, terminated and truncated, [B] each."""
-        if self.elapsed is None:
+        if not self._started:
             raise RuntimeError("call reset before step")
         reward, terminated = self.advance(self._checked(np.asarray(actions)))
         self.elapsed += 1

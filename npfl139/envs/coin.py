@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from npfl139.envs.batched import BatchedEnv, SingleEnv
-from npfl139.envs.pictures import AGENT, DARK, GOLD, LIGHT, TRAIL, box, canvas, disc, mixed
+from npfl139.envs.pictures import AGENT, DARK, GOLD, LIGHT, SEEN, TRAIL, box, canvas, disc, mixed
 
 __all__ = ["RandomCoin", "RandomCoinVector"]
 
@@ -22,7 +22,7 @@ class RandomCoinVector(BatchedEnv):
     The observation [2 size + 6] is one-hot the agent's row and its column, then whether the coin lies below, to the right, above, to the
     left (4), and how far it is, down and to the right in units of `size` (2).
 
-    The best return is 0.9999, that of random play 0.41 (`best_return`, `random_return`, from exact computations).
+    The best return is 1 but for 2 · 10⁻⁶, that of random play 0.403.
 
     Source: Badia et al. (2020), Agent57, arXiv:2003.13350, Section 4.2, where a Q-function that mixes rewards breaks. Its room
     is `size=15, steps=200, slip=0`.
@@ -92,12 +92,12 @@ class RandomCoinVector(BatchedEnv):
         cell = -(-300 // self.size)
         image = canvas(cell * self.size, cell * self.size)
         for (line, column), seen in np.ndenumerate(self.seen[row]):
-            fade = min(1.0, (self.elapsed[row] - seen) / 15) if seen >= 0 else 1.0
-            box(image, cell * column + 1, cell * line + 1, cell - 2, cell - 2, mixed(TRAIL, DARK, fade))
+            shade = mixed(TRAIL, SEEN, min(1.0, (self.elapsed[row] - seen) / 10)) if seen >= 0 else DARK
+            box(image, cell * column + 1, cell * line + 1, cell - 2, cell - 2, shade)
         for (line, column), radius, colour in ((self.coin[row], 0.3, GOLD), (self.place[row], 0.36, AGENT)):
             disc(image, cell * (column + 0.5), cell * (line + 0.5), radius * cell, colour)
         if (self.place[row] == self.coin[row]).all():
-            disc(image, *(cell * (self.coin[row, ::-1] + 0.5)), 0.2 * cell, GOLD)
+            disc(image, cell * (self.coin[row, 1] + 0.5), cell * (self.coin[row, 0] + 0.5), 0.2 * cell, GOLD)
         box(image, 0, len(image) - 5, len(image) * (1 - self.elapsed[row] / self.max_episode_steps), 5, LIGHT)
         return image
 

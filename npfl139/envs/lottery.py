@@ -47,7 +47,7 @@ class LotteryVector(BatchedEnv):
             render_mode: None or "rgb_array".
         """
         super().__init__(num_envs, Box(0, 1, (kinds + 2,), np.float32), Discrete(ANSWERS), questions + home, render_mode)
-        self.prize, self.questions, self.kinds, self.rows = prize, questions, kinds, np.arange(num_envs)
+        self.prize, self.questions, self.kinds, self.rows = float(prize), questions, kinds, np.arange(num_envs)
         self.answer = np.random.default_rng(answer_seed).permutation(np.arange(kinds) % ANSWERS)
         self.question = np.zeros(num_envs, np.int64)
         self.marks = np.full((num_envs, self.max_episode_steps), UNASKED)  # of the answers so far
@@ -83,23 +83,24 @@ class LotteryVector(BatchedEnv):
 
     def draw(self, row: int) -> np.ndarray:
         """Return a picture: the way with the marks of the answers, the question above in the colour of its kind, the lottery."""
-        step, y, time = 18, 150, self.elapsed[row]
-        image = canvas(step * self.max_episode_steps + 100, 240)
+        step, y, time = 18, 140, self.elapsed[row]
+        image = canvas(step * self.max_episode_steps + 120, 220)
         for place, mark in enumerate(self.marks[row, : self.questions]):
-            box(image, 20 + step * place, y - 8, step - 2, 16, (DARK, RED, GREEN)[mark])
+            box(image, 30 + step * place, y - 14, step - 2, 28, (DARK, RED, GREEN)[mark])
         for place in range(self.questions, self.max_episode_steps):
-            box(image, 20 + step * place, y - 4, step - 2, 8, TRAIL if place < time else DARK)
-        x = 20 + step * (time + 0.5)
+            box(image, 30 + step * place, y - 6, step - 2, 12, TRAIL if place < time else DARK)
+        end = 30 + step * self.max_episode_steps
+        x = 29 + step * (time + 0.5) if time < self.max_episode_steps else end + 42
         if time < self.questions:
-            disc(image, x, 80, 28, self._colour(self.question[row]))
-            box(image, x - 1, 108, 2, y - 108, self._colour(self.question[row]))
-        end = 20 + step * self.max_episode_steps
-        box(image, end + 10, y - 40, 60, 50, GREEN if self.won[row] > 0 else RED if self.won[row] < 0 else GOLD)
-        box(image, end + 16, y - 34, 48, 38, DARK)
-        disc(image, end + 40, y - 15, 14, GREEN if self.won[row] > 0 else RED if self.won[row] < 0 else GOLD)
-        disc(image, min(x, end + 40), y if time < self.max_episode_steps else y + 24, 8, AGENT)
-        box(image, 20, 200, 12 * self.questions, 10, DARK)
-        box(image, 20, 200, 12 * int((self.marks[row] == RIGHT).sum()), 10, LIGHT)
+            disc(image, x, 60, 26, self._colour(self.question[row]))
+            box(image, x - 1, 86, 2, y - 94, self._colour(self.question[row]))
+        outcome = GREEN if self.won[row] > 0 else RED if self.won[row] < 0 else GOLD
+        box(image, end + 6, y - 32, 72, 64, outcome)
+        box(image, end + 12, y - 26, 60, 52, DARK)
+        disc(image, end + 42, y, 20, outcome)
+        disc(image, x, y, 8, AGENT)
+        box(image, 30, 192, 12 * self.questions, 10, DARK)
+        box(image, 30, 192, 12 * int((self.marks[row] == RIGHT).sum()), 10, LIGHT)
         return image
 
     def _colour(self, kind: int) -> Colour:

@@ -27,7 +27,7 @@ class PatienceVector(BatchedEnv):
     def __init__(self, num_envs: int, delay: int = 25, lure: float = 4.0, prize: float = 5.0, render_mode: str | None = None):
         """Declare `num_envs` choices between a `lure` now and a `prize` after `delay` steps."""
         super().__init__(num_envs, Box(0, 1, (delay + 2,), np.float32), Discrete(2), delay, render_mode)
-        self.delay, self.lure, self.prize, self.rows = delay, lure, prize, np.arange(num_envs)
+        self.delay, self.lure, self.prize, self.rows = delay, float(lure), float(prize), np.arange(num_envs)
         self.choice = np.zeros(num_envs, np.int64)
 
     @property
@@ -58,7 +58,7 @@ class PatienceVector(BatchedEnv):
     def draw(self, row: int) -> np.ndarray:
         """Return a picture of the two ways, in the size of whose coins lies the difference."""
         image = canvas(480, 240)
-        step, top, bottom = 400 / self.delay, 75, 165
+        step, (top, bottom) = 400 / self.delay, (75.0, 165.0)
         time, choice = self.elapsed[row], self.choice[row]
         box(image, 25, top - 8, 16, bottom - top + 16, DARK)
         for way, y in ((LURED, top), (WAITS, bottom)):

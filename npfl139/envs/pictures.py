@@ -2,11 +2,11 @@
 
 import numpy as np
 
-__all__ = ["AGENT", "BLUE", "DARK", "GOLD", "GREEN", "LIGHT", "NIGHT", "RED", "TRAIL", "Colour", "box", "canvas", "disc", "mixed"]
+__all__ = ["AGENT", "BLUE", "DARK", "GOLD", "GREEN", "LIGHT", "NIGHT", "RED", "SEEN", "TRAIL", "Colour", "box", "canvas", "disc", "mixed"]
 
 Colour = tuple[int, int, int]
 
-NIGHT, DARK, TRAIL, LIGHT = (22, 24, 32), (44, 48, 62), (74, 98, 138), (226, 230, 238)
+NIGHT, DARK, SEEN, TRAIL, LIGHT = (22, 24, 32), (44, 48, 62), (58, 70, 98), (92, 124, 178), (226, 230, 238)
 AGENT, GOLD, RED, GREEN, BLUE = (255, 255, 255), (255, 200, 70), (236, 82, 92), (72, 200, 140), (84, 150, 244)
 
 

@@ -25,8 +25,8 @@ class VaultsVector(BatchedEnv):
 
     The observation [1 + corridors · length] is one-hot: the hub, or the cell. Which treasures are taken is not shown.
 
-    The best return is 1, of a tour of all the vaults, where there is time for it: 8 steps each. Random play finds a given treasure with
-    a probability of 0.3 %, ε-greedy behaviour that likes one never finds another; curiosity tours them.
+    The best return is 1, of a tour of all the vaults, where there is time for it: 8 steps each. Random play finds a given treasure
+    with a probability of 0.12 %, and who is content with one does not look for another; curiosity tours them.
     """
 
     metadata = {**BatchedEnv.metadata, "render_fps": 6}
