@@ -21,7 +21,6 @@ import grader
 import npfl139
 from grader.inside.isolation import DEVICES
 from grader.inside.limits import Limits
-from grader.inside.protocol import Channel
 
 __all__ = ["Exit", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
 
@@ -103,6 +102,8 @@ class Worker:
     """A process that will run one submission, and the channel to it."""
 
     def __init__(self, zygote: "_Zygote", name: int, limits: Limits):
+        from grader.inside.protocol import Channel  # it imports torch, and nothing else of the grader's side of a sandbox does
+
         self.limits, self._zygote, self._name = limits, zygote, name
         self._socket, theirs = socket.socketpair()
         self.channel = Channel(self._socket.fileno())
