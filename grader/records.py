@@ -184,6 +184,11 @@ class TrainingResult(Part, frozen=True):
     curve: Points
     traces: dict[str, Points]  # what the agent logged
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len({figure is None for figure in (self.threshold, self.false_fail, self.false_fail_bound)}) > 1:
+            raise ValueError(f"{self.name} has some figures of a calibration, but not all")
+
 
 class Previous(Record, frozen=True):
     """What a result leaves behind that another submission, grader or topic replaced."""
@@ -193,6 +198,10 @@ class Previous(Record, frozen=True):
     submission_sha256: Hash
     engine_sha256: Hash
     topic_sha256: Hash
+
+    def of_the_same(self, basis: Basis) -> bool:
+        """Return whether the same submission, grader and topic gave it; the options may differ."""
+        return all(getattr(self, name) == getattr(basis, name) for name in ("submission_sha256", "engine_sha256", "topic_sha256"))
 
 
 class Result(Record, frozen=True):
@@ -218,31 +227,33 @@ class Result(Record, frozen=True):
         checks: Sequence[CheckResult],
         training: Sequence[TrainingResult],
         provenance: Provenance,
+        max_score: float | None = None,
         problem: str | None = None,
         note: str | None = None,
-        previous: Previous | None = None,
     ) -> "Result":
-        """Return the result that has these parts."""
+        """Return the result that has these parts; `max_score` is theirs together unless some of the topic's were not run."""
         parts: list[Part] = [*checks, *training]
         return cls(
             schema=SCHEMA,
             student=student,
             topic=topic,
             score=math.fsum(part.score for part in parts),
-            max_score=math.fsum(part.max_score for part in parts),
+            max_score=math.fsum(part.max_score for part in parts) if max_score is None else max_score,
             problem=problem,
             note=note,
             checks=tuple(checks),
             training=tuple(training),
             provenance=provenance,
-            previous=previous,
+            previous=None,
         )
 
     def __post_init__(self) -> None:
-        for name, whole in (("score", self.score), ("max_score", self.max_score)):
-            parts = math.fsum(getattr(part, name) for part in self.parts)
-            if not abs(whole - parts) <= ROUNDING:
-                raise ValueError(f"the {name} is {whole}, but that of its parts together {parts}")
+        score, max_score = (math.fsum(getattr(part, name) for part in self.parts) for name in ("score", "max_score"))
+        if not abs(self.score - score) <= ROUNDING:
+            raise ValueError(f"the score is {self.score}, but that of its parts together {score}")
+        missing = self.max_score - max_score
+        if not (abs(missing) <= ROUNDING or (missing > 0 and not self.provenance.basis.training)):
+            raise ValueError(f"the maximum is {self.max_score}, but that of its parts together {max_score}")
 
     @property
     def parts(self) -> tuple[Part, ...]:

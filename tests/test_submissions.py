@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from grader.classroom import archives
-from grader.classroom.intake import NoSubmission, Submission, collect
+from grader.classroom.intake import NoSubmission, collect
+from grader.records import Submission
 from npfl139 import source
 
 TOPICS = ("newton_fisher", "trpo", "ppo", "agent57")

@@ -21,10 +21,10 @@ import grader
 import npfl139
 from grader.inside.isolation import DEVICES
 from grader.inside.limits import Limits
+from grader.records import SANDBOXES
 
 __all__ = ["Exit", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
 
-KINDS = ("bwrap", "process")
 STARTUP_SECONDS = 120.0  # of the preloaded parent, on a machine that is busy and has to read torch from a slow disk
 GOODBYE_SECONDS = 10.0
 VISIBLE = ("__init__.py", "inside")  # of this package: what workers need
@@ -59,8 +59,8 @@ def open_sandbox(kind: str = "bwrap") -> "Sandbox":
         ValueError: there is no such kind.
         SandboxUnavailable: on entering, when this machine cannot have it.
     """
-    if kind not in KINDS:
-        raise ValueError(f"the sandbox must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind not in SANDBOXES:
+        raise ValueError(f"the sandbox must be one of {', '.join(SANDBOXES)}, got {kind!r}")
     return Sandbox(kind)
 
 
