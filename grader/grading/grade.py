@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import gymnasium
-import numpy as np
 import torch
 from msgspec.structs import replace
 
@@ -17,7 +15,7 @@ from grader.contract.figures import calibrated
 from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
 from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
-from grader.grading.provenance import basis_of
+from grader.grading.provenance import basis_of, versions
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import Sandbox
 from grader.grading.sequential import decision
@@ -62,12 +60,7 @@ def fault(topic: Topic, submission: Submission, options: Options, reason: str) -
 def _provenance(submission: Submission, options: Options, seconds: float) -> Provenance:
     return Provenance(
         basis=basis_of(submission, options),
-        versions={
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "gymnasium": gymnasium.__version__,
-            "numpy": np.__version__,
-        },
+        versions={"python": platform.python_version(), **versions()},
         threads=torch.get_num_threads(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         seconds=round(seconds, 2),

@@ -19,7 +19,7 @@ import solutions
 from grader.contract.registry import folder
 from grader.records import Basis, Options, Submission
 
-__all__ = ["basis_of", "engine_sha256", "solutions_of", "topic_sha256"]
+__all__ = ["basis_of", "engine_sha256", "solutions_of", "topic_sha256", "versions"]
 
 ROOMS = ("inside", "contract", "grading")  # of this package
 VERSIONS = ("torch", "numpy", "gymnasium")
@@ -38,17 +38,22 @@ def basis_of(submission: Submission, options: Options) -> Basis:
     )
 
 
-def engine_sha256(package: Path, library: Path, versions: Mapping[str, str]) -> str:
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that compute; none of them is imported for that."""
+    return {name: version(name) for name in VERSIONS}
+
+
+def engine_sha256(package: Path, library: Path, numbers: Mapping[str, str]) -> str:
     """Return the hash of what decides the marks of every topic.
 
     Args:
         package: the folder of the grader, of which the rooms that decide are read.
         library: the folder of the students' library.
-        versions: of the packages that compute, by name.
+        numbers: the versions of the packages that compute, by name.
     """
     folders = {room: package / room for room in ROOMS} | {"library": library}
     contents = [(f"{name}/{path}", content) for name, root in folders.items() for path, content in _contents(root)]
-    return _hash([*contents, *((name, number.encode()) for name, number in sorted(versions.items()))])
+    return _hash([*contents, *((name, number.encode()) for name, number in sorted(numbers.items()))])
 
 
 def topic_sha256(topic: Path, answers: Iterable[Path]) -> str:
@@ -111,8 +116,7 @@ def _hash(contents: Iterable[tuple[str, bytes]]) -> str:
 
 @functools.cache
 def _engine() -> str:
-    versions = {name: version(name) for name in VERSIONS}
-    return engine_sha256(Path(grader.__file__).parent, Path(npfl139.__file__).parent, versions)
+    return engine_sha256(Path(grader.__file__).parent, Path(npfl139.__file__).parent, versions())
 
 
 @functools.cache
