@@ -8,6 +8,7 @@ from pathlib import Path
 from grader.classroom.store import Store, StoreError, write_atomically
 from grader.contract.figures import reference_band
 from grader.contract.registry import available
+from grader.show.findings import printable
 from grader.show.groups import grouped
 from grader.show.report import Band, class_page, student_page
 
@@ -44,4 +45,4 @@ def _write(store: Store, name: Path, page: Callable[[], str], failed: list[str])
     except StoreError as error:
         failed.append(str(error))
     except Exception as error:  # whatever a result made of a page, it costs that page only
-        failed.append(f"the page {name} could not be made: {type(error).__name__}: {error}")
+        failed.append(printable(f"the page {name} could not be made: {type(error).__name__}: {error}"))
