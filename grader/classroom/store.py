@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from grader.records import Basis, Result
 
@@ -34,6 +33,8 @@ class Store:
         Raises:
             StoreError: another process is writing into it, or nobody may.
         """
+        from filelock import FileLock, Timeout  # slow to import, and not needed by those who only read
+
         lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
