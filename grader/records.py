@@ -98,7 +98,10 @@ class Options(Record, frozen=True):
 
     @property
     def seed_sha256(self) -> str:
-        """What results say of the seed: whoever knew the seed itself could undo the disguise of the training tasks."""
+        """What results say of the seed: whoever knew the seed itself could undo the disguise of the training tasks.
+
+        Of a seed that is drawn it tells nothing; one that an instructor chose among few can be found by trying.
+        """
         return hashlib.sha256(f"npfl139 seed {self.seed}".encode()).hexdigest()
 
 
@@ -231,9 +234,13 @@ class Result(Record, frozen=True):
         problem: str | None = None,
         note: str | None = None,
     ) -> "Result":
-        """Return the result that has these parts; `max_score` is theirs together unless some of the topic's were not run."""
+        """Return the result that has these parts; `max_score` is theirs together unless some of the topic's were not run.
+
+        Raises:
+            ValueError: something is not what a result holds.
+        """
         parts: list[Part] = [*checks, *training]
-        return cls(
+        made = cls(
             schema=SCHEMA,
             student=student,
             topic=topic,
@@ -246,6 +253,7 @@ class Result(Record, frozen=True):
             provenance=provenance,
             previous=None,
         )
+        return msgspec.convert(msgspec.to_builtins(made), cls)  # what would be damaged once it is stored is refused here
 
     def __post_init__(self) -> None:
         score, max_score = (math.fsum(getattr(part, name) for part in self.parts) for name in ("score", "max_score"))

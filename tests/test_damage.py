@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_results import basis, graded, sample_class
+from sample_results import basis, check, graded, result_of, sample_class
 
 from grader.classroom import reports
 from grader.classroom.reports import write_reports
@@ -146,6 +146,14 @@ def test_a_damaged_file_is_told_and_graded_again(tmp_path, content):
     assert [result.topic for result in results] == ["trpo"] and told == [store.path("ada", "ppo")]
     store.write(graded("ada"))
     assert store.finished("ada", "ppo", basis()) is not None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"score": 2.0}, {"score": -1.0}, {"score": float("nan")}, {"verdict": "fine"}, {"feedback": 1}, {"name": None}], ids=str
+)
+def test_no_result_is_made_that_would_be_damaged(fields):
+    with pytest.raises(ValueError):
+        result_of("ada", [check(**fields)])
 
 
 def test_what_is_not_damaged_is_read(tmp_path):
