@@ -24,34 +24,41 @@ def grade(
         int | None, typer.Option(help="Seed of everything hidden.  [default: drawn once, kept in the folder of results]")
     ] = None,
 ) -> None:
-    """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
-    from grader.classroom.engines import grade_class
-    from grader.classroom.store import StoreError
-    from grader.grading.grade import Options
-    from grader.grading.sandbox import KINDS, SandboxUnavailable
+    """Grade submissions. What was graded before is not graded again.
 
-    if topic is not None:
-        _known(topic)
-    if sandbox not in KINDS:
-        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(KINDS)}")
+    The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
+    """
+    from grader.classroom.session import grade_class
+    from grader.classroom.store import StoreError
+    from grader.contract.registry import available
+    from grader.grading.sandbox import SandboxUnavailable
+    from grader.records import SANDBOXES, Options
+
+    if topic is not None and topic not in available():
+        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+    kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
+    if kind is None:
+        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
     try:
-        grade_class(paths, out, topic, jobs, Options(seed=seed, training=training, sandbox=sandbox))
+        results = grade_class(paths, out, topic, jobs, Options(seed=seed, training=training, sandbox=kind))
     except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
+    if any(result.is_fault for result in results):
+        raise typer.Exit(3)
 
 
 @app.command(rich_help_panel="For instructors")
 def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
     """Write the reports of a folder of results once more."""
-    from grader.classroom.store import Store, StoreError
-    from grader.show.report import write_reports
+    from grader.classroom.reports import write_reports
+    from grader.classroom.store import Store
 
     if not results.is_dir():
         raise UserError(f"there is no folder {results}")
-    try:
-        say(f"written: {write_reports(Store(results))}")
-    except StoreError as error:
-        raise UserError(str(error)) from error
+    written = write_reports(Store(results))
+    if written.failed:
+        raise UserError("; ".join(written.failed))
+    say(f"written: {written.path}")
 
 
 @app.command(rich_help_panel="For instructors")

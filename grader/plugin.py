@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # they import torch, and pytest loads this module wherever it runs
-    from grader.classroom.intake import Submission
     from grader.contract.spec import Check, Topic
     from grader.contract.student import Student
     from grader.grading.sandbox import Sandbox
+    from grader.records import Submission
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,11 +21,10 @@ import grader
 import npfl139
 from grader.inside.isolation import DEVICES
 from grader.inside.limits import Limits
-from grader.inside.protocol import Channel
+from grader.records import SANDBOXES
 
 __all__ = ["Exit", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
 
-KINDS = ("bwrap", "process")
 STARTUP_SECONDS = 120.0  # of the preloaded parent, on a machine that is busy and has to read torch from a slow disk
 GOODBYE_SECONDS = 10.0
 VISIBLE = ("__init__.py", "inside")  # of this package: what workers need
@@ -60,8 +59,8 @@ def open_sandbox(kind: str = "bwrap") -> "Sandbox":
         ValueError: there is no such kind.
         SandboxUnavailable: on entering, when this machine cannot have it.
     """
-    if kind not in KINDS:
-        raise ValueError(f"the sandbox must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind not in SANDBOXES:
+        raise ValueError(f"the sandbox must be one of {', '.join(SANDBOXES)}, got {kind!r}")
     return Sandbox(kind)
 
 
@@ -103,6 +102,8 @@ class Worker:
     """A process that will run one submission, and the channel to it."""
 
     def __init__(self, zygote: "_Zygote", name: int, limits: Limits):
+        from grader.inside.protocol import Channel  # it imports torch, and nothing else of the grader's side of a sandbox does
+
         self.limits, self._zygote, self._name = limits, zygote, name
         self._socket, theirs = socket.socketpair()
         self.channel = Channel(self._socket.fileno())
