@@ -23,6 +23,7 @@ from grader.contract.expect import Wrong
 from grader.contract.figures import calibrated
 from grader.contract.spec import Check, Topic, Training
 from grader.contract.student import Student, StudentError
+from grader.grading import graft as grafting
 from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import Sandbox
@@ -122,6 +123,7 @@ class _Grader:
         self.topic, self.submission, self.sandbox, self.options = topic, submission, sandbox, options
         self.problem = submission.problem
         self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
+        self.passing = set()  # exercises with a passed check
 
     def checks(self) -> list[dict]:
         """Run every hidden check; one worker serves them until it dies."""
@@ -142,6 +144,8 @@ class _Grader:
                 verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
                 timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == "timeout")
+            if verdict == "passed":
+                self.passing.add(check.exercise)
             results.append(_check_result(check, verdict, self.located(feedback)))
         if student is not None:
             student.close()
@@ -177,6 +181,10 @@ class _Grader:
         if figures is None:
             uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
             return result | {"verdict": "grader_fault", "feedback": uncalibrated}
+        lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
+        if lacking and self.unloadable is None:
+            return result | {"verdict": "blocked", "feedback": f"it is blocked by {lacking[0]}, which passes no check yet"}
+        result["note"] = self.graft.note if self.graft else None
         for attempt in _attempts(self, training):
             if isinstance(attempt, StudentError):
                 return result | self.failed(attempt)
@@ -194,9 +202,22 @@ class _Grader:
         return result | {"verdict": "wrong", "feedback": f"it reached {scores}; {figures['threshold']:.4g} is needed"}
 
     def failed(self, error: StudentError) -> dict:
+        if error.verdict == "missing" and error.exercise in self.passing:
+            where = "define it by a plain def or assignment at the top level, by which it can be found without running the file"
+            return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which was not found in the file: {where}"}
         if error.verdict == "missing" and error.exercise in self.topic.exercises:
             return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
         return {"verdict": error.verdict, "feedback": self.located(error.feedback)}
+
+    @functools.cached_property
+    def graft(self) -> grafting.Graft | None:
+        """The submission's exercises in the given code; None, with the reason kept, when it cannot be loaded."""
+        if self.unloadable is None:
+            try:
+                return grafting.graft(self.topic, self.submission.source)
+            except StudentError as error:
+                self.unloadable = error
+        return None
 
     def located(self, feedback: str | None) -> str | None:
         """Return the feedback with the lines of a notebook's source told as cells and their lines."""
@@ -204,18 +225,17 @@ class _Grader:
             return feedback
         return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
-    def loaded(self, limits: Limits, until: float) -> Student | None:
-        """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
+    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Student | None:
+        """Return the submission, or its graft, loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            student.load(
-                source=self.submission.source,
-                name=self.topic.name,
-                filename=self.submission.filename,
-                prerequisites=prerequisite_sources(self.topic),
-            )
+            filename, prerequisites = self.submission.filename, prerequisite_sources(self.topic)
+            if graft is not None:
+                graft.load(student, self.topic.name, filename, prerequisites)
+            else:
+                student.load(self.submission.source, self.topic.name, filename, prerequisites)
         except StudentError as error:
             student.close()
             self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
@@ -233,7 +253,7 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
         seed = derived_seed(grader.options.seed, "training", training.name, index)
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds)
+        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft)
         if student is None:
             yield grader.unloadable
             return

@@ -84,6 +84,19 @@ class Executor:
         self.filename = filename
         self.module = define(name, source, filename, prerequisites)
 
+    def do_graft(self, source: str, filename: str, exercises: list[str]) -> None:
+        """Put the exercises that the source defines into the loaded module; the source sees the module's names, and changes none."""
+        self.filename, given = filename, vars(self.module)
+        kept = {name: value for name, value in given.items() if name not in exercises}
+        namespace = {**given, **names_without_import(filename)}
+        exec(compile(source, filename, "exec"), namespace)
+        for owner, _, method in (exercise.rpartition(".") for exercise in exercises):
+            if owner:
+                _graft_method(given[owner], namespace[owner], method)
+            else:
+                given[method] = namespace[method]
+        namespace.update(kept)
+
     def do_seed(self, seed: int) -> None:
         """Seed the global generators, so that what a check finds does not depend on the checks before it."""
         random.seed(seed)
@@ -174,6 +187,17 @@ class Executor:
             return error.lineno
         lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == self.filename]
         return lines[-1] if lines else None
+
+
+def _graft_method(given: type, own: type, method: str) -> None:
+    """Give the class the method of a student's class of the same name, and whatever else that class, cut down to it, still has."""
+    if own is given:
+        return
+    for name, value in vars(own).items():
+        if name == method or name not in vars(given):
+            setattr(given, name, value)
+            if isinstance(value, types.FunctionType) and "__class__" in value.__code__.co_freevars:
+                value.__closure__[value.__code__.co_freevars.index("__class__")].cell_contents = given  # what `super()` refers to
 
 
 class Missing(AttributeError):
