@@ -231,11 +231,10 @@ class _Grader:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            filename, prerequisites = self.submission.filename, prerequisite_sources(self.topic)
+            source = self.submission.source if graft is None else graft.given
+            student.load(source, self.topic.name, self.submission.filename, prerequisite_sources(self.topic))
             if graft is not None:
-                graft.load(student, self.topic.name, filename, prerequisites)
-            else:
-                student.load(self.submission.source, self.topic.name, filename, prerequisites)
+                graft.plant(student, self.submission.filename)
         except StudentError as error:
             student.close()
             self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
@@ -253,7 +252,9 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
         seed = derived_seed(grader.options.seed, "training", training.name, index)
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft)
+        student = grader.loaded(
+            Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft
+        )
         if student is None:
             yield grader.unloadable
             return

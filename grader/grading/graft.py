@@ -44,13 +44,12 @@ class Graft:
         more = f" and {len(self.left_out) - NAMES_TOLD} more" if len(self.left_out) > NAMES_TOLD else ""
         return f"your own version of {names}{more} was left out: training runs on the assignment's given code"
 
-    def load(self, student: Student, name: str, filename: str, prerequisites: dict[str, str]) -> None:
-        """Load the given code, and put the exercises in.
+    def plant(self, student: Student, filename: str) -> None:
+        """Put the exercises into the given code, which the student has loaded.
 
         Raises:
-            StudentError: what was kept of the submission does not run, or does not define an exercise that the submission has.
+            StudentError: what was kept of the submission does not run.
         """
-        student.load(self.given, name, f"given code of {name}", prerequisites)
         student.request("graft", source=self.source, filename=filename, exercises=list(self.exercises))
 
 
@@ -91,7 +90,10 @@ class _Unit:
     calls: str | None = None  # the name of the function, when the statement is a call
 
     def __post_init__(self):
-        code = compile(ast.Module([self.node if not _is_block(self.node) else _header(self.node)], []), "", "exec", dont_inherit=True)
+        if isinstance(self.node, ast.Break | ast.Continue) or isinstance(self.node, ast.Expr) and isinstance(self.node.value, ast.Constant):
+            return  # compiled alone, a jump is an error and a string a docstring
+        part = _header(self.node) if _is_block(self.node) else self.node
+        code = compile(ast.Module([part], []), "", "exec", dont_inherit=True)
         for instruction in dis.get_instructions(code):
             if instruction.opname in ("STORE_NAME", "STORE_GLOBAL", "DELETE_NAME"):
                 self.binds.add(instruction.argval)
@@ -101,7 +103,6 @@ class _Unit:
             if instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 self.sets_globals.add(instruction.argval)
         self.uses |= self.sets_globals
-        part = _header(self.node) if _is_block(self.node) else self.node
         self.attributes = {node.attr for node in ast.walk(part) if isinstance(node, ast.Attribute)}
         if not isinstance(self.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             self.assigns = {_root(node) for node in _assigned(part)}

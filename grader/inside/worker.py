@@ -95,7 +95,8 @@ class Executor:
                 _graft_method(given[owner], namespace[owner], method)
             else:
                 given[method] = namespace[method]
-        namespace.update(kept)
+        for names in (namespace, given):
+            names.update(kept)
 
     def do_seed(self, seed: int) -> None:
         """Seed the global generators, so that what a check finds does not depend on the checks before it."""
