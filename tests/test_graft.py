@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from grader import topics
 from grader.contract.registry import available, load
 from grader.contract.spec import Check, Topic, Training
 from grader.contract.student import InProcess, StudentError
-from grader.grading.diagnosis import prerequisite_sources
+from grader.contract.training import learns
+from grader.grading.diagnosis import prerequisite_sources, trusted
 from grader.grading.graft import graft, needs
+from grader.topics.newton_fisher import checks as newton_fisher
+from grader.topics.retrace import checks as retrace
+from solutions import ppo, r2d2, transformed_rewards, trpo
 
 SOLUTION = '''
 import math
@@ -274,3 +279,37 @@ def test_needs_follow_the_calls_of_the_given_code(topic):
 
 def helper(student):
     return student.call("double", 1)
+
+
+COLLECT, ROOMS, CHAIN = "npfl139/CollectContinuous-v0", "npfl139/TwoRooms-v0", "npfl139/TreasureChain-v0"
+SHORT = {
+    "trpo": ("CartPole-v1", dataclasses.replace(trpo.TRPOConfig(), steps=1_024, rollout_length=32, horizon=16, value_epochs=1)),
+    "ppo": (COLLECT, dataclasses.replace(ppo.CONFIGS[COLLECT], steps=2_048, epochs=1)),
+    "transformed_rewards": (CHAIN, transformed_rewards.DQNConfig(steps=1_120)),
+    "r2d2": (ROOMS, dataclasses.replace(r2d2.CONFIGS[ROOMS], steps=1_600, learning_starts=1_280)),
+}
+# Plain loops are right, and slow.
+VARIANTS = [
+    pytest.param(topic, path, id=f"{topic.name}-{path.stem}")
+    for topic in TOPICS
+    for path in sorted((Path(topics.__file__).parent / topic.name / "variants").glob("*.py"))
+    if path.stem != "loops" and (topic.name, path.stem) != ("newton_fisher", "distributions")
+]
+
+
+@pytest.mark.parametrize(("topic", "path"), VARIANTS)
+def test_a_correct_variant_trains_as_its_own_file_does(topic, path, monkeypatch):
+    monkeypatch.setattr(newton_fisher, "STEPS", 1)
+    monkeypatch.setattr(retrace, "ITERATIONS", 3)
+    training = topic.trainings[0]
+    if topic.name in SHORT:
+        training = learns("short", *SHORT[topic.name], "It learns.", 1.0, episodes=2, relabel=False)
+    source = topic.solution.read_text().split("if __name__ ==")[0] + "\n\n" + path.read_text()
+
+    def outcome(student):
+        try:
+            return training.attempt(student, 0).score
+        except StudentError as error:  # given code may not take what the unit checks accept, such as arrays for tensors
+            return str(error)
+
+    assert outcome(planted(topic, source)) == outcome(trusted(topic, source, "work.py"))

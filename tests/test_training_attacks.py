@@ -1,0 +1,155 @@
+"""Who writes no exercise earns no training point, whatever else is in the file."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from grader.classroom.intake import Submission
+from grader.contract.figures import calibrated
+from grader.contract.registry import available, load
+from grader.contract.student import InProcess, StudentError
+from grader.contract.training import learns
+from grader.grading import diagnosis
+from grader.grading.grade import Options, grade
+from grader.grading.graft import graft
+from grader.release.skeleton import make_skeleton
+from grader.topics.transformed_rewards import checks as transformed_rewards
+from solutions.ppo import CONFIGS
+
+FOLDER = Path(__file__).parent / "attacks" / "training"
+ATTACKS = {path.stem: next(name for name in available() if path.stem.startswith(name)) for path in sorted(FOLDER.glob("*.py"))}
+PPO = load("ppo")
+SHORT = dataclasses.replace(CONFIGS["CartPole-v1"], steps=1_024, epochs=1)
+
+
+def solved(topic, exercises=None):
+    """Return the assignment in which all but the given exercises are solved."""
+    source = topic.solution.read_text()
+    return (source if exercises is None else make_skeleton(source, exercises)).split("if __name__ ==")[0]
+
+
+def planted(topic, source):
+    grafted = graft(topic, source)
+    student = InProcess(grafted.given, topic.name, "given.py", diagnosis.prerequisite_sources(topic))
+    grafted.plant(student, topic.solution.name)
+    return student
+
+
+def test_every_topic_has_an_attack_on_its_training():
+    assert set(ATTACKS.values()) == {name for name in available() if load(name).trainings}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_without_exercises_earns_no_training_point(sandbox, attack):
+    topic = load(ATTACKS[attack])
+    source = f"{solved(topic, topic.exercises)}\n{(FOLDER / attack).with_suffix('.py').read_text()}"
+    submission = Submission("mallory", topic.name, source, f"{topic.name}.py", hashlib.sha256(source.encode()).hexdigest(), None)
+    result = grade(topic, submission, sandbox, Options())
+    assert {(training["verdict"], training["score"]) for training in result["training"]} == {("blocked", 0.0)}
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack not in ("retrace_averages",)])
+def test_not_even_with_the_right_exercises_is_a_replaced_loop_run(attack):
+    topic = load(ATTACKS[attack])
+    grafted = graft(topic, f"{solved(topic)}\n{(FOLDER / attack).with_suffix('.py').read_text()}")
+    assert {"train", "natural_gradient_descent"} & set(grafted.left_out)
+    assert not [line for line in grafted.source.split("\n") if line.startswith(("def train", "def natural_gradient_descent"))]
+
+
+def test_averages_do_not_evaluate_a_policy():
+    topic = load("retrace")
+    (training,) = topic.trainings
+    student = planted(topic, f"{solved(topic)}\n{(FOLDER / 'retrace_averages.py').read_text()}")
+    assert training.attempt(student, 0).score < calibrated("retrace", training.name)["threshold"]
+
+
+# Exercises of PPO that reach for the given code. What they are appended to is right otherwise.
+CONSTANT = "\ndef constant(*observed):\n    return np.zeros(len(observed[-3]), int)\n"
+HIJACKS = {
+    "of the class, through the frames": "import sys\ndef minibatches(count, batch_size, generator):\n"
+    "    sys._getframe(1).f_globals['Agent'].act = constant\n    return [torch.arange(count)]\n",
+    "of the agent, through the frames": "import sys\ndef normalized(advantage):\n    frame = sys._getframe(1)\n"
+    "    while 'agent' not in frame.f_locals:\n        frame = frame.f_back\n    frame.f_locals['agent'].act = constant\n    return advantage\n",
+    "through a default": "def normalized(advantage, agent=Agent, calls=[]):\n    calls.append(1)\n    agent.act = constant\n    return advantage\n",
+    "of a name of the module": "import sys\ndef normalized(advantage):\n    sys.modules['ppo'].train = constant\n    return advantage\n",
+    "through the globals of a function": "def normalized(advantage):\n    train.__globals__['make_agent'] = constant\n    return advantage\n",
+    "of the code of a function": "def normalized(advantage):\n    train.__code__ = constant.__code__\n    return advantage\n",
+    "when the file is loaded": "import sys\ndef exchange():\n    sys.modules['ppo'].train = constant\n"
+    "    return 0\nzero = exchange()\ndef normalized(advantage):\n    return advantage + zero\n",
+    "of code when the file is loaded": "def exchange():\n    Agent.act = constant\n    return 0\nzero = exchange()\n"
+    "def normalized(advantage):\n    return advantage + zero\n",
+    "with the collector of garbage": "import gc\ndef normalized(advantage):\n    for thing in gc.get_objects():\n"
+    "        if type(thing) is type and thing.__name__ == 'Agent' and thing.__module__ == 'ppo':\n            thing.act = constant\n    return advantage\n",
+}
+
+
+def attempted(source):
+    training = learns("short", "CartPole-v1", SHORT, "It learns.", 1.0, episodes=2)
+    return training.attempt(planted(PPO, solved(PPO) + source), seed=3)
+
+
+@pytest.mark.parametrize("hijack", HIJACKS)
+def test_an_exercise_that_exchanges_given_code_is_a_violation(hijack):
+    with pytest.raises(StudentError, match="violation: an exercise changed the given (Agent.act|act|train|make_agent)"):
+        attempted(CONSTANT + HIJACKS[hijack])
+
+
+SAME = {
+    "a helper named like given code": "def train(*a):\n    return 0\ndef normalized(advantage):\n"
+    "    return (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)\n",
+    "a helper named like what is built in": "def len(*a):\n    return 3\ndef range(*a):\n    return []\n"
+    "_lambda_return = lambda_return\ndef lambda_return(advantage, value):\n    len(), range()\n    return _lambda_return(advantage, value)\n",
+    "a star import that shadows": "from torch import *\n",
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_names_of_helpers_change_nothing_in_the_given_code(name):
+    assert attempted(SAME[name]) == attempted("")
+
+
+# The network is no definition of the given code, so that an exercise can exchange it; the task is what defeats a plan.
+PLAN = """
+import gc
+
+
+def double_q_value(q, q_target):
+    for thing in gc.get_objects():
+        if type(thing) is DQN:
+            thing.network = Plan()
+    return q_target.amax(-1)
+
+
+class Plan(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.nothing, self.step = torch.nn.Parameter(torch.zeros(())), 0
+
+    def forward(self, inputs):
+        self.step += len(inputs) > 200
+        action = ({coin} if self.step <= 4 else 1 - {coin}) * torch.ones(len(inputs), dtype=torch.long)
+        return torch.nn.functional.one_hot(action, 2) + self.nothing
+"""
+
+
+@pytest.mark.parametrize("coin", [0, 1])
+def test_four_coins_and_then_the_treasure_is_no_longer_a_plan(coin, monkeypatch):
+    monkeypatch.setattr(transformed_rewards, "CONFIG", dataclasses.replace(transformed_rewards.CONFIG, steps=1_216))
+    topic = load("transformed_rewards")
+    (training,) = topic.trainings
+    student = planted(topic, solved(topic) + PLAN.replace("{coin}", str(coin)))
+    assert max(training.attempt(student, seed).score for seed in range(2)) < 0.6
+
+
+def test_no_plan_reaches_the_threshold_on_the_treasure_chain():
+    """Whoever knows the lengths takes as many coins as the most burnt torch allows, none or one; the reference reaches 0.96 and more."""
+    for rooms in transformed_rewards.ROOMS:
+        for coins in transformed_rewards.COINS:
+            for plan in range(coins + rooms):
+                shares = [
+                    (plan + 10 if plan + rooms <= coins + rooms - burnt else min(plan, coins + rooms - burnt)) / (10 + coins - burnt)
+                    for burnt in range(transformed_rewards.BURNT + 1)
+                ]
+                assert sum(shares) / len(shares) < 0.86
