@@ -103,6 +103,7 @@ def planted(topic, source, filename="work.py"):
     return student
 
 
+# ruff: noqa: E501  one style is one line
 STYLES = {
     "as asked": RIGHT,
     "the last definition counts": "def double(x):\n    return 0\n" + RIGHT,

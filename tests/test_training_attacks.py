@@ -9,15 +9,20 @@ import pytest
 from grader.classroom.intake import Submission
 from grader.contract.figures import calibrated
 from grader.contract.registry import available, load
+from grader.contract.served import serve
+from grader.contract.spec import Attempt
 from grader.contract.student import InProcess, StudentError
 from grader.contract.training import learns
 from grader.grading import diagnosis
+from grader.grading import grade as grading
 from grader.grading.grade import Options, grade
 from grader.grading.graft import graft
 from grader.release.skeleton import make_skeleton
 from grader.topics.transformed_rewards import checks as transformed_rewards
+from npfl139 import envs
 from solutions.ppo import CONFIGS
 
+# ruff: noqa: E501  one attack is one line
 FOLDER = Path(__file__).parent / "attacks" / "training"
 ATTACKS = {path.stem: next(name for name in available() if path.stem.startswith(name)) for path in sorted(FOLDER.glob("*.py"))}
 PPO = load("ppo")
@@ -48,6 +53,58 @@ def test_an_attack_without_exercises_earns_no_training_point(sandbox, attack):
     submission = Submission("mallory", topic.name, source, f"{topic.name}.py", hashlib.sha256(source.encode()).hexdigest(), None)
     result = grade(topic, submission, sandbox, Options())
     assert {(training["verdict"], training["score"]) for training in result["training"]} == {("blocked", 0.0)}
+
+
+def graded(sandbox, monkeypatch, source, filename="ppo.py", cells=()):
+    """Grade the unit checks of PPO, and a training check that only calls the given code."""
+
+    def attempt(student, seed):
+        agent, _ = student.train(
+            serve(envs.make("CartPole-v1", SHORT.env_count, seed=0), SHORT.steps).description, **dataclasses.asdict(SHORT)
+        )
+        return Attempt(1.0, SHORT.steps)
+
+    monkeypatch.setattr(grading, "calibrated", lambda *_: {"threshold": 0.5, "false_fail": 0.01, "false_fail_bound": 0.05})
+    topic = dataclasses.replace(PPO, trainings=(dataclasses.replace(PPO.trainings[0], attempt=attempt, unreached=UNREACHED),))
+    submission = Submission("ada", "ppo", source, filename, hashlib.sha256(source.encode()).hexdigest(), None, cells=cells)
+    return grade(topic, submission, sandbox, Options())["training"][0]
+
+
+UNREACHED = ("tanh_gaussian_log_prob",)
+
+
+def test_own_given_code_is_left_out_and_told(sandbox, monkeypatch):
+    result = graded(sandbox, monkeypatch, f"{solved(PPO)}\nclass Agent:\n    pass\ndef train():\n    return 1 / 0\n")
+    assert (result["verdict"], result["score"]) == ("passed", 3.0)
+    assert result["note"] == "your own version of `Agent`, `train` was left out: training runs on the assignment's given code"
+    assert graded(sandbox, monkeypatch, solved(PPO))["note"] is None
+
+
+@pytest.mark.parametrize("exercise", ["value_loss", "RunningMoments.update"])
+def test_a_needed_exercise_without_a_passed_check_blocks(sandbox, monkeypatch, exercise):
+    missing = graded(sandbox, monkeypatch, solved(PPO, [exercise]))
+    wrong = graded(sandbox, monkeypatch, f"{solved(PPO)}\n{exercise} = lambda *a: None\n")
+    assert missing["verdict"] == wrong["verdict"] == "blocked"
+    assert missing["feedback"] == wrong["feedback"] == f"it is blocked by {exercise}, which passes no check yet"
+
+
+def test_an_exercise_of_another_branch_does_not_block(sandbox, monkeypatch):
+    assert graded(sandbox, monkeypatch, solved(PPO, UNREACHED))["verdict"] == "passed"
+
+
+def test_an_exercise_that_only_running_the_file_defines_is_told(sandbox, monkeypatch):
+    hidden = "exec('def value_loss(value, target):\\n    return ((value - target) ** 2).mean()')"
+    result = graded(sandbox, monkeypatch, f"{solved(PPO, ['value_loss'])}\n{hidden}\n")
+    assert result["verdict"] == "blocked"
+    assert result["feedback"].startswith("it is blocked by value_loss, which was not found in the file: define it by a plain def")
+
+
+def test_an_error_while_training_is_told_with_the_cell_of_the_notebook(sandbox, monkeypatch):
+    own = "\ndef minibatches(count, batch_size, generator):\n    if count > 1000:\n        raise ValueError('too long')\n    return torch.randperm(count, generator=generator).split(batch_size)\n"
+    source = solved(PPO) + own
+    cells = ((1, 1), (solved(PPO).count("\n") + 2, 7))
+    result = graded(sandbox, monkeypatch, source, filename="ppo.ipynb", cells=cells)
+    assert (result["verdict"], result["feedback"]) == ("crashed", "ValueError in cell 7, line 3: too long")
 
 
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack not in ("retrace_averages",)])

@@ -181,10 +181,10 @@ class _Grader:
         if figures is None:
             uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
             return result | {"verdict": "grader_fault", "feedback": uncalibrated}
+        result["note"] = self.graft.note if self.graft else None
         lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
         if lacking and self.unloadable is None:
             return result | {"verdict": "blocked", "feedback": f"it is blocked by {lacking[0]}, which passes no check yet"}
-        result["note"] = self.graft.note if self.graft else None
         for attempt in _attempts(self, training):
             if isinstance(attempt, StudentError):
                 return result | self.failed(attempt)

@@ -89,8 +89,13 @@ class _Unit:
     sets_globals: set[str] = field(default_factory=set)  # by `global`, when its functions run
     calls: str | None = None  # the name of the function, when the statement is a call
 
+    @property
+    def name(self) -> str:
+        """The name of a class; nothing otherwise."""
+        return self.node.name if isinstance(self.node, ast.ClassDef) else ""
+
     def __post_init__(self):
-        if isinstance(self.node, ast.Break | ast.Continue) or isinstance(self.node, ast.Expr) and isinstance(self.node.value, ast.Constant):
+        if isinstance(self.node, ast.Break | ast.Continue) or _is_string(self.node):
             return  # compiled alone, a jump is an error and a string a docstring
         part = _header(self.node) if _is_block(self.node) else self.node
         code = compile(ast.Module([part], []), "", "exec", dont_inherit=True)
@@ -139,7 +144,7 @@ class _Program:
 
     def members(self, name: str) -> dict[str, ast.stmt]:
         """Return the members of a class by name, the last of each."""
-        units = [unit for unit in self.units if _is_member(unit) and unit.around[-1].node.name == name]
+        units = [unit for unit in self.units if _is_member(unit) and unit.around[-1].name == name]
         return {member: unit.node for unit in units for member in unit.binds}
 
     def dropped(self, kept: set[_Unit]) -> list[ast.stmt]:
@@ -153,33 +158,34 @@ def _kept(submission: _Program, given: _Program, exercises: Iterable[str]) -> se
     needed = {exercise.split(".")[0] for exercise in exercises}
     protected = given.names() - needed
     classes = {exercise.split(".")[0]: given.members(exercise.split(".")[0]).keys() for exercise in exercises if "." in exercise}
-    attributes, kept = set(), {unit for unit in submission.units if _is_preamble(unit, submission)}
+    attributes: set[str] = set()
+    kept = {unit for unit in submission.units if _is_preamble(unit, submission)}
+
+    def is_needed_member(unit: _Unit) -> bool:
+        owner = unit.around[-1].name
+        if owner not in classes:
+            return unit.around[-1] in kept
+        its_own = unit.binds - classes[owner]
+        return bool({f"{owner}.{member}" for member in unit.binds} & exercises or its_own & (attributes | needed))
 
     def is_needed(unit: _Unit) -> bool:
-        if _is_member(unit) and unit.around[-1].node.name in classes:
-            name = unit.around[-1].node.name
-            own = unit.binds - classes[name]
-            return bool({f"{name}.{member}" for member in unit.binds} & exercises or own & (attributes | needed))
-        if _is_member(unit) or isinstance(unit.node, PARTS_OF_BLOCKS) and not unit.binds:
-            return bool(unit.around) and unit.around[-1] in kept
+        if _is_member(unit):
+            return is_needed_member(unit)
         if isinstance(unit.node, PARTS_OF_BLOCKS) and unit.around and unit.around[-1] in kept:
             return True
-        if unit.changes & classes.keys() and not _assigned_members(unit, classes) <= exercises:
+        if unit.name in classes:
+            return False  # it stays for the sake of its members only
+        if unit.assigns & classes.keys() and not _assigned_members(unit, classes) <= exercises:
             return False
-        touched = unit.binds | (unit.changes - submission.imported)
-        if unit.calls is not None:
-            touched |= {name for one in submission.binding(unit.calls) for name in one.sets_globals}
-        if isinstance(unit.node, ast.ClassDef) and unit.node.name in classes:
-            touched = set()  # it stays for the sake of its members only
-        return bool(touched & needed)
+        called = {name for one in submission.binding(unit.calls) for name in one.sets_globals} if unit.calls else set()
+        return bool((unit.binds | (unit.changes - submission.imported) | called) & needed)
 
-    grown = True
-    while grown:
-        grown = {unit for unit in submission.units if unit not in kept and is_needed(unit)}
-        for unit in {outer for unit in grown for outer in (unit, *unit.around)}:
-            kept.add(unit)
-            needed |= unit.uses - protected
-            attributes |= unit.attributes
+    while grown := {unit for unit in submission.units if unit not in kept and is_needed(unit)}:
+        for unit in grown:
+            for part in (unit, *unit.around):
+                kept.add(part)
+                needed |= part.uses - protected
+                attributes |= part.attributes
     return kept
 
 
@@ -198,9 +204,9 @@ def _changed(submission: _Program, given: _Program, topic: Topic) -> tuple[str, 
                 for member, node in given.members(name).items()
                 if f"{name}.{member}" not in topic.exercises and member in members and _text(members[member]) != _text(node)
             ]
-        elif theirs and [_text(one.node) for one in theirs] != [_text(one.node) for one in ours]:
-            found.append(name)
-        elif any(name in unit.assigns for unit in submission.units):
+            continue
+        is_other = theirs and [_text(one.node) for one in theirs] != [_text(one.node) for one in ours]
+        if is_other or any(name in unit.assigns for unit in submission.units):
             found.append(name)
     return tuple(found)
 
@@ -219,7 +225,7 @@ def needs(topic: Topic, training: Training) -> tuple[str, ...]:
             continue
         seen.add(name)
         units = [unit for unit in given.units if name in unit.binds and not _is_member(unit)]
-        units += [unit for unit in given.units if _is_member(unit) and unit.around[-1].node.name == name]
+        units += [unit for unit in given.units if _is_member(unit) and unit.around[-1].name == name]
         waiting += {used for unit in units for used in unit.uses} & given.names()
     return tuple(exercise for exercise in topic.exercises if exercise.split(".")[0] in seen and exercise not in training.unreached)
 
@@ -250,7 +256,11 @@ def _is_preamble(unit: _Unit, program: _Program) -> bool:
     """Return whether the statement stays whatever is used: the docstring, `from __future__` and `from ... import *`."""
     if isinstance(unit.node, ast.ImportFrom):
         return not unit.around and (unit.node.module == "__future__" or unit.node.names[0].name == "*")
-    return unit.node is program.body[0] and isinstance(unit.node, ast.Expr) and isinstance(unit.node.value, ast.Constant)
+    return unit.node is program.body[0] and _is_string(unit.node)
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
@@ -258,11 +268,11 @@ def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
     if not _is_block(node):
         return
     for name in BLOCKS:
-        for part in [getattr(node, name, [])]:
-            if part and isinstance(part[0], ast.ExceptHandler | ast.match_case):
-                yield from (inner.body for inner in part)
-            elif part:
-                yield part
+        parts = getattr(node, name, [])
+        if parts and isinstance(parts[0], ast.ExceptHandler | ast.match_case):
+            yield from (part.body for part in parts)
+        elif parts:
+            yield parts
 
 
 def _header(node: ast.stmt) -> ast.stmt:

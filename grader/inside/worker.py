@@ -215,7 +215,9 @@ def _definitions(module: types.ModuleType) -> dict[str, tuple[int, int]]:
     """Return the functions and classes of a module and the members of its classes, by name, with their code."""
     classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
     found = {name: value for name, value in vars(module).items() if callable(value)}
-    found |= {f"{one.__name__}.{name}": value for one in classes for name, value in vars(one).items() if callable(value) or _is_method(value)}
+    found |= {
+        f"{one.__name__}.{name}": value for one in classes for name, value in vars(one).items() if callable(value) or _is_method(value)
+    }
     return {path: (id(value), id(getattr(value, "__code__", None))) for path, value in found.items()}
 
 
