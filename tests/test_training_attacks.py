@@ -99,6 +99,15 @@ def test_an_exercise_that_only_running_the_file_defines_is_told(sandbox, monkeyp
     assert result["feedback"].startswith("it is blocked by value_loss, which was not found in the file: define it by a plain def")
 
 
+def test_an_error_in_given_code_has_no_line_of_the_students(sandbox, monkeypatch):
+    result = graded(
+        sandbox,
+        monkeypatch,
+        f"{solved(PPO)}\ndef minibatches(count, batch_size, generator):\n    return None if count > 1000 else torch.randperm(count, generator=generator).split(batch_size)\n",
+    )
+    assert (result["verdict"], result["feedback"]) == ("crashed", "TypeError: 'NoneType' object is not iterable")
+
+
 def test_an_error_while_training_is_told_with_the_cell_of_the_notebook(sandbox, monkeypatch):
     own = "\ndef minibatches(count, batch_size, generator):\n    if count > 1000:\n        raise ValueError('too long')\n    return torch.randperm(count, generator=generator).split(batch_size)\n"
     source = solved(PPO) + own

@@ -174,6 +174,7 @@ class _Grader:
             "score": 0.0,
             "max_score": training.points,
             "feedback": None,
+            "note": self.graft.note if self.graft else None,
             "seeds": [],
             "curve": [],
             "traces": {},
@@ -181,7 +182,6 @@ class _Grader:
         if figures is None:
             uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
             return result | {"verdict": "grader_fault", "feedback": uncalibrated}
-        result["note"] = self.graft.note if self.graft else None
         lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
         if lacking and self.unloadable is None:
             return result | {"verdict": "blocked", "feedback": f"it is blocked by {lacking[0]}, which passes no check yet"}
@@ -231,8 +231,8 @@ class _Grader:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            source = self.submission.source if graft is None else graft.given
-            student.load(source, self.topic.name, self.submission.filename, prerequisite_sources(self.topic))
+            source, filename = (self.submission.source, self.submission.filename) if graft is None else (graft.given, "the given code")
+            student.load(source, self.topic.name, filename, prerequisite_sources(self.topic))
             if graft is not None:
                 graft.plant(student, self.submission.filename)
         except StudentError as error:

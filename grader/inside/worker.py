@@ -84,7 +84,7 @@ class Executor:
             return encode({"failure": self.described(error)})
 
     def do_load(self, name: str, source: str, filename: str, prerequisites: dict[str, str]) -> None:
-        self.filename = filename
+        self.filename, self.given = filename, None
         self.module = define(name, source, filename, prerequisites)
 
     def do_graft(self, source: str, filename: str, exercises: list[str]) -> None:
@@ -111,7 +111,7 @@ class Executor:
             return
         now = _definitions(self.module)
         changed = [path for path in self.given if now.get(path) != self.given[path]]
-        changed += [name for thing in self.objects for name in getattr(thing, "__dict__", ()) if callable(getattr(type(thing), name, None))]
+        changed += [name for thing in self.objects for name in _own_methods(thing)]
         if changed:
             raise Tampered(changed[0])
 
@@ -219,6 +219,12 @@ def _definitions(module: types.ModuleType) -> dict[str, tuple[int, int]]:
         f"{one.__name__}.{name}": value for one in classes for name, value in vars(one).items() if callable(value) or _is_method(value)
     }
     return {path: (id(value), id(getattr(value, "__code__", None))) for path, value in found.items()}
+
+
+def _own_methods(thing: object) -> list[str]:
+    """Return the names of methods of a class that an object replaces for itself; fields that are functions are none."""
+    fields = getattr(type(thing), "__annotations__", {})
+    return [name for name in getattr(thing, "__dict__", ()) if callable(getattr(type(thing), name, None)) and name not in fields]
 
 
 def _is_method(value: object) -> bool:
