@@ -99,6 +99,15 @@ def test_an_exercise_that_only_running_the_file_defines_is_told(sandbox, monkeyp
     assert result["feedback"].startswith("it is blocked by value_loss, which was not found in the file: define it by a plain def")
 
 
+def test_what_keeps_exercises_out_of_the_given_code_is_told(sandbox, monkeypatch):
+    # `scale` is a number while the file is loaded, and a given function where the file's own version was left out.
+    own = "def make_agent(*a):\n    return 2\nscale = make_agent() + 0\ndef value_loss(value, target):\n    return scale / 2 * ((value - target) ** 2).mean()\n"
+    result = graded(sandbox, monkeypatch, f"{solved(PPO)}\n{own}")
+    assert (result["verdict"], result["score"]) == ("crashed", 0.0)
+    assert result["feedback"].startswith("its exercises cannot be put into the given code: TypeError in line")
+    assert "`make_agent`" in result["note"]
+
+
 def test_an_error_in_given_code_has_no_line_of_the_students(sandbox, monkeypatch):
     result = graded(
         sandbox,

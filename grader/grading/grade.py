@@ -237,8 +237,9 @@ class _Grader:
                 graft.plant(student, self.submission.filename)
         except StudentError as error:
             student.close()
-            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
-            if error.verdict != "grader_fault":
+            what = "the file cannot be loaded" if graft is None else "its exercises cannot be put into the given code"
+            self.unloadable = StudentError(error.verdict, f"{what}: {self.located(error.feedback)}")
+            if error.verdict != "grader_fault" and graft is None:
                 self.problem = self.unloadable.feedback
             return None
         return student
