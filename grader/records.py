@@ -186,6 +186,7 @@ class TrainingResult(Part, frozen=True):
     seeds: tuple[SeedResult, ...]
     curve: Points
     traces: dict[str, Points]  # what the agent logged
+    note: str | None = None  # what of the submission was left out
 
     def __post_init__(self) -> None:
         super().__post_init__()

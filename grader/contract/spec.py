@@ -80,6 +80,7 @@ class Training:
     attempt: Callable[[Student, int], Attempt]  # (student, seed) -> Attempt
     environment: str  # what is learnt on, as shown in reports
     seconds: float = 120.0  # wall limit of one seed, at least ten times what the reference needs
+    unreached: tuple[str, ...] = ()  # exercises in branches of the given code that this check never enters
 
 
 @dataclass(frozen=True)

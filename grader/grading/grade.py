@@ -1,5 +1,6 @@
 """Grades one submission of one topic; names no topic. Whatever a submission does, the result is a verdict for each check."""
 
+import functools
 import itertools
 import platform
 import re
@@ -14,6 +15,7 @@ from grader.contract.expect import Wrong
 from grader.contract.figures import calibrated
 from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
+from grader.grading import graft as grafting
 from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
 from grader.grading.provenance import basis_of, versions
 from grader.grading.remote import Sandboxed
@@ -82,7 +84,12 @@ def _check_result(check: Check, verdict: Verdict, feedback: str | None) -> Check
 
 
 def _training_result(
-    training: Training, verdict: Verdict, feedback: str | None, figures: dict | None = None, attempts: Sequence["_Attempted"] = ()
+    training: Training,
+    verdict: Verdict,
+    feedback: str | None,
+    figures: dict | None = None,
+    attempts: Sequence["_Attempted"] = (),
+    note: str | None = None,
 ) -> TrainingResult:
     first = next((attempt.outcome for attempt in attempts if attempt.outcome.curve), None)
     figures = figures or dict.fromkeys(("threshold", "false_fail", "false_fail_bound"))
@@ -95,6 +102,7 @@ def _training_result(
         mistake=None,
         hint=None,
         feedback=feedback,
+        note=note,
         environment=training.environment,
         threshold=figures["threshold"],
         false_fail=figures["false_fail"],
@@ -130,6 +138,7 @@ class _Grader:
         self.topic, self.submission, self.sandbox, self.options = topic, submission, sandbox, options
         self.problem = submission.problem
         self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
+        self.passing = set()  # exercises with a passed check
 
     def checks(self) -> list[CheckResult]:
         """Run every hidden check; one worker serves them until it dies."""
@@ -151,6 +160,8 @@ class _Grader:
                 verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
                 timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == Verdict.TIMEOUT)
+            if verdict == Verdict.PASSED:
+                self.passing.add(check.exercise)
             results.append(_check_result(check, verdict, self.located(feedback)))
         if student is not None:
             student.close()
@@ -171,28 +182,45 @@ class _Grader:
     def training(self, training: Training) -> TrainingResult:
         """Run a training check over its seeds, in a fresh worker each, until the outcome is certain."""
         figures = calibrated(self.topic.name, training.name)
+        result = functools.partial(_training_result, training, note=self.graft.note if self.graft else None)
         if figures is None:
             uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
-            return _training_result(training, Verdict.GRADER_FAULT, uncalibrated)
+            return result(Verdict.GRADER_FAULT, uncalibrated)
+        lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
+        if lacking and self.unloadable is None:
+            return result(Verdict.BLOCKED, f"it is blocked by {lacking[0]}, which passes no check yet", figures)
         attempts, decided = [], None
         for attempt in _attempts(self, training, figures["threshold"]):
             if isinstance(attempt, StudentError):
-                return _training_result(training, *self.failed(attempt), figures, attempts)
+                return result(*self.failed(attempt), figures, attempts)
             attempts.append(attempt)
             decided = decision([attempt.passed for attempt in attempts])
             if decided is not None:
                 break
         if decided:
-            return _training_result(training, Verdict.PASSED, None, figures, attempts)
+            return result(Verdict.PASSED, None, figures, attempts)
         scores = ", ".join(f"{attempt.outcome.score:.4g}" for attempt in attempts)
         feedback = f"it reached {scores}; {figures['threshold']:.4g} is needed"
-        return _training_result(training, Verdict.WRONG, feedback, figures, attempts)
+        return result(Verdict.WRONG, feedback, figures, attempts)
 
     def failed(self, error: StudentError) -> tuple[Verdict, str]:
         """Return the verdict and the feedback of a training check that an error ended."""
+        if error.verdict == Verdict.MISSING and error.exercise in self.passing:
+            where = "define it by a plain def or assignment at the top level, by which it can be found without running the file"
+            return Verdict.BLOCKED, f"it is blocked by {error.exercise}, which was not found in the file: {where}"
         if error.verdict == Verdict.MISSING and error.exercise in self.topic.exercises:
             return Verdict.BLOCKED, _blocked_by(error)
         return Verdict(error.verdict), self.located(error.feedback)
+
+    @functools.cached_property
+    def graft(self) -> grafting.Graft | None:
+        """The submission's exercises in the given code; None, with the reason kept, when it cannot be loaded."""
+        if self.unloadable is None:
+            try:
+                return grafting.graft(self.topic, self.submission.source)
+            except StudentError as error:
+                self.unloadable = error
+        return None
 
     def located(self, feedback: str | None) -> str | None:
         """Return the feedback with the lines of a notebook's source told as cells and their lines."""
@@ -200,22 +228,21 @@ class _Grader:
             return feedback
         return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
-    def loaded(self, limits: Limits, until: float) -> Student | None:
-        """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
+    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Student | None:
+        """Return the submission, or its graft, loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            student.load(
-                source=self.submission.source,
-                name=self.topic.name,
-                filename=self.submission.filename,
-                prerequisites=prerequisite_sources(self.topic),
-            )
+            source, filename = (self.submission.source, self.submission.filename) if graft is None else (graft.given, "the given code")
+            student.load(source, self.topic.name, filename, prerequisite_sources(self.topic))
+            if graft is not None:
+                graft.plant(student, self.submission.filename)
         except StudentError as error:
             student.close()
-            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
-            if error.verdict != Verdict.GRADER_FAULT:
+            what = "the file cannot be loaded" if graft is None else "its exercises cannot be put into the given code"
+            self.unloadable = StudentError(error.verdict, f"{what}: {self.located(error.feedback)}")
+            if error.verdict != Verdict.GRADER_FAULT and graft is None:
                 self.problem = self.unloadable.feedback
             return None
         return student
@@ -229,7 +256,9 @@ def _attempts(grader: _Grader, training: Training, threshold: float) -> Iterator
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
         seed = derived_seed(grader.options.seed, "training", training.name, index)
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds)
+        student = grader.loaded(
+            Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft
+        )
         if student is None:
             yield grader.unloadable
             return
