@@ -152,9 +152,9 @@ class _Grader:
         for exercise in {result["exercise"] for result in results if result["verdict"] == "wrong"}:
             likely = likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
             for result in results:
-                mistake = likely.get(result["name"])
-                if result["exercise"] == exercise and result["verdict"] == "wrong" and mistake is not None:
-                    result["mistake"], result["hint"] = mistake.name, mistake.hint
+                found = likely.get(result["name"])
+                if result["exercise"] == exercise and result["verdict"] == "wrong" and found is not None:
+                    result["mistake"], result["hint"] = found.mistake.name, found.mistake.hint
 
     def training(self, training: Training) -> dict:
         """Run a training check over its seeds, in a fresh worker each, until the outcome is certain."""
