@@ -126,7 +126,7 @@ class Provenance(Record, frozen=True):
     seconds: Amount
 
 
-class Part(Record, frozen=True):
+class Part(Record, frozen=True, kw_only=True):
     """What a check or a training check gave."""
 
     name: str
@@ -135,6 +135,7 @@ class Part(Record, frozen=True):
     score: Amount
     max_score: Amount
     mistake: str | None  # the name of the catalogued mistake that gives the same outputs
+    certain: bool = True  # whether the outputs prove that mistake; exceptions and zeros alone do not
     hint: str | None
     feedback: str | None
 

@@ -23,7 +23,7 @@ UNITS = dataclasses.replace(TOPIC, trainings=())
 BODIES = {
     "wrong shape": ("return ((value - target) ** 2)", "wrong", r"shape \[5\], but must have \[\]"),
     "wrong dtype": ("return ((value - target) ** 2).mean().to(torch.complex64)", "wrong|crashed", "."),
-    "an integer": ("return torch.tensor(1)", "wrong", "not the right values"),
+    "an integer": ("return torch.tensor(1)", "wrong", "too small|too large|right value|it is 0"),
     "NaN": ("return value.mean() * float('nan')", "wrong", "NaN"),
     "None": ("return None", "wrong", "NoneType"),
     "an object": ("return object()", "wrong", "it returned an object"),

@@ -63,7 +63,7 @@ def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
             failed += [check.name] if verdict == "wrong" else []
     assert failed, "no check of the exercise fails"
     likely = likely_mistakes(topic, mistake.exercise, answers, SEED)
-    assert {likely[name].name for name in failed} == {mistake.name}
+    assert {likely[name].mistake.name for name in failed} == {mistake.name}
     assert mistake.hint
 
 

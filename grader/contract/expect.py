@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from grader.contract.student import StudentError
+from grader.contract.symptoms import symptom
 
 __all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "expect_numbers", "normal", "uniform"]
 
@@ -28,9 +29,9 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
     """
     expected = _array(expected, "expected").astype(np.float64)
     actual = expect_numbers(actual, expected.shape, what, finite=np.isfinite(expected).all())
-    expect(
-        np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True), f"{what} has the right shape, but not the right values"
-    )
+    if not np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True):
+        is_right_so_far = "has the right shape" if actual.ndim else "is a number"
+        raise Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}")
 
 
 def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result", finite: bool = True) -> np.ndarray:

@@ -173,8 +173,8 @@ class _Grader:
         for exercise in {result.exercise for result in results if result.verdict == Verdict.WRONG}:
             likely |= likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
         return [
-            replace(result, mistake=mistake.name, hint=mistake.hint)
-            if result.verdict == Verdict.WRONG and (mistake := likely.get(result.name)) is not None
+            replace(result, mistake=found.mistake.name, hint=found.mistake.hint, certain=found.certain)
+            if result.verdict == Verdict.WRONG and (found := likely.get(result.name)) is not None
             else result
             for result in results
         ]

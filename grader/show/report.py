@@ -14,7 +14,7 @@ from grader.records import Result
 from grader.show.classpage import ClassPage
 from grader.show.findings import number, printable
 from grader.show.student import Band, StudentPage
-from grader.show.words import TONES, explained, marked, percent, probability, sentence, wording
+from grader.show.words import TONES, explained, likeness, marked, percent, probability, sentence, wording
 
 __all__ = ["Band", "class_page", "student_page"]
 
@@ -52,6 +52,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         explained=explained,
+        likeness=likeness,
         marked=marked,
         number=number,
         percent=percent,

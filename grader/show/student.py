@@ -7,7 +7,7 @@ from grader.records import CheckResult, Part, Result, TrainingResult, Verdict
 from grader.show.charts import LineChart, learning_chart, trace_chart
 from grader.show.findings import VERDICTS
 from grader.show.groups import grouped
-from grader.show.words import conditions, lecture_order, sentence
+from grader.show.words import conditions, lecture_order, likeness, sentence
 
 __all__ = ["Band", "StudentPage"]
 
@@ -67,7 +67,7 @@ class Start:
             return None
         first = failures[0]
         if first.mistake:
-            return cls(first.where, f"Your outputs equal those of an implementation that {first.mistake}.")
+            return cls(first.where, sentence(f"{likeness(first)} {first.mistake}"))
         if first.verdict != Verdict.MISSING:
             return cls(first.where, sentence(first.feedback or VERDICTS[first.verdict]))
         missing = len({part.where for part in failures if part.verdict == Verdict.MISSING})

@@ -9,7 +9,19 @@ from grader.contract.registry import available
 from grader.records import Part, Result, Verdict
 from grader.show.findings import VERDICTS, printable
 
-__all__ = ["TONES", "conditions", "explained", "joined", "lecture_order", "marked", "percent", "probability", "sentence", "wording"]
+__all__ = [
+    "TONES",
+    "conditions",
+    "explained",
+    "joined",
+    "lecture_order",
+    "likeness",
+    "marked",
+    "percent",
+    "probability",
+    "sentence",
+    "wording",
+]
 
 BELOW = "below"  # of a run of a training check that did not reach the threshold
 WORDS: dict[str, str] = {BELOW: BELOW, **VERDICTS}
@@ -44,6 +56,13 @@ def explained(part: Part) -> str:
     return EXPLANATIONS.get(part.verdict, "")
 
 
+def likeness(part: Part) -> str:
+    """Return how a named mistake is told, up to the words that say what it is."""
+    if part.certain:
+        return "your outputs equal those of an implementation that"
+    return "in these checks it behaves as an implementation would that"
+
+
 def percent(part: float, whole: float) -> float:
     """Return a part of a whole as a length, in percent."""
     return round(min(max(100 * part / whole, 0), 100), 1) if whole else 0
@@ -56,7 +75,7 @@ def probability(value: float) -> str:
 
 def sentence(text: str) -> str:
     """Return feedback as a sentence; what begins with the name of an exercise or of an exception keeps its first letter."""
-    text = re.sub(r"\A(it|the|this|an?)\b", lambda word: word[0].capitalize(), text.strip())
+    text = re.sub(r"\A(it|in|the|this|your|an?)\b", lambda word: word[0].capitalize(), text.strip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
