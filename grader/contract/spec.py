@@ -5,16 +5,17 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from grader.contract import registry, sources
 from grader.contract.student import Student
 from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
-
-SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,16 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Topic:
-    """One assignment: its exercises in the order of the file, its hidden checks, its training checks."""
+    """One assignment: its exercises in the order of the file, its hidden checks, its training checks.
+
+    It belongs to the package in which its checks stand, and finds its other files there.
+    """
 
     name: str
     title: str
     exercises: tuple[str, ...]  # functions, or Class.method
     checks: tuple[Check, ...]
     trainings: tuple[Training, ...] = ()
-    prerequisites: tuple[str, ...] = ()  # earlier topics whose solutions this one imports
 
     def __post_init__(self):
         unknown = {check.exercise for check in self.checks} ^ set(self.exercises)
@@ -123,8 +126,32 @@ class Topic:
             raise ValueError(f"{self.name}: every exercise has a check and every check an exercise, but not {sorted(unknown)}")
 
     @property
+    def package(self) -> str:
+        return self.checks[0].function.__module__.rpartition(".")[0]
+
+    @property
+    def files(self) -> Path:
+        """The folder of the package: checks, mistakes, calibrated figures, variants."""
+        return Path(str(files(self.package)))
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """The catalogue of what students get wrong."""
+        return import_module(f"{self.package}.mistakes").MISTAKES
+
+    @property
+    def variants(self) -> tuple[Path, ...]:
+        """Correct implementations in other styles; each continues the solution."""
+        return tuple(sorted((self.files / "variants").glob("*.py")))
+
+    @property
     def solution(self) -> Path:
-        return SOLUTIONS / f"{self.name}.py"
+        return sources.solution(self.name)
+
+    @property
+    def prerequisites(self) -> tuple[str, ...]:
+        """The topics whose solutions this one's imports, directly or through others, in lecture order."""
+        return registry.prerequisites(self.name)
 
     @property
     def max_score(self) -> float:

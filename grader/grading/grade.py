@@ -18,7 +18,9 @@ import gymnasium
 import numpy as np
 import torch
 
+import solutions
 from grader.classroom.intake import Submission
+from grader.contract import registry
 from grader.contract.expect import Wrong
 from grader.contract.figures import calibrated
 from grader.contract.spec import Check, Topic, Training
@@ -280,11 +282,12 @@ def _reference_passes(topic: Topic, check: Check, seed: int) -> bool:
 
 @functools.cache
 def grader_sha256() -> str:
-    """Return a hash of everything that decides a mark: the grader with its topics and figures, the solutions, the library."""
+    """Return a hash of everything that decides a mark: the grader, the library, the solutions, the topics with their figures."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for folder in ("grader", "solutions", "npfl139"):
-        for path in sorted((root / folder).rglob("*")):
+    topics = [registry.folder(name) for name in registry.available()]
+    for folder in dict.fromkeys([root / "grader", root / "npfl139", *map(Path, solutions.__path__), *topics]):
+        for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".json"):
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(str(path.relative_to(folder.parent)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

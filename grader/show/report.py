@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from grader.classroom.store import Store, write_atomically
 from grader.contract.figures import reference_band
-from grader.contract.registry import ORDER
+from grader.contract.registry import available
 from grader.show.charts import dot_plot, learning_chart, trace_chart
 from grader.show.findings import VERDICTS, finding, graded_parts, number, printable, where
 
@@ -233,7 +233,8 @@ def _grouped(rows: list[dict], *keys: str) -> dict:
 
 
 def _lecture_order(result: dict) -> tuple[int, str]:
-    return ORDER.index(result["topic"]) if result["topic"] in ORDER else len(ORDER), result["topic"]
+    known = available()
+    return known.index(result["topic"]) if result["topic"] in known else len(known), result["topic"]
 
 
 def _share(result: dict) -> float:

@@ -649,5 +649,4 @@ TOPIC = Topic(
             seconds=300,
         ),
     ),
-    prerequisites=("transformed_rewards",),
 )
