@@ -39,7 +39,9 @@ def test_the_first_of_a_name_counts(place):
     assert catalogue.assignment("toy").title == "first"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", '{"title": "only"}', '{"title": 1, "points": {}, "training_points": 0, "prerequisites": 3}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", '{"title": "only"}', '{"title": 1, "points": {}, "training_points": 0, "prerequisites": 3}']
+)
 def test_other_json_in_a_folder_of_that_name_is_left_alone(place, tmp_path, text):
     place("installed", "toy")
     (tmp_path / "work" / "assignments" / "other.json").write_text(text)

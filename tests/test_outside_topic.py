@@ -75,7 +75,9 @@ def test_it_is_graded_its_mistake_is_named_and_an_edit_of_it_regrades(installed,
     def grade() -> dict[str, dict]:
         printed = installed.npfl139("grade", "class", "--jobs", "2", cwd=tmp_path)
         assert "Traceback" not in printed
-        return {student: json.loads((tmp_path / "results" / student / "bandit.json").read_text()) for student in ("right", "wrong", "empty")}
+        return {
+            student: json.loads((tmp_path / "results" / student / "bandit.json").read_text()) for student in ("right", "wrong", "empty")
+        }
 
     first = grade()
     assert (first["right"]["score"], first["right"]["max_score"], first["empty"]["score"]) == (8, 8, 0)

@@ -53,13 +53,15 @@ def test_a_circle_has_an_order_too():
 
 def test_prerequisites_are_what_a_solution_imports_in_any_way_directly_or_not(solution_files):
     solution_files(
-        first="import torch\n", second="from solutions.first import x\n", third="from solutions import second as other\n",
-        fourth="def f():\n    import solutions.third.deep, math\n", fifth='"""solutions.first"""\nfrom .solutions import x\nimport solutions\n',
-    )  # fmt: skip
+        first="import torch\n",
+        second="from solutions.first import x\n",
+        third="from solutions import second as other\n",
+        fourth="def f():\n    import solutions.third.deep, math\n",
+        fifth='"""solutions.first"""\nfrom .solutions import x\nimport solutions\n',
+    )
     found = {name: sources.prerequisites(name) for name in ("first", "second", "third", "fourth", "fifth")}
-    assert found == {
-        "first": set(), "second": {"first"}, "third": {"second", "first"}, "fourth": {"third", "second", "first"}, "fifth": set(),
-    }  # fmt: skip
+    expected = {"first": set(), "second": {"first"}, "third": {"second", "first"}, "fourth": {"third", "second", "first"}, "fifth": set()}
+    assert found == expected
     assert prerequisites("fourth") == ("first", "second", "third")
 
 

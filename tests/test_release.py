@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.contract.registry import available, load
 from grader.contract import sources
+from grader.contract.registry import available, load
 from grader.release import bundle as bundle_module
 from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
 from grader.release.skeleton import removed_lines

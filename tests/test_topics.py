@@ -23,11 +23,7 @@ each_mistake = pytest.mark.parametrize(
 )
 each_variant = pytest.mark.parametrize(
     ("topic", "path"),
-    [
-        pytest.param(topic, path, id=f"{topic.name}-{path.stem}")
-        for topic in TOPICS
-        for path in topic.variants
-    ],
+    [pytest.param(topic, path, id=f"{topic.name}-{path.stem}") for topic in TOPICS for path in topic.variants],
 )
 
 

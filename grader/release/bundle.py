@@ -45,7 +45,9 @@ def regenerate(out: Path | None = None) -> list[Path]:
     here = checkout(Path.cwd())
     names = [name for name in available() if here is not None and checkout(solution(name).resolve().parent) == here]
     if not names and out is None:
-        raise ReleaseError("no topic lies in a checkout here: run the command in the one that holds its solution, or add --out with a folder")
+        raise ReleaseError(
+            "no topic lies in a checkout here: run the command in the one that holds its solution, or add --out with a folder"
+        )
     changed = []
     for topic in map(load, names or available()):
         folder = out or topic.solution.parent.parent / "assignments"

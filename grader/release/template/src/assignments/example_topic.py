@@ -86,4 +86,6 @@ def play(arm_means: Tensor, steps: int, temperature: float, seed: int) -> list[f
 if __name__ == "__main__":
     arm_means = torch.randn(200, 5, generator=torch_stream(42, "arms"))
     for temperature in (0.01, 0.1, 1.0):
-        print(f"τ = {temperature:<4}: {sum(play(arm_means, 100, temperature, seed=42)[-20:]) / 20:.3f} of {arm_means.amax(dim=1).mean():.3f}")
+        print(
+            f"τ = {temperature:<4}: {sum(play(arm_means, 100, temperature, seed=42)[-20:]) / 20:.3f} of {arm_means.amax(dim=1).mean():.3f}"
+        )
