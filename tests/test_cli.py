@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import npfl139.cli
 import npfl139.terminal
 from grader.release.skeleton import make_notebook
-from npfl139 import catalogue
+from npfl139 import DISTRIBUTION, catalogue
 from npfl139.cli import main
 from npfl139.demonstration import play
 
@@ -367,6 +368,18 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
 def test_the_command_answers_without_importing_torch():
     code = "import sys, npfl139.cli; npfl139.cli.add_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_an_installation_the_version_is_unknown(command, monkeypatch):
+    assert command("--version")[:2] == (0, f"{npfl139.cli.importlib.metadata.version(DISTRIBUTION)}\n")
+
+    def version(name: str) -> str:
+        raise npfl139.cli.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(npfl139.cli.importlib.metadata, "version", version)
+    status, _, complaint = command("--version")
+    told = "npfl139: the version is unknown, because deep-rl-unit is not installed: run pip install in its folder\n"
+    assert (status, complaint) == (2, told)
 
 
 def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):

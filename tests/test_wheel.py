@@ -50,11 +50,20 @@ def test_instructors_grade_and_report(installed, tmp_path):
     assert (tmp_path / "results" / "ada" / "report.html").exists() and (tmp_path / "results" / "report.html").exists()
 
 
-def test_instructors_release_bundles_and_what_needs_a_checkout_says_so(installed, tmp_path):
-    before = sorted(path for path in installed.site.rglob("*") if "__pycache__" not in path.parts)
+def test_a_bundle_is_installed_by_its_students_who_have_no_grader(installed, tmp_path):
     installed.npfl139("release", "r2d2", "--out", "bundle", cwd=tmp_path)
-    assert {"deep_rl_unit.py", "pyproject.toml", "constraints.txt", "README.md"} <= {path.name for path in (tmp_path / "bundle").iterdir()}
-    assert (tmp_path / "bundle" / "solutions" / "transformed_rewards.py").exists()
+    students = Venv(tmp_path / "venv", with_ours=False)
+    students.install(tmp_path / "bundle")
+    assert students.npfl139("topics", cwd=tmp_path).startswith("r2d2\n")
+    students.npfl139("start", "r2d2", cwd=tmp_path)
+    done = students.run("-c", COMMAND, "check", "r2d2.py", cwd=tmp_path)
+    assert done.returncode == 1 and "0 of 12 exercises pass" in done.stdout, done.stderr
+    done = students.run("-c", COMMAND, "grade", "r2d2.py", cwd=tmp_path)
+    assert done.returncode == 2 and "No such command 'grade'" in done.stderr
+
+
+def test_what_needs_a_checkout_says_so_and_nothing_is_written_where_it_is_installed(installed, tmp_path):
+    before = sorted(path for path in installed.site.rglob("*") if "__pycache__" not in path.parts)
     assert "no topic lies in a checkout here" in refused(installed.run("-c", COMMAND, "release", cwd=tmp_path))
     assert "use its checkout" in refused(installed.run("-c", COMMAND, "calibrate", "ppo", cwd=tmp_path))
     assert before == sorted(path for path in installed.site.rglob("*") if "__pycache__" not in path.parts)

@@ -42,7 +42,7 @@ def load(name: str) -> "Topic":
     """
     where = package(name)
     try:
-        topic = import_module(f"{where}.checks").TOPIC
+        topic: Topic = import_module(f"{where}.checks").TOPIC
     except (ImportError, AttributeError) as error:
         raise ValueError(f"the topic {name!r} cannot be loaded from {where}.checks, which must define TOPIC: {error}") from error
     if topic.name != name:

@@ -83,7 +83,7 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     shutil.copy(deep_rl_unit.__file__, folder)
 
 
-def _entry(topic: Topic) -> dict:
+def _entry(topic: Topic) -> dict[str, object]:
     place = registry.place(topic.name)
     return {
         "title": topic.title,

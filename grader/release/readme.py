@@ -44,9 +44,8 @@ def with_tables(text: str, generated: dict[str, str]) -> str:
         ValueError: the comments of a table are not there once.
     """
     for name, table in generated.items():
-        text, count = re.subn(
-            rf"(?s)(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda match, table=table: match[1] + table + match[2], text
-        )
+        pattern = rf"(?s)(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
+        text, count = re.subn(pattern, table.replace("\\", r"\\"), text)
         if count != 1:
             raise ValueError(f"the comments <!-- {name} --> and <!-- /{name} --> must stand once around the table, but do {count} times")
     return text

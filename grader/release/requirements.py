@@ -36,10 +36,11 @@ py-modules = ["{module}"]
 package-dir = {{"" = "."}}  # other distributions may add to the package solutions; see its __init__.py
 
 [tool.setuptools.packages.find]
-include = ["npfl139*", "solutions*"]
+include = ["npfl139*", "solutions*", "assignments"]
 
 [tool.setuptools.package-data]
 npfl139 = ["py.typed"]
+assignments = ["*.ipynb", "*.json"]
 """
 
 
