@@ -109,25 +109,21 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Topic:
-    """One assignment: its exercises in the order of the file, its hidden checks, its training checks.
-
-    It belongs to the package in which its checks stand, and finds its other files there.
-    """
+    """One assignment: its exercises in the order of the file, its hidden checks, its training checks."""
 
     name: str
     title: str
     exercises: tuple[str, ...]  # functions, or Class.method
     checks: tuple[Check, ...]
     trainings: tuple[Training, ...] = ()
+    package: str = ""  # in which its other files lie, by default the one in which its checks stand
 
     def __post_init__(self):
+        if not self.package:
+            object.__setattr__(self, "package", self.checks[0].function.__module__.rpartition(".")[0] if self.checks else "")
         unknown = {check.exercise for check in self.checks} ^ set(self.exercises)
         if unknown:
             raise ValueError(f"{self.name}: every exercise has a check and every check an exercise, but not {sorted(unknown)}")
-
-    @property
-    def package(self) -> str:
-        return self.checks[0].function.__module__.rpartition(".")[0]
 
     @property
     def files(self) -> Path:
