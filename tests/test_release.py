@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.contract import sources
+from grader.contract import registry, sources
 from grader.contract.registry import available, load
-from grader.release import bundle as bundle_module
 from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
 from grader.release.requirements import project
 from grader.release.skeleton import removed_lines
@@ -144,9 +143,9 @@ def small_checkout(tmp_path, monkeypatch):
     name = available()[0]
     path = tmp_path / "solutions" / f"{name}.py"
     path.write_text(load(name).solution.read_text())
-    true = sources.solution
-    for module in (sources, bundle_module):
-        monkeypatch.setattr(module, "solution", lambda asked: path if asked == name else true(asked))
+    for module, function, found in ((sources, "solution", path), (registry, "folder", tmp_path / "package")):
+        true = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda asked, true=true, found=found: found if asked == name else true(asked))
     monkeypatch.chdir(tmp_path / "solutions")
     return tmp_path
 
@@ -161,9 +160,21 @@ def test_regenerating_writes_what_changed_only_and_only_what_the_checkout_holds(
     assert {path.name for path in regenerate(small_checkout / "elsewhere")} == {f"{name}.py", f"{name}.ipynb", f"{name}.json"}
 
 
+def test_anothers_broken_topic_stops_nobody_from_regenerating(small_checkout, monkeypatch):
+    name, true = available()[0], registry.folder
+
+    def folder(asked: str) -> Path:
+        if asked == name:
+            return true(asked)
+        raise ValueError("it is broken")
+
+    monkeypatch.setattr(registry, "folder", folder)
+    assert [path.stem for path in regenerate()] == [name] * 3
+
+
 def test_outside_any_checkout_nothing_is_regenerated_unless_told_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ReleaseError, match="no topic lies in a checkout here: run the command in the one that holds its solution"):
+    with pytest.raises(ReleaseError, match="no topic lies in a checkout here: run the command in the one that holds the topic"):
         regenerate()
     assert list(tmp_path.iterdir()) == []
     assert {path.stem for path in regenerate(tmp_path / "all")} == set(available())

@@ -11,7 +11,7 @@ import deep_rl_unit
 import npfl139
 from grader.contract import registry
 from grader.contract.registry import available, load
-from grader.contract.sources import checkout, solution
+from grader.contract.sources import checkout
 from grader.contract.spec import Topic
 from grader.grading.diagnosis import prerequisite_sources
 from grader.release.requirements import constraints, project
@@ -33,21 +33,19 @@ def assignment_files(topic: Topic) -> dict[str, str]:
 
 
 def regenerate(out: Path | None = None) -> list[Path]:
-    """Write the assignments of the topics whose solutions lie in the checkout around the current directory; return what changed.
+    """Write the assignments of the topics that lie in the checkout around the current directory; return what changed.
 
     Args:
         out: the folder to write, by default `assignments/` beside the `solutions/` of each topic. With it the current directory may
             lie in no checkout, and all topics are written.
 
     Raises:
-        ReleaseError: no topic's solution lies in a checkout around the current directory, and `out` says no folder.
+        ReleaseError: no topic lies in a checkout around the current directory, and `out` says no folder.
     """
     here = checkout(Path.cwd())
-    names = [name for name in available() if here is not None and checkout(solution(name).resolve().parent) == here]
+    names = [name for name in available() if here is not None and _lies_in(name, here)]
     if not names and out is None:
-        raise ReleaseError(
-            "no topic lies in a checkout here: run the command in the one that holds its solution, or add --out with a folder"
-        )
+        raise ReleaseError("no topic lies in a checkout here: run the command in the one that holds the topic, or add --out with a folder")
     changed = []
     for topic in map(load, names or available()):
         folder = out or topic.solution.parent.parent / "assignments"
@@ -81,6 +79,13 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     _write(folder, files | {"README.md": _readme(topics), "pyproject.toml": project(others), "constraints.txt": constraints(others)})
     shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(deep_rl_unit.__file__, folder)
+
+
+def _lies_in(name: str, project: Path) -> bool:
+    try:
+        return checkout(registry.folder(name).resolve()) == project
+    except ValueError:  # another's topic is broken, which is nothing to the topics of this project
+        return False
 
 
 def _entry(topic: Topic) -> dict[str, object]:
