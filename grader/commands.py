@@ -1,14 +1,16 @@
-"""The instructor's commands of `npfl139`. They appear wherever this package is installed, and in no student bundle."""
+"""The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from npfl139.cli import UserError, app, say
+from npfl139.terminal import UserError, console, say
 
-__all__ = ["calibrate", "grade", "release", "report"]
+__all__ = ["app"]
 
+app = typer.Typer()
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 
@@ -66,7 +68,7 @@ def release(
     topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments; for a bundle, bundle]")] = None,
 ) -> None:
-    """Regenerate assignments/ from the solutions; or, for TOPICs, build the bundle that their students download."""
+    """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
     from grader.release.bundle import bundle, regenerate
 
     try:
@@ -74,7 +76,7 @@ def release(
             bundle(topics, out or Path("bundle"))
             say(f"{out or 'bundle'}: {', '.join(topics)}; its README.md tells the students what to do.")
         else:
-            changed = regenerate(*([out] if out else []))
+            changed = regenerate(out)
             say("\n".join(f"written: {path}" for path in changed) or "Everything is as the solutions make it.")
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
@@ -86,27 +88,44 @@ def calibrate(
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
     mistake_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each mistake.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [default: calibrated.json beside the checks, in a checkout]")] = None,
 ) -> None:
     """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
     from rich.progress import Progress
 
-    from grader.contract.figures import calibrated
+    from grader.contract.sources import checkout
     from grader.grading import calibrate as calibration
-    from npfl139.cli import console
 
     declared = _known(topic)
     if not declared.trainings:
         raise UserError(f"{topic} has no training check to calibrate")
+    if out is None and checkout(declared.files) is None:
+        raise UserError(f"{topic} is installed in {declared.files}, where nothing is written: name a file with --out, or use its checkout")
     with Progress(console=console) as progress:
         task = progress.add_task(topic)
 
         def finished(label: str, total: int) -> None:
             progress.update(task, description=label, total=total, advance=1)
 
-        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished)
-    for training in declared.trainings:
-        say(f"{training.name}\n{calibration.summary(calibrated(topic, training.name))}")
+        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished, out)
+    for name, figures in json.loads(path.read_text())["trainings"].items():
+        say(f"{name}\n{calibration.summary(figures)}")
     say(f"written: {path}")
+
+
+@app.command(rich_help_panel="For instructors")
+def new_topic(
+    name: Annotated[str, typer.Argument(help="The topic's name: small letters, digits and _.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, which must be empty or new.")],
+) -> None:
+    """Write a small complete topic of your own as a package to install: it grades at once, and you turn it into yours."""
+    from grader.release.newtopic import TopicError, new_topic
+
+    try:
+        new_topic(name, out)
+    except TopicError as error:
+        raise UserError(str(error)) from error
+    say(f"{out}: a complete topic; its README.md says what to do next, which begins with\npip install -e {out}")
 
 
 def _known(topic: str) -> object:

@@ -4,50 +4,81 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 """
 
 import importlib
+import importlib.metadata
 import shutil
 import sys
 import tempfile
 import types
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from npfl139 import DISTRIBUTION
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
 from npfl139.source import SUFFIXES, Unreadable
+from npfl139.terminal import UserError, console, say
 
-__all__ = ["UserError", "app", "console", "main", "say"]
+__all__ = ["GROUP", "add_commands", "app", "main"]
 
-app = typer.Typer(
-    help="A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
-console = Console()
+GROUP = "npfl139.commands"
+OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 STYLES = {"passed": "green", "failed": "red", "missing": "yellow", "blocked": "yellow"}
 
 
-class UserError(Exception):
-    """What was asked for cannot be done. The message is one sentence; the command ends with status 2."""
-
-
 def main() -> None:
-    """Run the command line."""
-    _add_instructor_commands()
+    """Run the command line, with the commands that other distributions add to it."""
+    add_commands()
     try:
         app()
     except (UserError, CatalogueError) as error:
-        typer.echo(f"npfl139: {error}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in OURS:
+            raise
+        _refuse(f"{error.name} is not installed: install it, or for the instructors' commands pip install '{DISTRIBUTION}[grader]'")
 
 
-def say(text: str, style: str = "") -> None:
-    """Print a text as it is: no markup, no wrapping."""
-    console.print(Text(text, style=style), soft_wrap=True)
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"npfl139: {sentence}", err=True)
+    sys.exit(2)
+
+
+def add_commands() -> None:
+    """Add what is registered in the entry-point group: functions that take the app, or apps of their own. What is broken is told."""
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            commands = point.load()
+            if isinstance(commands, typer.Typer):
+                app.add_typer(commands)
+            else:
+                commands(app)
+        except Exception as error:  # another's code may fail in any way, and a student's command must go on
+            brought_by = f" of {point.dist.name}" if point.dist else ""
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            say(importlib.metadata.version(DISTRIBUTION))
+        except importlib.metadata.PackageNotFoundError:
+            raise UserError(f"the version is unknown, because {DISTRIBUTION} is not installed: run pip install in its folder") from None
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading."""
 
 
 @app.command()
@@ -195,14 +226,6 @@ def _module(agent: str) -> types.ModuleType:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
-
-
-def _add_instructor_commands() -> None:
-    try:
-        importlib.import_module("grader.commands")
-    except ModuleNotFoundError as error:
-        if error.name not in ("grader", "grader.commands"):
-            raise
 
 
 if __name__ == "__main__":

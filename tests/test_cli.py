@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npfl139.cli
+import npfl139.terminal
 from grader.release.skeleton import make_notebook
-from npfl139 import catalogue
+from npfl139 import DISTRIBUTION, catalogue
 from npfl139.cli import main
 from npfl139.demonstration import play
 
@@ -69,11 +71,12 @@ def project(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     entry = {"title": "A toy", "points": {"doubled": 1, "quadrupled": 2.5, "Counter.add": 1}, "training_points": 3, "prerequisites": []}
     index = {"toy": entry, "toy_two": entry | {"title": "Another", "prerequisites": ["toy"]}}
-    (folder / "topics.json").write_text(json.dumps(index))
-    for name in index:
+    for name, entry in index.items():
+        (folder / f"{name}.json").write_text(json.dumps(entry))
         (folder / f"{name}.py").write_text(SKELETON)
         (folder / f"{name}.ipynb").write_text(make_notebook(SKELETON))
     monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "project" / "npfl139" / "catalogue.py"))
+    monkeypatch.setattr(catalogue.sys, "path", [path for path in sys.path if not (Path(path) / "assignments").is_dir()])
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -86,7 +89,7 @@ def command(monkeypatch, capsys):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["npfl139", *arguments])
-        monkeypatch.setattr(npfl139.cli.console, "_width", 120)
+        monkeypatch.setattr(npfl139.terminal.console, "_width", 120)
         with pytest.raises(SystemExit) as ended:
             main()
             sys.exit(0)
@@ -363,8 +366,20 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
 
 
 def test_the_command_answers_without_importing_torch():
-    code = "import sys, npfl139.cli; npfl139.cli._add_instructor_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
+    code = "import sys, npfl139.cli; npfl139.cli.add_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_an_installation_the_version_is_unknown(command, monkeypatch):
+    assert command("--version")[:2] == (0, f"{npfl139.cli.importlib.metadata.version(DISTRIBUTION)}\n")
+
+    def version(name: str) -> str:
+        raise npfl139.cli.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(npfl139.cli.importlib.metadata, "version", version)
+    status, _, complaint = command("--version")
+    told = "npfl139: the version is unknown, because deep-rl-unit is not installed: run pip install in its folder\n"
+    assert (status, complaint) == (2, told)
 
 
 def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):

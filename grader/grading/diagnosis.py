@@ -5,7 +5,6 @@ catalogued mistake of the exercise in place of the submission: equal answers mea
 """
 
 import functools
-import importlib
 import itertools
 import warnings
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from grader.contract.sources import solution
 from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
 from grader.inside.protocol import Handle
@@ -49,12 +49,12 @@ class Recorded(Student):
 
 def mistakes_of(topic: Topic) -> tuple[Mistake, ...]:
     """Return the catalogue of a topic."""
-    return importlib.import_module(f"grader.topics.{topic.name}.mistakes").MISTAKES
+    return topic.mistakes
 
 
 def prerequisite_sources(topic: Topic) -> dict[str, str]:
     """Return the sources of the solutions that a submission may import, which is what its student bundle carries."""
-    return {name: topic.solution.with_stem(name).read_text() for name in topic.prerequisites}
+    return {name: solution(name).read_text(encoding="utf-8") for name in topic.prerequisites}
 
 
 def trusted(topic: Topic, source: str, filename: str) -> InProcess:

@@ -3,7 +3,6 @@
 They cover what decides a mark and nothing else: editing pages, commands or how submissions are taken in regrades nothing.
 """
 
-import ast
 import functools
 import hashlib
 import io
@@ -15,11 +14,11 @@ from pathlib import Path
 
 import grader
 import npfl139
-import solutions
+from grader.contract import sources
 from grader.contract.registry import folder
 from grader.records import Basis, Options, Submission
 
-__all__ = ["basis_of", "engine_sha256", "solutions_of", "topic_sha256", "versions"]
+__all__ = ["basis_of", "engine_sha256", "topic_sha256", "versions"]
 
 ROOMS = ("inside", "contract", "grading")  # of this package
 VERSIONS = ("torch", "numpy", "gymnasium")
@@ -66,28 +65,6 @@ def topic_sha256(topic: Path, answers: Iterable[Path]) -> str:
     return _hash([*_contents(topic), *((f"solutions/{path.name}", _content(path)) for path in answers)])
 
 
-def solutions_of(path: Path) -> tuple[Path, ...]:
-    """Return the path of a solution, and those of the solutions that it imports, directly or through others, by name."""
-    found, waiting = set(), [path]
-    while waiting:
-        current = waiting.pop()
-        if current not in found and current.exists():
-            found.add(current)
-            waiting += [current.with_stem(name) for name in _imported(_content(current))]
-    return tuple(sorted(found))
-
-
-def _imported(source: bytes) -> set[str]:
-    """Return the names of the solutions that a solution imports."""
-    modules: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            modules += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return {parts[1] for parts in (module.split(".") for module in modules) if parts[0] == "solutions" and len(parts) > 1}
-
-
 def _contents(root: Path) -> list[tuple[str, bytes]]:
     """Return (path, content) of the files below a folder, in the order of their paths, which are the same on every system."""
     files = []
@@ -121,4 +98,4 @@ def _engine() -> str:
 
 @functools.cache
 def _topic(name: str) -> str:
-    return topic_sha256(folder(name), solutions_of(Path(solutions.__file__).parent / f"{name}.py"))
+    return topic_sha256(folder(name), map(sources.solution, sorted({name, *sources.prerequisites(name)})))

@@ -650,5 +650,4 @@ TOPIC = Topic(
             unreached=("n_step_double_q_targets",),
         ),
     ),
-    prerequisites=("transformed_rewards",),
 )
