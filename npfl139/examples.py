@@ -3,14 +3,14 @@
 import ast
 import doctest
 import linecache
-import sys
 import traceback
 import types
 from dataclasses import dataclass
 from pathlib import Path
 
 from npfl139.catalogue import Assignment
-from npfl139.source import Source, names_without_import, read_source
+from npfl139.modules import define
+from npfl139.source import Source, read_source
 
 __all__ = ["LoadError", "Outcome", "check_examples", "load_module"]
 
@@ -40,17 +40,12 @@ def load_module(path: Path, name: str) -> tuple[types.ModuleType, Source]:
         LoadError: it raises an exception.
     """
     source = read_source(path.read_bytes(), path.name)
-    module = types.ModuleType(name)
-    module.__file__ = str(path)
-    vars(module).update(names_without_import(path.name))
-    sys.modules[name] = module  # dataclasses look their module up there
     linecache.cache[str(path)] = (len(source.text), None, source.text.splitlines(keepends=True), str(path))
     try:
-        exec(compile(source.text, str(path), "exec"), module.__dict__)
+        return define(name, source.text, str(path)), source
     except (Exception, SystemExit) as error:
         hint = "; the grader has only what the assignment's own files import" if isinstance(error, ModuleNotFoundError) else ""
-        raise LoadError(f"{path.name} cannot be run: {_explained(error, module, source)}{hint}") from error
-    return module, source
+        raise LoadError(f"{path.name} cannot be run: {_explained(error, str(path), source)}{hint}") from error
 
 
 def check_examples(assignment: Assignment, path: Path) -> list[Outcome]:
@@ -97,7 +92,7 @@ class _Runner(doctest.DocTestRunner):
         elif isinstance(error, NotImplementedError) and _is_defined(self.module, str(error)):
             self.failure = Outcome(self.exercise, "blocked", f"blocked by {error}, which is not implemented yet")
         else:
-            self._failed(type(error).__name__, test, example, f"raised {_explained(error, self.module, self.source)}")
+            self._failed(type(error).__name__, test, example, f"raised {_explained(error, self.module.__file__, self.source)}")
 
     def _failed(self, summary: str, test: doctest.DocTest, example: doctest.Example, what: str) -> None:
         preparation = [earlier for earlier in test.examples[: test.examples.index(example)] if not earlier.want]
@@ -105,13 +100,13 @@ class _Runner(doctest.DocTestRunner):
         self.failure = Outcome(self.exercise, "failed", summary, "".join(f">>> {line}\n" for line in code) + what)
 
 
-def _explained(error: BaseException, module: types.ModuleType, source: Source) -> str:
+def _explained(error: BaseException, filename: str, source: Source) -> str:
     """Return one sentence: where in the student's file, the line itself, what happened."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if not lines:
         return what
-    text = linecache.getline(module.__file__, lines[-1]).strip()
+    text = linecache.getline(filename, lines[-1]).strip()
     return f"{what}, in {source.locate(lines[-1])}: {text}"
 
 

@@ -1,5 +1,7 @@
 """What a result says, in words: shared by the terminal table and the reports."""
 
+from npfl139.text import one_line as printable
+
 __all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "passed_text", "printable", "score_text", "where"]
 
 VERDICTS = {
@@ -64,8 +66,3 @@ def finding(result: dict) -> str:
 def where(part: dict) -> str:
     """Return the name by which a student knows what a check is about."""
     return part.get("exercise") or part["name"]
-
-
-def printable(text: str) -> str:
-    """Return the text on one line and without control characters, so that a submission cannot steer a terminal or a page."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split()))
