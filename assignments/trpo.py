@@ -21,8 +21,10 @@ import npfl139.runs
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
+from npfl139.policies import categorical_log_prob, categorical_sample, gaussian_sample
 from npfl139.rollout import Collector, Rollout
 from npfl139.runs import Monitor
+from npfl139.scaling import Scale
 from npfl139.seeding import torch_stream
 
 Tensor = torch.Tensor
@@ -162,14 +164,14 @@ class CategoricalPolicy(Policy):
 
     def log_prob(self, distribution, action):
         (logits,) = distribution
-        return logits.log_softmax(dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return categorical_log_prob(logits, action)
 
     def kl(self, p, q):
         return categorical_kl(*p, *q)
 
     def sample(self, distribution, generator):
         (logits,) = distribution
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+        return categorical_sample(logits, generator)
 
     def mode(self, distribution):
         (logits,) = distribution
@@ -197,7 +199,7 @@ class GaussianPolicy(Policy):
 
     def sample(self, distribution, generator):
         mean, log_std = distribution
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return gaussian_sample(mean, log_std.exp(), generator)
 
     def mode(self, distribution):
         return distribution[0]
@@ -699,41 +701,6 @@ def n_step_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value
         returns = reward + discount * rest
         rest = torch.where(same_episode > 0, torch.cat([returns[1:], value_next[-1:]]), value_next)
     return returns
-
-
-class Scale(torch.nn.Module):
-    """The mean and standard deviation of all rows seen so far.
-
-    They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares
-    would lose the digits of a small deviation from a large mean.
-    """
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        for name in ("origin", "total", "total_of_squares"):
-            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("std", torch.ones(size))
-
-    def update(self, rows: Tensor) -> None:
-        """Take rows [N, size] into account."""
-        rows = rows.double()
-        if self.count == 0:
-            self.origin.copy_(rows.mean(dim=0))
-        shifted = rows - self.origin
-        self.count += len(shifted)
-        self.total += shifted.sum(dim=0)
-        self.total_of_squares += shifted.square().sum(dim=0)
-        mean = self.total / self.count
-        self.mean.copy_(self.origin + mean)
-        self.std.copy_((self.total_of_squares / self.count - mean.square()).clamp(min=1e-8).sqrt())
-
-    def normalized(self, values: Tensor) -> Tensor:
-        return (values - self.mean) / self.std
-
-    def restored(self, values: Tensor) -> Tensor:
-        return values * self.std + self.mean
 
 
 # %% [markdown]
