@@ -117,7 +117,10 @@ def check(
 
 
 @app.command(context_settings=PASS_ON)
-def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE")]) -> None:
+def train(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
+) -> None:
     """Train an agent: of your file, or of a topic's solution.
 
     Every field of its configuration is an option: npfl139 train TOPIC|FILE --help lists them.
@@ -139,7 +142,7 @@ def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="
 
 @app.command()
 def demo(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
     env: Annotated[str | None, typer.Option(help="Environment id.", show_default="the topic's first")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of an earlier `npfl139 train`, instead of training now.")] = None,
     gif: Annotated[Path | None, typer.Option(help="Save the first episode as an animation, a .gif file.")] = None,

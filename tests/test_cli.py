@@ -1,6 +1,8 @@
 """The command as a student meets it: every answer is a sentence, every status is right."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import types
@@ -408,3 +410,51 @@ def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
     agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
     with pytest.raises(ValueError, match="CartPole-v1 cannot be drawn here, so there is no animation of it: no display$"):
         list(play(agent, "CartPole-v1", 1, seed=1, gif=tmp_path / "one.gif"))
+
+
+WARNING = written(
+    doubled="import torch; torch.tensor(x).new_tensor(torch.tensor(1.0)); print('debugging'); return 2 * x",
+    quadrupled="import warnings; warnings.warn('slow', stacklevel=1); return doubled(doubled(x))",
+    add="pass",
+)
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_warnings_and_prints_fail_no_right_file(project, terminal):
+    (project / "toy.py").write_text(WARNING)
+    program = "import sys, npfl139.catalogue as c, npfl139.cli as cli; c.__file__ = sys.argv.pop(1); cli.main()"
+    arguments = [sys.executable, "-c", program, catalogue.__file__, "check", "toy.py"]
+    status, shown = in_terminal(arguments) if terminal else in_pipe(arguments)
+    assert status == 0 and "3 of 3 exercises pass" in shown
+    assert "it printed:" in shown and "debugging" in shown and "UserWarning" in shown
+    assert ("\x1b[" in shown) == terminal
+
+
+def in_pipe(arguments: list[str]) -> tuple[int, str]:
+    finished = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return finished.returncode, finished.stdout
+
+
+def in_terminal(arguments: list[str]) -> tuple[int, str]:
+    """Return the status of a command and what it shows in a terminal of 80 columns."""
+    leader, follower = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=environment, close_fds=True)
+    os.close(follower)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(leader, 65536):
+            shown += part
+    os.close(leader)
+    return process.wait(), shown.decode()
+
+
+def test_help_shows_what_is_taken_where_nothing_is_given(command):
+    for arguments, defaults in {
+        ("demo",): ["the topic's first", "as the configuration says"],
+        ("grade",): ["one per processor", "drawn once, kept in the folder of results"],
+        ("release",): ["assignments; for a bundle, bundle"],
+    }.items():
+        status, printed, _ = command(*arguments, "--help")
+        words = " ".join(printed.replace("│", " ").split())
+        assert status == 0 and all(f"[default: ({default})]" in words for default in defaults)
