@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -78,7 +78,7 @@ def _trainer(train: Callable, program: str) -> Callable:
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     panel = f"Configuration, with the defaults of {usual}"
-    trainer.__signature__ = inspect.Signature([*own, *options(config_type_of(train), config_for(module, usual), panel)])
+    vars(trainer)["__signature__"] = inspect.Signature([*own, *options(config_type_of(train), config_for(module, usual), panel)])
     return trainer
 
 
@@ -88,7 +88,7 @@ def _settings(module: types.ModuleType, preset: str | None, env: str, fields: di
         near = difflib.get_close_matches(preset, presets, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(presets) or 'none'}"
         raise ValueError(f"there is no configuration {preset!r}; {hint}")
-    given = {name: value for name, (value,) in ((name, argument) for name, argument in fields.items() if argument is not None)}
+    given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
     return dataclasses.replace(config_for(module, preset or env), **given)
 
 

@@ -37,7 +37,7 @@ def _code_of(module: str, wrapper: str) -> types.CodeType | None:
 
 
 def _replaced(wrapped: Callable, is_step: bool) -> Callable:
-    eager = wrapped.__wrapped__
+    eager = vars(wrapped)["__wrapped__"]
 
     @functools.wraps(eager)
     def method(self: torch.optim.Optimizer, *arguments: object, **options: object) -> object:

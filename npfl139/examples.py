@@ -107,7 +107,7 @@ class _Run:
         code = [line.source.rstrip("\n").replace("\n", "\n... ") for line in [*(line for line in earlier if not line.want), example]]
         shown = "".join(f">>> {line}\n" for line in code)
         if came.error is not None:
-            raised = f"raised {_explained(came.error, self.module.__file__, self.source)}"
+            raised = f"raised {_explained(came.error, str(self.module.__file__), self.source)}"
             return Outcome(self.exercise, "failed", type(came.error).__name__, shown + raised)
         expected, got = indented(example.want or "no output"), indented(came.output or "no output")
         return Outcome(self.exercise, "failed", "another result", f"{shown}expected\n{expected}\ngot\n{got}")
@@ -158,7 +158,7 @@ def missing_exercise(error: BaseException | None) -> str | None:
 
 def _explained(error: BaseException, filename: str, source: Source) -> str:
     """Return one sentence: where in the student's file, the line itself, what happened."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if not lines:
         return what
@@ -173,7 +173,7 @@ def _docstrings(skeleton: str) -> dict[str, str]:
 
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
     """Return the top-level functions `f` and the methods `C.m` of top-level classes; the last of one name wins, as in Python."""
-    functions = {}
+    functions: dict[str, ast.FunctionDef] = {}
     for node in ast.parse(text).body:
         scope, prefix = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
         functions |= {f"{prefix}{item.name}": item for item in scope if isinstance(item, ast.FunctionDef)}

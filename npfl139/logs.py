@@ -65,7 +65,7 @@ class EventFile:
 
 def read_log(path: str | Path) -> dict[str, list[list[float]]]:
     """Return what a run's log.csv holds: name -> [[steps, value], ...]."""
-    scalars = {}
+    scalars: dict[str, list[list[float]]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             scalars.setdefault(row["name"], []).append([int(row["steps"]), float(row["value"])])

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,7 +20,7 @@ CHECKPOINT, MEMORY, LOG = "agent.safetensors", "memory", "log.csv"  # in the dir
 class Monitor(Protocol):
     """What `train` tells about its progress."""
 
-    def watch(self, agent: object, memory: object | None = None) -> int:
+    def watch(self, agent: Any, memory: Any = None) -> int:
         """Take charge of the agent's checkpoints; return how many environment steps it has already made (0 unless resumed).
 
         A `memory` is what a resumed run also needs and a trained agent does not, such as a replay: it is stored beside each
@@ -35,10 +35,12 @@ class MemoryMonitor:
     """Keeps what was logged in `scalars`: name -> [[steps, value], ...], at most `limit` points per name, evenly thinned."""
 
     def __init__(self, limit: int = 2000):
-        self.limit, self.scalars = limit, {}
-        self._strides, self._counts = {}, {}
+        self.limit = limit
+        self.scalars: dict[str, list[list[float]]] = {}
+        self._strides: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
-    def watch(self, agent: object, memory: object | None = None) -> int:
+    def watch(self, agent: Any, memory: Any = None) -> int:
         return 0
 
     def log(self, steps: int, **scalars: float) -> None:
@@ -78,7 +80,10 @@ class RunMonitor(MemoryMonitor):
         super().__init__()
         self.directory, self.metadata, self.checkpoint_seconds = Path(directory), metadata or {}, checkpoint_seconds
         self.console = console or Console(stderr=True)
-        self.agent, self.memory, self.steps, self.problem = None, None, 0, None
+        self.agent: Any = None
+        self.memory: Any = None
+        self.problem: str | None = None
+        self.steps = 0
         if (self.directory / CHECKPOINT).exists():
             if not resume:
                 raise RunError(f"{self.directory} already holds a run: resume it, or choose another directory")
@@ -110,7 +115,7 @@ class RunMonitor(MemoryMonitor):
         self._progress.stop()
         self.close()
 
-    def watch(self, agent: object, memory: object | None = None) -> int:
+    def watch(self, agent: Any, memory: Any = None) -> int:
         self.agent, self.memory = agent, memory
         if self.start_steps:
             load_checkpoint(self.directory / CHECKPOINT, agent)

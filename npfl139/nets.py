@@ -28,6 +28,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(_Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
         self.activation = activation
         for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
             orthogonal_(layer, output_scale if layer is self.layers[-1] else 2**0.5, generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -47,4 +48,5 @@ class _Linear(nn.Linear):
 def orthogonal_(layer: nn.Linear | nn.Conv2d, scale: float, generator: torch.Generator) -> None:
     """Fill the weights of a layer with a scaled orthogonal matrix and its biases with zeros, in place."""
     nn.init.orthogonal_(layer.weight, scale, generator)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -41,7 +41,7 @@ def comments(config_type: type) -> dict[str, str]:
 
     A class without a source, such as one defined by `exec`, has none.
     """
-    found = {}
+    found: dict[str, str] = {}
     for base in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
         try:
             source = textwrap.dedent(inspect.getsource(base))

@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from npfl139 import envs
 from npfl139.checkpoints import RunError, load_checkpoint, read_metadata, save_checkpoint
@@ -36,7 +37,7 @@ __all__ = [
 CURVES = "curves.png"
 
 
-def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]:
+def load_agent(module: types.ModuleType, path: str | Path) -> tuple[Any, str]:
     """Return the agent of a run's checkpoint, made by the module's `make_agent`, and its environment's id.
 
     Raises:
@@ -46,7 +47,8 @@ def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]
     metadata = read_metadata(path)
     try:
         environment_id = metadata["environment"]
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["config"]).items()}
+        stored: dict[str, Any] = json.loads(metadata["config"])
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         config = config_type_of(module.train)(**{**fields, "device": "auto"})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} was not made by a run of this agent: {error}") from error
@@ -66,7 +68,7 @@ def config_for(module: types.ModuleType, name: str) -> Config:
     return getattr(module, "CONFIGS", {}).get(name) or config_type_of(module.train)()
 
 
-def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> object:
+def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> Any:
     """Train the module's agent; return it. The directory gets log.csv, TensorBoard events, agent.safetensors and curves.png.
 
     Raises:
@@ -101,6 +103,6 @@ def config_type_of(train: Callable) -> type[Config]:
         RunError: it does not.
     """
     config_type = typing.get_type_hints(train).get("config")
-    if not dataclasses.is_dataclass(config_type):
+    if not (isinstance(config_type, type) and dataclasses.is_dataclass(config_type)):
         raise RunError("train must annotate its argument config with the dataclass of the configuration, as in the assignment")
-    return config_type
+    return typing.cast(type[Config], config_type)

@@ -14,6 +14,13 @@ class Scale(torch.nn.Module):
     squares is an exercise of the topic ppo, which therefore has a class of its own.
     """
 
+    count: Tensor
+    origin: Tensor
+    total: Tensor
+    total_of_squares: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
