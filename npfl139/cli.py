@@ -180,6 +180,30 @@ def demo(
         say(f"The first episode is in {gif}.")
 
 
+def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
+    if file.exists():
+        return UserError(f"{file} cannot be read: {error.strerror if error else 'unknown error'}")
+    beside = [path.name for path in file.parent.glob("*") if path.suffix in SUFFIXES]
+    near = difflib.get_close_matches(file.name, beside, n=1)
+    return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
+
+
+def _expect_gif(path: Path) -> None:
+    if path.suffix.lower() != ".gif":
+        raise UserError(f"the animation is a GIF, so that its name must end in .gif: --gif {path.with_suffix('.gif')}")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def _blame_stub(error: NotImplementedError, need: str) -> None:
+    """Raise a UserError if the error is that of an exercise that is not written yet; torch raises such errors, too."""
+    from npfl139.examples import missing_exercise
+
+    exercise = missing_exercise(error)
+    if exercise is not None:
+        raise UserError(f"{exercise} is not implemented yet, and {need}") from error
+
+
 def _assignment_of(file: Path) -> Assignment:
     if not file.exists():
         raise _cannot_be_read(file)
@@ -210,30 +234,6 @@ def _module(agent: str) -> types.ModuleType:
         raise _cannot_be_read(path, error) from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
-
-
-def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
-    if file.exists():
-        return UserError(f"{file} cannot be read: {error.strerror if error else 'unknown error'}")
-    beside = [path.name for path in file.parent.glob("*") if path.suffix in SUFFIXES]
-    near = difflib.get_close_matches(file.name, beside, n=1)
-    return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
-
-
-def _expect_gif(path: Path) -> None:
-    if path.suffix.lower() != ".gif":
-        raise UserError(f"the animation is a GIF, so that its name must end in .gif: --gif {path.with_suffix('.gif')}")
-    if not path.parent.is_dir():
-        raise UserError(f"there is no folder {path.parent} to write {path.name} into")
-
-
-def _blame_stub(error: NotImplementedError, need: str) -> None:
-    """Raise a UserError if the error is that of an exercise that is not written yet; torch raises such errors, too."""
-    from npfl139.examples import missing_exercise
-
-    exercise = missing_exercise(error)
-    if exercise is not None:
-        raise UserError(f"{exercise} is not implemented yet, and {need}") from error
 
 
 def _add_instructor_commands() -> None:

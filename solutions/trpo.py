@@ -601,8 +601,10 @@ class Agent(torch.nn.Module, ABC):
         return self.policy.sample(self._distribution(observation), self.action_noise).cpu().numpy()
 
     def execute(self, action: np.ndarray) -> np.ndarray:
-        """Return the policy's actions [B, ...] as the environment takes them: continuous ones are clipped to their bounds."""
-        return np.clip(action, self.action_space.low, self.action_space.high) if isinstance(self.action_space, Box) else action
+        """Return the policy's actions [B, ...] as the environment takes them: continuous ones clipped to their bounds."""
+        if isinstance(self.action_space, Box):
+            return np.clip(action, self.action_space.low, self.action_space.high)
+        return action + self.action_space.start
 
     @torch.no_grad()
     def prepared(self, rollout: Rollout) -> Batch:

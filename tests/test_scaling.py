@@ -18,3 +18,9 @@ def test_the_scale_is_that_of_all_rows_as_merging_them_finds_it():
 
 def test_before_the_first_row_nothing_changes():
     assert torch.equal(Scale(2).normalized(torch.tensor([[1.0, 2.0]])), torch.tensor([[1.0, 2.0]]))
+
+
+def test_what_never_changes_is_scaled_to_something_finite():
+    constant = Scale(1)
+    constant.update(torch.full((5, 1), 3.0))
+    assert torch.isfinite(constant.normalized(torch.tensor([[3.0], [4.0]]))).all()

@@ -16,7 +16,6 @@ from solutions.trpo import (
     Batch,
     CategoricalPolicy,
     GaussianPolicy,
-    Scale,
     TabularMDP,
     TRPOConfig,
     evaluation,
@@ -102,19 +101,6 @@ def test_returns_equal_a_naive_sum(horizon):
     assert np.allclose(n_step_returns(*arrays, horizon), expected)
 
 
-def test_scale_is_that_of_all_rows_however_they_come():
-    rows = 1e4 + torch.randn(1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    scale = Scale(2)
-    for part in rows.split([1, 400, 599]):
-        scale.update(part)
-    assert torch.allclose(scale.mean, rows.mean(dim=0).float())
-    assert torch.allclose(scale.std, rows.std(dim=0, correction=0).float(), rtol=1e-4)
-    assert torch.allclose(scale.restored(scale.normalized(rows)), rows)
-    constant = Scale(1)
-    constant.update(torch.full((5, 1), 3.0))
-    assert torch.isfinite(constant.normalized(torch.tensor([[3.0], [4.0]]))).all()
-
-
 @pytest.mark.parametrize("action_space", [gymnasium.spaces.Discrete(4), VECTOR])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_each_algorithm_improves_the_surrogate(algorithm, action_space):
@@ -191,6 +177,13 @@ def test_continuous_actions_are_clipped_only_on_their_way_to_the_environment():
     assert np.abs(explored).max() > 0.5 and np.abs(agent.execute(explored)).max() == 0.5
     agent.policy.load(torch.full_like(agent.policy.flat(), 10.0))
     assert np.array_equal(agent.act(np.ones((1, 3), np.float32), np.zeros(1), np.zeros(1, bool)), [[0.5, 0.5]])
+
+
+def test_discrete_actions_are_those_of_the_environment_wherever_they_start():
+    agent = agent_of(action_space=gymnasium.spaces.Discrete(3, start=5))
+    observed = np.zeros((200, 3), np.float32), np.zeros(200), np.zeros(200, bool)
+    assert set(agent.execute(agent.explore(*observed))) == {5, 6, 7}
+    assert set(agent.act(*observed)) <= {5, 6, 7}
 
 
 def test_spaces_and_algorithms_that_cannot_be_handled():
