@@ -24,7 +24,6 @@ from npfl139.nets import MLP
 from npfl139.policies import categorical_log_prob, categorical_sample, gaussian_sample
 from npfl139.rollout import Collector, Rollout
 from npfl139.runs import Monitor
-from npfl139.scaling import Scale
 from npfl139.seeding import torch_stream
 
 Tensor = torch.Tensor
@@ -740,6 +739,58 @@ def n_step_returns(reward: Tensor, discount: Tensor, same_episode: Tensor, value
         returns = reward + discount * rest
         rest = torch.where(same_episode > 0, torch.cat([returns[1:], value_next[-1:]]), value_next)
     return returns
+
+
+class Scale(torch.nn.Module):
+    """The mean and standard deviation of all rows seen so far.
+
+    They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares
+    would lose the digits of a small deviation from a large mean. The class is not in the library, because a later topic has the
+    students find moments themselves.
+    """
+
+    count: Tensor
+    origin: Tensor
+    total: Tensor
+    total_of_squares: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        for name in ("origin", "total", "total_of_squares"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def update(self, rows: Tensor) -> None:
+        """Take rows [N, size] into account.
+
+        >>> scale = Scale(1)
+        >>> scale.update(torch.tensor([[1.0], [3.0]]))
+        >>> scale.update(torch.tensor([[5.0], [7.0]]))
+        >>> scale.mean.tolist(), round(scale.std.item() ** 2, 4)
+        ([4.0], 5.0)
+        """
+        rows = rows.double()
+        if self.count == 0:
+            self.origin.copy_(rows.mean(dim=0))
+        shifted = rows - self.origin
+        self.count += len(shifted)
+        self.total += shifted.sum(dim=0)
+        self.total_of_squares += shifted.square().sum(dim=0)
+        mean = self.total / self.count
+        self.mean.copy_(self.origin + mean)
+        self.std.copy_((self.total_of_squares / self.count - mean.square()).clamp(min=1e-8).sqrt())
+
+    def normalized(self, values: Tensor) -> Tensor:
+        """Return values [..., size] less the mean, divided by the standard deviation."""
+        return (values - self.mean) / self.std
+
+    def restored(self, values: Tensor) -> Tensor:
+        """Return the values [..., size] of which these are the normalized ones."""
+        return values * self.std + self.mean
 
 
 # %% [markdown]
