@@ -19,11 +19,11 @@ def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.  [default: one per processor]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor")] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything hidden.  [default: drawn once, kept in the folder of results]")
+        int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
     ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
@@ -66,7 +66,7 @@ def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 @app.command(rich_help_panel="For instructors")
 def release(
     topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments; for a bundle, bundle]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
     """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
     from grader.release.bundle import bundle, regenerate

@@ -1,11 +1,12 @@
 """Checkpoints: an agent's tensors, its optimizers' and some strings, in one safetensors file."""
 
-import os
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
+
+from npfl139.files import write_atomically
 
 __all__ = ["RunError", "load_checkpoint", "read_metadata", "save_checkpoint"]
 
@@ -27,16 +28,7 @@ def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
     content = safetensors.torch.save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, content)
 
 
 def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:

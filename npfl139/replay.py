@@ -1,6 +1,6 @@
 """Memories of what happened, from which learners draw: bounded, allocated once, every row stored once."""
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
+
+from npfl139.files import write_atomically
 
 __all__ = ["Field", "StreamStore", "SumTree", "UniformReplay", "replace_array"]
 
@@ -234,9 +236,6 @@ class StreamStore:
 
 def replace_array(path: Path, array: np.ndarray) -> None:
     """Write an array into a .npy file, which has its old content until all of the new one is there."""
-    partial = path.with_name(f".{path.name}")
-    with open(partial, "wb") as file:
-        np.save(file, array)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.save(content, array)
+    write_atomically(path, content.getvalue())

@@ -20,6 +20,7 @@ from grader.classroom.archives import IGNORED, File, files_in
 from grader.classroom.store import OWN_FILES
 from grader.records import Submission
 from npfl139.catalogue import topic_of
+from npfl139.text import printable
 
 __all__ = ["NoSubmission", "collect"]
 
@@ -198,7 +199,7 @@ def _of_topic(topic: str, files: list[_Recognized]) -> Submission:
         problem = f"{_listed(files)} were handed in, and they differ: hand in one of them only"
     source = file.source if problem is None else None
     text, cells = (source.text, source.cells) if source else (None, ())
-    filename, problem = _printable("/".join(file.parts)), problem and _printable(problem)
+    filename, problem = printable("/".join(file.parts), "_"), problem and printable(problem, "_")
     return Submission("", topic, text, filename, file.content_sha256, problem, cells)
 
 
@@ -214,7 +215,7 @@ def _code(file: File) -> tuple[str, ...]:
 
 
 def _listed(files: list[_Recognized]) -> str:
-    names = [_printable(recognized.name) for recognized in files[:3]]
+    names = [printable(recognized.name, "_") for recognized in files[:3]]
     return " and ".join(names) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
@@ -235,10 +236,6 @@ def _as_folder(name: str) -> str:
     >>> _as_folder("Jan Novák"), _as_folder("../a:b"), _as_folder("CON"), _as_folder(" . ")
     ('Jan Novák', '_a_b', 'CON_', 'unnamed')
     """
-    name = re.sub(r'[/\\:*?"<>|]', "_", _printable(unicodedata.normalize("NFC", name)))
+    name = re.sub(r'[/\\:*?"<>|]', "_", printable(unicodedata.normalize("NFC", name), "_"))
     name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
     return f"{name}_" if WINDOWS_RESERVED.fullmatch(name) or name.casefold() in OWN_FILES else name or "unnamed"
-
-
-def _printable(name: str) -> str:
-    return "".join(character if character.isprintable() else "_" for character in name)

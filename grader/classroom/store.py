@@ -4,12 +4,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from grader.records import Basis, Result
+from npfl139 import files
 
 __all__ = ["OWN_FILES", "Store", "StoreError", "write_atomically"]
 
@@ -109,22 +110,15 @@ class Store:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that at any instant, whatever fails, it holds either all of the new text or all of the old.
+    """Write a file, and the folder that it lies in if need be, as `npfl139.files.write_atomically`.
 
     Raises:
         StoreError: the text could not be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        files.write_atomically(path, text)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise StoreError(f"cannot write {path}: {error.strerror}; everything written earlier is intact") from error
 
 

@@ -19,6 +19,7 @@ import torch
 from grader.inside.limits import Limits
 from grader.inside.protocol import Callback, GeneratorState, Handle, decode, encode
 from grader.inside.worker import Executor
+from npfl139.text import printable
 
 __all__ = ["FORGED", "InProcess", "RemoteObject", "Student", "StudentError"]
 
@@ -222,8 +223,7 @@ def _curves(claimed: dict) -> dict[str, list[list[float]]]:
 def _plain_text(value: object) -> str:
     """Return the text in one printable line of bounded length."""
     text = value if type(value) is str else str(value) if isinstance(value, Exception) else ""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * MAX_FEEDBACK])
-    return " ".join(printable.split())[:MAX_FEEDBACK]
+    return " ".join(printable(text[: 4 * MAX_FEEDBACK], " ").split())[:MAX_FEEDBACK]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import numpy
 import torch
 
 from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
-from npfl139.source import names_without_import
+from npfl139 import modules
 
 __all__ = ["CallbackFailed", "Executor", "define", "serve"]
 
@@ -56,12 +56,7 @@ def define(name: str, source: str, filename: str, prerequisites: dict[str, str])
         package.__path__ = []
         for stem, text in prerequisites.items():
             setattr(package, stem, define(f"solutions.{stem}", text, f"solutions/{stem}.py", {}))
-    module = types.ModuleType(name)
-    module.__file__ = filename
-    vars(module).update(names_without_import(filename))
-    sys.modules[name] = module
-    exec(compile(source, filename, "exec"), module.__dict__)
-    return module
+    return modules.define(name, source, filename)
 
 
 class Executor:

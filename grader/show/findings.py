@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from grader.records import Part, Result, Verdict
+from npfl139.text import one_line as printable
 
 __all__ = ["VERDICTS", "finding", "number", "passed_text", "printable", "score_text"]
 
@@ -63,8 +64,3 @@ def _rank(part: Part) -> int:
     if part.verdict in STOPPED:
         return STOPPED.index(part.verdict)
     return len(STOPPED) + (0 if part.mistake else 1 if part.verdict != Verdict.BLOCKED else 2)
-
-
-def printable(text: str) -> str:
-    """Return the text on one line and without control characters, so that a submission cannot steer a terminal or a page."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split()))
