@@ -4,13 +4,17 @@ PYTHON ?= python3.11
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: grade test install bubblewrap clean
+.PHONY: grade test audit install bubblewrap clean
 
 grade: $(INSTALLED) bubblewrap
 	$(VENV)/bin/npfl139 grade examples/class --out results
 
 test: $(INSTALLED) bubblewrap
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+# Of every small change of the solutions some hidden check must notice. SINCE=HEAD~1 audits only the topics that differ from there.
+audit: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(VENV)/bin/npfl139 audit --jobs 2 $(if $(SINCE),--since $(SINCE))
 
 install: $(INSTALLED)
 

@@ -64,7 +64,9 @@ def judged(audit: Audit, entries: dict[str, str]) -> Judgement:
         entry = next((entry for entry in (finding.mutant.id, *_kinds(finding)) if entry in entries), None)
         if not finding.killed:
             (survivors.append(finding) if entry is None else equivalents.append((finding, entries[entry])))
-    own = [entry for entry in entries if entry.split(SEPARATOR)[0] in audit.exercises or entry.split(SEPARATOR)[0] not in audit.topic.exercises]
+    own = [
+        entry for entry in entries if entry.split(SEPARATOR)[0] in audit.exercises or entry.split(SEPARATOR)[0] not in audit.topic.exercises
+    ]
     outdated = {entry: trouble for entry in own if (trouble := _trouble(entry, audit.findings))}
     return Judgement(audit, tuple(survivors), tuple(equivalents), outdated)
 

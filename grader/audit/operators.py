@@ -7,6 +7,7 @@ code adds: axes, slices, reductions, gradients, dtypes.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Scope", "of_expression", "of_statement"]
 
@@ -39,16 +40,24 @@ PAIRS = (
     ("std", "var"), ("zeros", "ones"), ("zeros_like", "ones_like"), ("cumsum", "cumprod"), ("fmin", "fmax"), ("float32", "float64"),
     ("float", "double"), ("repeat", "repeat_interleave"), ("jacrev", "jacfwd"),
 )  # fmt: skip
+IN_PLACE = {ast.Add: "add_", ast.Sub: "sub_", ast.Mult: "mul_", ast.Div: "div_"}
+ELEMENTWISE = frozenset((
+    "abs", "sqrt", "exp", "log", "square", "sign", "clamp", "tanh", "relu", "sigmoid", "floor", "ceil", "round", "neg", "log1p", "expm1",
+    "softplus",
+))  # fmt: skip
 TWINS = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
 # A call that can be left out: what it is applied to is of the same kind as its result.
-REMOVABLE = frozenset(
-    "abs sqrt exp log square sign clamp clip tanh softplus relu sigmoid floor ceil round flip cumsum cumprod reversed sorted detach clone "
-    "copy contiguous double float to long int squeeze unsqueeze flatten reshape view expand expand_as gather T mT repeat repeat_interleave "
-    "log_softmax softmax log1p expm1 tril triu t transpose item tolist flatten requires_grad_ zero_ reciprocal neg logical_not".split()
-)
+REMOVABLE = frozenset((
+    "abs", "sqrt", "exp", "log", "square", "sign", "clamp", "clip", "tanh", "softplus", "relu", "sigmoid", "floor", "ceil", "round",
+    "flip", "cumsum", "cumprod", "reversed", "sorted", "detach", "clone", "copy", "contiguous", "double", "float", "to", "long", "int",
+    "squeeze", "unsqueeze", "flatten", "reshape", "view", "expand", "expand_as", "gather", "T", "mT", "repeat", "repeat_interleave",
+    "log_softmax", "softmax", "log1p", "expm1", "tril", "triu", "t", "transpose", "item", "tolist", "requires_grad_", "zero_",
+    "reciprocal", "neg", "logical_not",
+))  # fmt: skip
 MODULES = frozenset(("torch", "np", "numpy", "math", "functional", "nn", "F", "linalg", "func", "random"))
 AXES = frozenset(("dim", "axis", "dims"))
 SHAPES = frozenset(("shape", "numel", "size", "ndim", "dim", "new_zeros"))
+NUMBERS = frozenset(("item", "len", "numel", "size", "dim", "int", "float", "tolist"))  # what these return has no gradient
 CONDITIONS = (ast.If, ast.While, ast.IfExp)
 
 
@@ -68,7 +77,7 @@ def of_expression(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]
     if number is not None:
         yield from _of_number(number, scope)
         return
-    for kind in (_of_operation, _of_logic, _of_name, _of_call, _of_attribute, _of_sequence, _of_comprehension, _of_place):
+    for kind in (_of_tensor, _of_operation, _of_logic, _of_name, _of_call, _of_attribute, _of_sequence, _of_comprehension, _of_place):
         yield from kind(node, scope)
 
 
@@ -77,8 +86,8 @@ def of_statement(node: ast.stmt, scope: Scope) -> Iterator[tuple[str, list[ast.s
     if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Pass | ast.Import | ast.ImportFrom):
         yield "drop", [ast.Pass()]
     match node:
-        case ast.Return(value=ast.expr()):
-            yield "list", [ast.Return(_method(node.value, "tolist"))]
+        case ast.Return(value=ast.expr() as value):
+            yield "list", [ast.Return(_method(value, "tolist"))]
             for name in scope.parameters:
                 yield "return an argument", [ast.Return(_name(name))]
         case ast.AugAssign():
@@ -93,7 +102,8 @@ def of_statement(node: ast.stmt, scope: Scope) -> Iterator[tuple[str, list[ast.s
             yield "without", node.body
         case ast.For() | ast.While():
             yield "once", [_like(node, body=[*node.body, ast.Break()])]
-            yield "last only", [node, *[]] if isinstance(node, ast.While) else [_like(node, iter=_last(node.iter))]
+            if isinstance(node, ast.For):
+                yield "last only", [_like(node, iter=_last(node.iter))]
         case ast.Break():
             yield "keyword", [ast.Continue()]
         case ast.Continue():
@@ -109,6 +119,15 @@ def _of_number(number: int | float, scope: Scope) -> Iterator[tuple[str, ast.exp
         return
     for other in (0, 1, number + 1, number - 1, 2 * number, -number):
         yield "constant", _literal(type(number)(other))
+
+
+def _of_tensor(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the same computation with its result written over an argument."""
+    match node:
+        case ast.BinOp(left=ast.Name(id=name), op=operator) if name in scope.tensors and type(operator) in IN_PLACE:
+            yield "in place", _like(_method(node.left, IN_PLACE[type(operator)]), args=[node.right])
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=called)) if name in scope.tensors and called in ELEMENTWISE:
+            yield "in place", _like(node, func=ast.Attribute(node.func.value, f"{called}_", ast.Load()))
 
 
 def _of_operation(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
@@ -180,7 +199,9 @@ def _of_call(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
             yield kind, node.args[0] if of_module else node.func.value
     if called == "range" and not node.keywords:
         yield from (("range", changed) for changed in _ranges(node))
-    if called in scope.parameters or (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and called == "forward"):
+    if called in scope.parameters or (
+        isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and called == "forward"
+    ):
         yield "add detach", _method(node, "detach")
 
 
@@ -213,7 +234,8 @@ def _of_place(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
     is_value = isinstance(scope.parent, ast.Return | ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Lambda)
     if is_value and scope.field in ("value", "body") and isinstance(node, ast.BinOp | ast.Call | ast.Name | ast.Subscript | ast.Attribute):
         yield "add minus", ast.UnaryOp(ast.USub(), node)
-        yield "add detach", _method(node, "detach")
+        if not _is_number(node):
+            yield "add detach", _method(node, "detach")
 
 
 def _ranges(node: ast.Call) -> Iterator[ast.Call]:
@@ -272,6 +294,13 @@ def _called(node: ast.Call) -> str | None:
     return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else None
 
 
+def _is_number(node: ast.expr) -> bool:
+    """Return whether the value is certainly a plain number or a shape."""
+    if isinstance(node, ast.Subscript):
+        return _is_number(node.value)
+    return (isinstance(node, ast.Call) and _called(node) in NUMBERS) or (isinstance(node, ast.Attribute) and node.attr in SHAPES)
+
+
 def _is_measured(parent: ast.AST) -> bool:
     """Return whether only the shape of what the parent is made of matters, through which no gradient flows."""
     is_read = isinstance(parent, ast.Attribute) and parent.attr in SHAPES
@@ -282,7 +311,7 @@ def _is_module(node: ast.expr) -> bool:
     return (node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None) in MODULES
 
 
-def _like(node: ast.AST, **changes: object) -> ast.AST:
+def _like(node: ast.AST, **changes: object) -> Any:
     """Return a copy of the node with some fields changed."""
     fields = {**dict(ast.iter_fields(node)), **changes}
     return ast.copy_location(type(node)(**fields), node)

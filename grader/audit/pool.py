@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 __all__ = ["DIED", "OVERDUE", "TimeUp", "limited", "worked"]
 
@@ -43,13 +44,13 @@ def limited(seconds: float) -> Iterator[list]:
 
 @dataclass
 class _Worker:
-    process: multiprocessing.Process
+    process: multiprocessing.process.BaseProcess
     connection: Connection
     task: int | None = None
     until: float = float("inf")
 
 
-def worked(work: Callable[[object], object], tasks: Sequence[object], jobs: int, seconds: float) -> Iterator[tuple[int, object]]:
+def worked(work: Callable[[Any], Any], tasks: Sequence[Any], jobs: int, seconds: float) -> Iterator[tuple[int, Any]]:
     """Yield (index of the task, what `work` returns for it) as they are finished; DIED or OVERDUE where there is no result.
 
     Args:
@@ -84,7 +85,7 @@ def worked(work: Callable[[object], object], tasks: Sequence[object], jobs: int,
             _stop(worker)
 
 
-def _started(work: Callable[[object], object]) -> _Worker:
+def _started(work: Callable[[Any], Any]) -> _Worker:
     ours, theirs = FORK.Pipe()
     process = FORK.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
@@ -92,7 +93,7 @@ def _started(work: Callable[[object], object]) -> _Worker:
     return _Worker(process, ours)
 
 
-def _assign(worker: _Worker, pending: Iterator[int], tasks: Sequence[object], seconds: float) -> None:
+def _assign(worker: _Worker, pending: Iterator[int], tasks: Sequence[Any], seconds: float) -> None:
     worker.task = next(pending, None)
     if worker.task is not None:
         worker.until = time.monotonic() + seconds
@@ -115,7 +116,7 @@ def _stop(worker: _Worker) -> None:
     worker.connection.close()
 
 
-def _serve(connection: Connection, work: Callable[[object], object]) -> None:
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Work on what comes over the connection until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt from the keyboard is the parent's to handle
     if sys.platform == "linux":

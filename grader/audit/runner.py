@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from types import FrameType
 
 from grader.audit.mutants import Mutant, mutants_of
 from grader.audit.pool import DIED, OVERDUE, limited, worked
@@ -19,7 +20,7 @@ from grader.grading.grade import verdict_of
 __all__ = ["SEED", "Audit", "CheckFigures", "Finding", "audit"]
 
 SEED = 0
-FACTOR, LEAST = 10, 2.0  # a check may take that many times the processor time that it takes on the solution, and at least so many seconds
+FACTOR, LEAST = 10, 1.0  # a check may take that many times the processor time that it takes on the solution, and at least so many seconds
 MUTANT_SECONDS = 120.0  # on the wall clock, before the process is killed
 NOT_NOTICED = ("passed", "grader_fault")
 
@@ -108,12 +109,12 @@ def audit(
     if not isinstance(seen, dict):
         raise ValueError(f"the solution of {topic.name} could not be checked: {'no end' if seen == OVERDUE else seen}")
     mutants = [mutant for exercise in exercises for mutant in mutants_of(source, exercise)]
-    findings: list[Finding | None] = [None] * len(mutants)
+    findings: dict[int, Finding] = {}
     outcomes = worked(lambda index: _found(topic, mutants[index], source, seen, seed), range(len(mutants)), jobs, MUTANT_SECONDS)
     for done, (index, outcome) in enumerate(outcomes, 1):
         findings[index] = Finding(mutants[index], {}, stopped=outcome) if outcome in (DIED, OVERDUE) else outcome
         progress(done, len(mutants))
-    return Audit(topic, exercises, tuple(findings), time.monotonic() - start)
+    return Audit(topic, exercises, tuple(findings[index] for index in range(len(mutants))), time.monotonic() - start)
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,10 @@ def _reference(topic: Topic, source: str, seed: int) -> dict[str, _Seen] | str:
             return f"it fails {check.name}: {feedback}"
         start = time.process_time()
         verdict_of(topic, check, student, seed)
-        seconds, entered = time.process_time() - start, set()
+        seconds = time.process_time() - start
+        entered: set[int] = set()
 
-        def profile(frame: object, event: str, argument: object, entered: set[int] = entered) -> None:
+        def profile(frame: FrameType, event: str, argument: object, entered: set[int] = entered) -> None:
             if event == "call" and frame.f_code.co_filename == topic.solution.name:
                 entered.add(frame.f_code.co_firstlineno)
 
