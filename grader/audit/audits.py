@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import Progress
 
 from grader.audit import runner
@@ -14,6 +15,8 @@ from grader.contract.spec import Topic
 from npfl139.cli import console
 
 __all__ = ["AuditError", "audited"]
+
+LOG_WIDTH = 120  # of the table where the output is a file or a log, which have no width
 
 
 class AuditError(ValueError):
@@ -65,5 +68,5 @@ def _audited(topic: Topic, exercises: tuple[str, ...], jobs: int, seed: int) -> 
         task = progress.add_task(topic.name)
         found = runner.audit(topic, exercises, jobs, seed, lambda done, total: progress.update(task, completed=done, total=total))
     judgement = judged(found, entries)
-    console.print(table(judgement), soft_wrap=True)
+    Console(width=None if console.is_terminal else LOG_WIDTH).print(table(judgement), soft_wrap=True)
     return judgement

@@ -47,7 +47,8 @@ def mutants_of(source: str, exercise: str) -> list[Mutant]:
     """Return all first-order mutants of an exercise, in the order of the source; no two have equal syntax trees."""
     function = _function(source, exercise)
     original = _unparsed(function)
-    seen, counts, found = {original}, Counter(), []
+    seen, found = {original}, []
+    counts: Counter[str] = Counter()
     for change in _changes(function):
         body = _unparsed(function)
         if body in seen or not _compiles(function):

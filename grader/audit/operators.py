@@ -100,6 +100,15 @@ def of_statement(node: ast.stmt, scope: Scope) -> Iterator[tuple[str, list[ast.s
                 yield "never", node.orelse
         case ast.With():
             yield "without", node.body
+        case ast.For() | ast.While() | ast.Break() | ast.Continue():
+            yield from _of_loop(node)
+        case ast.Raise(exc=ast.Call(func=ast.Name(id=raised))):
+            other = "RuntimeError" if raised == "ValueError" else "ValueError"
+            yield "exception", [ast.Raise(_like(node.exc, func=_name(other)), node.cause)]
+
+
+def _of_loop(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
+    match node:
         case ast.For() | ast.While():
             yield "once", [_like(node, body=[*node.body, ast.Break()])]
             if isinstance(node, ast.For):
@@ -108,9 +117,6 @@ def of_statement(node: ast.stmt, scope: Scope) -> Iterator[tuple[str, list[ast.s
             yield "keyword", [ast.Continue()]
         case ast.Continue():
             yield "keyword", [ast.Break()]
-        case ast.Raise(exc=ast.Call(func=ast.Name(id=raised))):
-            other = "RuntimeError" if raised == "ValueError" else "ValueError"
-            yield "exception", [ast.Raise(_like(node.exc, func=_name(other)), node.cause)]
 
 
 def _of_number(number: int | float, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
