@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
-.PHONY: grade test lint install bubblewrap clean
+.PHONY: grade test lint audit install bubblewrap clean
 
 grade: $(INSTALLED) bubblewrap
 	$(VENV)/bin/npfl139 grade examples/class --out results
@@ -24,6 +24,10 @@ lint: $(INSTALLED)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/deptry .
 	$(VENV)/bin/lint-imports
+
+# Of every small change of the solutions some hidden check must notice. SINCE=HEAD~1 audits only the topics that differ from there.
+audit: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(VENV)/bin/npfl139 audit --jobs 2 $(if $(SINCE),--since $(SINCE))
 
 install: $(INSTALLED)
 

@@ -128,6 +128,25 @@ def new_topic(
     say(f"{out}: a complete topic; its README.md says what to do next, which begins with\npip install -e {out}")
 
 
+@app.command(rich_help_panel="For instructors")
+def audit(
+    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.  [default: all]")] = None,
+    exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per processor]")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
+) -> None:
+    """Make every small change of the solutions, and see whether a check notices. The status is 1 where one survives unreviewed."""
+    from grader.audit.audits import AuditError, audited
+
+    try:
+        passed = audited(topics, exercise, since, jobs, seed, html)
+    except AuditError as error:
+        raise UserError(str(error)) from error
+    raise typer.Exit(0 if passed else 1)
+
+
 def _known(topic: str) -> object:
     from grader.contract.registry import load
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from npfl139 import DISTRIBUTION
+from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, say
@@ -37,7 +38,7 @@ def main() -> None:
     """Run the command line, with the commands that other distributions add to it."""
     add_commands()
     try:
-        app()
+        usage.answer(app, "npfl139")
     except (UserError, CatalogueError) as error:
         _refuse(str(error))
     except ModuleNotFoundError as error:

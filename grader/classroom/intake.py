@@ -129,9 +129,9 @@ def _refuse_a_class_as_a_student(path: Path, found: dict[str, list[_Recognized]]
             same = [recognized.file for recognized in files if (recognized.topic or asked) == topic]
             _, people = _people(same, topics)
             if topic and len(people) > max(1, len(found) - 1):
-                some = ", ".join(sorted(map(_printable, people))[:3])
+                some = ", ".join(sorted(printable(name, "_") for name in people)[:3])
                 raise NoSubmission(
-                    f"{path}: {_printable(student)} would be a student with {topic} in {len(people)} folders ({some}), as if they were "
+                    f"{path}: {printable(student, '_')} would be a student with {topic} in {len(people)} folders ({some}), as if they were "
                     "of different people: name the folder in which each student has one"
                 )
 

@@ -37,8 +37,10 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
 def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result", finite: bool = True) -> np.ndarray:
     """Return `actual`, a number, array or tensor, in float64; raise `Wrong` unless it has the shape and, if asked, is finite.
 
-    What a check goes on to compute with must overflow nothing, so numbers beyond 1e30 do not count as finite.
+    A list is neither: what uses the result could not go on with it. What a check goes on to compute with must overflow nothing, so
+    numbers beyond 1e30 do not count as finite.
     """
+    expect(not isinstance(actual, list | tuple), f"{what} must be a {'tensor' if shape else 'number'}, got {type(actual).__name__}")
     actual = _array(actual, what)
     expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
     expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")

@@ -193,6 +193,8 @@ def failure(description: object) -> StudentError:
         return StudentError("wrong", f"it returned {message}")
     if kind == "tampered":
         return StudentError("violation", f"an exercise changed the given {message}, which must stay as it is while training")
+    if kind == "changed":
+        return StudentError("wrong", f"it changed {message} in place: what a function is called with belongs to its caller, work on a copy")
     if kind == "forbidden":
         what = f"it tried{where} to start a process, use the network or reach outside"
         return StudentError("violation", f"{what}, which is not allowed while grading")

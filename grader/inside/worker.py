@@ -18,6 +18,7 @@ import torch
 
 from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
 from npfl139 import modules
+from npfl139.source import names_without_import
 
 __all__ = ["CallbackFailed", "Executor", "define", "serve"]
 
@@ -117,14 +118,14 @@ class Executor:
         torch.manual_seed(seed)
 
     def do_call(self, function: str, arguments: list, keywords: dict) -> object:
-        return self.found(function)(*self.revived(arguments), **self.revived(keywords))
+        return called(self.found(function), self.revived(arguments), self.revived(keywords))
 
     def do_create(self, function: str, arguments: list, keywords: dict) -> Handle:
-        return self.kept(self.found(function)(*self.revived(arguments), **self.revived(keywords)))
+        return self.kept(called(self.found(function), self.revived(arguments), self.revived(keywords)))
 
     def do_method(self, handle: Handle, method: str, arguments: list, keywords: dict) -> object:
         owner = self.revived(handle)
-        result = getattr(owner, method)(*self.revived(arguments), **self.revived(keywords))
+        result = called(getattr(owner, method), self.revived(arguments), self.revived(keywords))
         return handle if result is owner else result  # a method that is called for its effect may return its object
 
     def do_read(self, handle: Handle, attribute: str) -> object:
@@ -141,7 +142,7 @@ class Executor:
             if isinstance(arguments[position], torch.Tensor):
                 arguments[position] = arguments[position].requires_grad_().clone()  # a leaf could not be changed in place
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
-        value = owner(*arguments, **self.revived(keywords))
+        value = called(owner, arguments, self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
         if isinstance(value, torch.Tensor) and value.requires_grad:
             gradients = iter(torch.autograd.grad(value.sum(), flat, allow_unused=True))
@@ -237,8 +238,39 @@ def _graft_method(given: type, own: type, method: str) -> None:
                 value.__closure__[value.__code__.co_freevars.index("__class__")].cell_contents = given  # what `super()` refers to
 
 
+def called(function: typing.Callable, arguments: list, keywords: dict) -> object:
+    """Return what a function returns, which must leave the values that it is called with as they are.
+
+    Raises:
+        ArgumentChanged: it did not.
+    """
+    given = [*arguments, *keywords.values()]
+    names = [*(f"argument number {number}" for number in range(1, len(arguments) + 1)), *keywords]
+    before = [[_content(argument)] for argument in given]  # in lists, for which a NaN equals itself
+    result = function(*arguments, **keywords)
+    for name, argument, content in zip(names, given, before, strict=True):
+        if [_content(argument)] != content:
+            raise ArgumentChanged(name)
+    return result
+
+
+class ArgumentChanged(RuntimeError):
+    """The submission changed an argument in place, which is the caller's."""
+
+
 class Missing(AttributeError):
     """The submission has no function or class of that name."""
+
+
+def _content(argument: object) -> object:
+    """Return what an array, or a list of them, holds; None for anything else, such as an object that is there to be changed."""
+    if isinstance(argument, torch.Tensor):
+        return argument.detach().cpu().numpy().tobytes(), argument.shape
+    if isinstance(argument, numpy.ndarray):
+        return argument.tobytes(), argument.shape
+    if isinstance(argument, list):
+        return [_content(item) for item in argument], len(argument)
+    return argument if isinstance(argument, int | float | str) else None
 
 
 def _leaves(argument: object) -> object:
@@ -250,11 +282,13 @@ def _text(value: object) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """Return what the grader makes of the exception: "value", "stub", "absent", "memory", "forbidden" or just "exception"."""
+    """Return what the grader makes of the exception: "value", "stub", "absent", "changed", "memory", "forbidden" or just "exception"."""
     if isinstance(error, NotAValue):
         return "value"
     if isinstance(error, Missing):
         return "absent"
+    if isinstance(error, ArgumentChanged):
+        return "changed"
     if isinstance(error, NotImplementedError):
         return "stub"
     if isinstance(error, Tampered):
