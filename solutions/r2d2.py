@@ -233,8 +233,8 @@ class SequenceReplay(SequenceTable):
         sequence yet, one more is stored, which starts where the next one would have and ends with the episode, so it may be shorter
         than m. Call `self.insert(stream, start, steps)`, three arrays [K], for the K streams where a sequence is complete.
 
-        In the end `count`, `next_start` and `covered` are 0 in the streams that ended: their next row starts an episode. Streams that
-        made no step are left as they are; not all actors deliver at the same time.
+        In the end call `self.restart(stream)` for the streams that ended: it sets their counters to 0, since their next row starts an
+        episode. Streams that made no step are left as they are; not all actors deliver at the same time.
 
         Args:
             stream: [B] the numbers of the streams that made a step.
@@ -262,7 +262,7 @@ class SequenceReplay(SequenceTable):
 
         rest = over[self.count[over] - 1 > self.covered[over]]
         self.insert(rest, self.next_start[rest], self.count[rest] - 1 - self.next_start[rest])
-        self.count[over] = self.next_start[over] = self.covered[over] = 0
+        self.restart(over)
 
     def sample(self, uniform: np.ndarray) -> Sequences:
         """Return a batch of sequences, drawn in proportion to their weights and stratified [r2d2:sample].
@@ -802,3 +802,8 @@ def learn(agent: Agent, environments: VectorEnv, monitor: npfl139.runs.Monitor) 
             replay.update_priorities(sequences.key, priority)
             monitor.log(collector.steps, **scalars)
     return agent
+
+
+# %%
+if __name__ == "__main__":
+    npfl139.runs.main(train)

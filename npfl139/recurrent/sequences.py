@@ -123,6 +123,18 @@ class SequenceTable:
         self.added += len(stream)
         self.size += len(stream)
 
+    def rows_at(self, stream: np.ndarray, position: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the rows [T, K, ...] at the positions [T, K] of the K streams; a stack of frames goes back to row 0 of the stream.
+
+        Raises:
+            IndexError: a row has not been written yet, or is no longer kept.
+        """
+        return self.store.read(stream, position, np.zeros_like(stream))
+
+    def restart(self, stream: np.ndarray) -> None:
+        """Let the next row of each of the K streams be the first of an episode."""
+        self.count[stream] = self.next_start[stream] = self.covered[stream] = 0
+
     def reweigh(self, slot: np.ndarray, weight: np.ndarray) -> None:
         """Set the weights of the K slots, which hold sequences."""
         self.tree.set(slot, weight)
