@@ -627,8 +627,11 @@ class Agent:
             group["lr"] = first + (last - first) * done
 
     def improve(self, sequences: Sequences, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
+        """Learn from sequences; return their new priorities [B], and scalars to log."""
+        return self.learn_from(self.batch(sequences), replay_size)
+
+    def learn_from(self, batch: Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Take one step of the optimizer; return the new priorities [B] of the sequences, and scalars to log."""
-        batch = self.batch(sequences)
         td_error = self.td_errors(batch)
         weight = importance_weights(batch.probability, replay_size, self.config.importance_exponent).float()
         loss = (weight * batch.mask * td_error.square()).sum() / batch.mask.sum() / 2
