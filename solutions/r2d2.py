@@ -492,15 +492,18 @@ class R2D2Config(Config):
 
 CONFIGS = {
     "npfl139/TwoRooms-v0": R2D2Config(sequence_length=20, sequence_period=10, burn_in=4),
-    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5),
+    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5, time_limit="end"),
     "npfl139/MaskedCartPole-v0": R2D2Config(
         steps=250_000,
         sequence_length=20,
         sequence_period=10,
         burn_in=5,
+        return_steps=10,
+        batch_size=64,
         learning_rate=1e-3,
-        target_period=50,
+        target_period=20,
         replay_rows=50_000,
+        observation_scale=(4.0, 20.0),  # the position lies within ±2.4, the angle within ±0.21
         memory_span=4.0,
     ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.

@@ -262,7 +262,19 @@ def test_every_ablation_trains(changes):
     assert agent.updates == 7 and np.isfinite([value for _, value in monitor.scalars["loss"]]).all()
 
 
-def test_the_agent_learns_to_recall_a_cue():
-    config = dataclasses.replace(r2d2.CONFIGS["npfl139/CueRecall-v0"], seed=1)
-    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1), config, MemoryMonitor())
-    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2), 100).mean() > 0.8
+class Keeping(MemoryMonitor):
+    """A monitor that keeps the replay."""
+
+    def watch(self, agent, memory=None):
+        self.memory = memory
+        return 0
+
+
+def test_the_agent_learns_to_recall_a_cue_and_promises_no_more_than_there_is():
+    config, monitor = dataclasses.replace(r2d2.CONFIGS["npfl139/CueRecall-v0"], seed=1), Keeping()
+    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1), config, monitor)
+    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2), 100).mean() >= 0.85
+    batch = agent.batch(monitor.memory.sample(np.linspace(0, 0.999, 200)))
+    with torch.no_grad():
+        q = agent.values(agent.network, batch)[:-1][batch.mask > 0]
+    assert r2d2.rescale_inverse(q, config.rescale_epsilon).max() < 1.2  # of the best return, 1

@@ -1,4 +1,4 @@
-"""What agents with a memory are made of: torsos, actors that deliver in chunks; and an agent with two heads, arms and curiosity on R2D2."""
+"""What agents with a memory are made of: torsos, actors that deliver in chunks. An agent with two heads, arms and curiosity on R2D2."""
 
 import dataclasses
 from collections import deque
