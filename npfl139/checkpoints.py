@@ -17,7 +17,7 @@ class RunError(Exception):
 
 
 class Part(Protocol):
-    """A part of an agent whose tensors go into checkpoints: a module, or anything else that can tell and take them."""
+    """An agent, or a part of one, whose tensors go into checkpoints: a module, or anything else that can tell and take them."""
 
     def state_dict(self) -> Mapping[str, torch.Tensor]:
         """Return the tensors by name."""
@@ -41,7 +41,7 @@ def load_parts(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> 
         part.load_state_dict({key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")})
 
 
-def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -> None:
+def save_checkpoint(path: str | Path, agent: Part, metadata: dict[str, str]) -> None:
     """Store an agent's tensors, the state of its optimizers and some strings; the file appears only once it is complete.
 
     The agent's `state_dict()` is a flat dictionary of tensors. Its optimizers are those of its dictionary `optimizers`, by name; without
@@ -67,7 +67,7 @@ def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -
         partial.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:
+def load_checkpoint(path: str | Path, agent: Part) -> dict[str, str]:
     """Load a checkpoint into an agent made with the same configuration; return the strings stored with it.
 
     Raises:
@@ -82,7 +82,7 @@ def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:
         if stored - optimizers.keys():
             raise ValueError(f"it holds optimizers for {sorted(stored)}, the agent has {sorted(optimizers)}")
         for name, optimizer in optimizers.items():
-            state = {}
+            state: dict[int, dict[str, torch.Tensor]] = {}
             for key, tensor in tensors.items():
                 if key.startswith(f"optimizer/{name}/"):
                     index, field = key.removeprefix(f"optimizer/{name}/").split("/")
