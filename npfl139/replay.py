@@ -146,7 +146,8 @@ class StreamStore:
         self.rows = rows
         self.written = np.zeros(streams, np.int64)  # rows of each stream so far
         self.columns = {name: np.zeros((rows, streams, *field.shape), field.dtype) for name, field in self.fields.items()}
-        self._saved, self._saved_in = None, None  # what `written` was when the rows were last saved, and where
+        self._saved = np.zeros_like(self.written)  # what `written` was when the rows were last saved
+        self._saved_in: Path | None = None
 
     @property
     def nbytes(self) -> int:

@@ -134,6 +134,7 @@ class Executor:
     def do_gradient(self, function: str, arguments: list, keywords: dict, wrt: list[int], handle: Handle | None) -> list:
         """Return [value, gradients]: of the sum of the result by each argument; None where it does not depend on it.
 
+        The sum of a tuple is that of all its tensors.
         For an argument that is a module the gradient is the list of the gradients by its parameters.
         """
         arguments = self.revived(arguments)
@@ -144,10 +145,9 @@ class Executor:
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = called(owner, arguments, self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
-        if isinstance(value, torch.Tensor) and value.requires_grad:
-            gradients = iter(torch.autograd.grad(value.sum(), flat, allow_unused=True))
-        else:
-            gradients = iter([None] * len(flat))
+        results = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list | tuple) else []
+        sums = [result.sum() for result in results if isinstance(result, torch.Tensor) and result.requires_grad]
+        gradients = iter(torch.autograd.grad(sum(sums), flat, allow_unused=True) if sums else [None] * len(flat))
         return [value, [[next(gradients) for _ in target] if isinstance(target, list) else next(gradients) for target in targets]]
 
     def do_train(self, environments: dict, overrides: dict) -> list:
