@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from npfl139.terminal import UserError, console, say
+
+if TYPE_CHECKING:  # it imports torch, and commands answer at once
+    from grader.contract.spec import Topic
 
 __all__ = ["app"]
 
@@ -147,7 +150,7 @@ def audit(
     raise typer.Exit(0 if passed else 1)
 
 
-def _known(topic: str) -> object:
+def _known(topic: str) -> "Topic":
     from grader.contract.registry import load
 
     try:

@@ -1,5 +1,7 @@
 """The disguise of a task that is seen: its pictures turned, its colours exchanged, its actions renamed."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -39,11 +41,11 @@ class RelabelledImage(gymnasium.vector.VectorWrapper):
         self.channels = rng.permutation(channels[0]) if channels else None
         self.first_action, self.permutation = actions.start, rng.permutation(actions.n)
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         return self.disguised(observation), info
 
-    def step(self, actions: np.ndarray) -> tuple:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(self.original(actions))
         if "final_obs" in info:
             final, ended = observation.copy(), info["_final_obs"]
@@ -58,4 +60,5 @@ class RelabelledImage(gymnasium.vector.VectorWrapper):
         return np.ascontiguousarray(observation.swapaxes(-1, -2) if self.transposed else observation)
 
     def original(self, actions: np.ndarray) -> np.ndarray:
-        return self.permutation[actions - self.first_action] + self.first_action
+        original: np.ndarray = self.permutation[actions - self.first_action] + self.first_action
+        return original

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -48,11 +49,11 @@ class Relabelled(gymnasium.vector.VectorWrapper):
         else:
             self.mirror = rng.choice([-1.0, 1.0], size=actions.shape).astype(actions.dtype)
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         return self.disguised(observation), info
 
-    def step(self, actions: np.ndarray) -> tuple:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(self.original(actions))
         if "final_obs" in info:
             final, ended = observation.copy(), info["_final_obs"]
@@ -61,14 +62,18 @@ class Relabelled(gymnasium.vector.VectorWrapper):
         return self.disguised(observation), reward, terminated, truncated, info
 
     def disguised(self, observation: np.ndarray) -> np.ndarray:
-        return (self.scale * (observation @ self.rotation.T + self.offset)).astype(np.float32)
+        disguised: np.ndarray = (self.scale * (observation @ self.rotation.T + self.offset)).astype(np.float32)
+        return disguised
 
     def original(self, actions: np.ndarray) -> np.ndarray:
         space = self.env.single_action_space
         if isinstance(space, gymnasium.spaces.Discrete):
-            return self.permutation[actions - space.start] + space.start
-        middle = (space.high + space.low) / 2
-        return middle + self.mirror * (actions - middle)
+            original: np.ndarray = self.permutation[actions - space.start] + space.start
+        else:
+            assert isinstance(space, gymnasium.spaces.Box)  # nothing else is served
+            middle = (space.high + space.low) / 2
+            original = middle + self.mirror * (actions - middle)
+        return original
 
 
 def learns(
