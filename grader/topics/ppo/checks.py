@@ -69,6 +69,11 @@ def check_advantage_at_the_limits_of_lambda(student, rng):
     """For λ = 0 the advantage is δ; for λ = 1 it is the discounted rewards up to the end of the rollout, with its bootstrap, minus
     V(S_t)."""
     reward, discount, same_episode, value, value_next = arrays = rollout(rng, 6, 3)
+    zeros = torch.zeros(6, 3)
+    parts = {"a reward": (reward, zeros, zeros), "V(S_t)": (zeros, value, zeros), "V(S_{t+1})": (zeros, zeros, value_next)}
+    for name, (rewards, values, values_next) in parts.items():
+        actual = student.lambda_advantage(rewards, discount, same_episode, values, values_next, 0.0)
+        expect_close(actual, rewards + GAMMA * values_next - values, f"the advantage for λ = 0 where only {name} is not 0")
     expect_close(student.lambda_advantage(*arrays, 0.0), reward + GAMMA * value_next - value, "the advantage for λ = 0")
     returns = value_next[-1]
     expected = []
@@ -99,7 +104,9 @@ def check_advantage_after_truncation(student, rng):
 def check_return_is_what_the_value_should_have_been(student, rng):
     """The λ-return is the advantage on top of the value that it was computed with."""
     for shape in ((5, 3), (1, 7)):
-        advantage, value = normal(rng, *shape), 3 * normal(rng, *shape)
+        advantage, value, zeros = normal(rng, *shape), 3 * normal(rng, *shape), torch.zeros(shape)
+        expect_close(student.lambda_return(zeros, value), value, "the return for advantages of 0")
+        expect_close(student.lambda_return(advantage, zeros), advantage, "the return for values of 0")
         expect_close(student.lambda_return(advantage, value), advantage.double() + value.double(), "the return")
 
 
@@ -231,6 +238,9 @@ def squashed_log_density(pre_tanh, mean, std):
 def check_squashed_log_prob(student, rng):
     """The log-density of the squashed action is that of the Gaussian minus the logarithm of the derivative of tanh, summed over the
     components."""
+    zeros, std = torch.zeros(5, 2), uniform(rng, 5, 2, low=0.3, high=2.0)
+    expected = squashed_log_density(zeros, zeros, std)
+    expect_close(student.tanh_gaussian_log_prob(zeros, zeros, std), expected, "the log-density at u = μ = 0, where tanh changes nothing")
     for shape in ((5, 3), (2, 4, 2), (6, 1)):
         pre_tanh, mean, std = normal(rng, *shape), normal(rng, *shape), uniform(rng, *shape, low=0.3, high=2.0)
         expect_close(student.tanh_gaussian_log_prob(pre_tanh, mean, std), squashed_log_density(pre_tanh, mean, std), "the log-density")
@@ -303,11 +313,11 @@ def check_minibatches_come_from_the_generator(student, rng):
     expect(first != other, "generators in different states give the same minibatches")
 
 
-def expect_moments(moments, rows, relative=1e-6):
-    rows = torch.cat(rows).double()
-    expect_close(moments.read("count"), float(len(rows)), "count")
-    expect_close(moments.read("mean"), rows.mean(0), "mean", relative, 1e-9)
-    expect_close(moments.read("variance"), ((rows - rows.mean(0)) ** 2).mean(0), "variance", relative, 1e-9)
+def expect_moments(moments, batches, relative=1e-6):
+    rows, when = torch.cat(batches).double(), f"after {len(batches)} update{'s' if len(batches) > 1 else ''}"
+    expect_close(moments.read("count"), float(len(rows)), f"count {when}")
+    expect_close(moments.read("mean"), rows.mean(0), f"mean {when}", relative, 1e-9)
+    expect_close(moments.read("variance"), ((rows - rows.mean(0)) ** 2).mean(0), f"variance {when}", relative, 1e-9)
 
 
 @check("RunningMoments.update")
@@ -321,9 +331,9 @@ def check_moments_of_the_first_batch(student, rng):
 @check("RunningMoments.update")
 def check_moments_of_uneven_batches(student, rng):
     """After several updates with different numbers of rows the moments are those of all rows together."""
-    moments, seen = student.create("RunningMoments", 2), []
+    moments, seen = student.create("RunningMoments", 4), []
     for count in (4, 1, 9, 2):
-        seen.append(3 * normal(rng, 1, 2, dtype=torch.float64) + normal(rng, count, 2, dtype=torch.float64))
+        seen.append(3 * normal(rng, 1, 4, dtype=torch.float64) + normal(rng, count, 4, dtype=torch.float64))
         moments.update(seen[-1])
         expect_moments(moments, seen)
 
