@@ -1,4 +1,7 @@
-"""The hidden checks of `ppo`."""
+"""The hidden checks of `ppo`.
+
+Where one mistake could be taken for another by the first answers alone, a check asks for all of its answers before it judges the first.
+"""
 
 import itertools
 import math
@@ -71,16 +74,17 @@ def check_advantage_at_the_limits_of_lambda(student, rng):
     reward, discount, same_episode, value, value_next = arrays = rollout(rng, 6, 3)
     zeros = torch.zeros(6, 3)
     parts = {"a reward": (reward, zeros, zeros), "V(S_t)": (zeros, value, zeros), "V(S_{t+1})": (zeros, zeros, value_next)}
+    at_zero, at_one = student.lambda_advantage(*arrays, 0.0), student.lambda_advantage(*arrays, 1.0)
     for name, (rewards, values, values_next) in parts.items():
         actual = student.lambda_advantage(rewards, discount, same_episode, values, values_next, 0.0)
         expect_close(actual, rewards + GAMMA * values_next - values, f"the advantage for λ = 0 where only {name} is not 0")
-    expect_close(student.lambda_advantage(*arrays, 0.0), reward + GAMMA * value_next - value, "the advantage for λ = 0")
+    expect_close(at_zero, reward + GAMMA * value_next - value, "the advantage for λ = 0")
     returns = value_next[-1]
     expected = []
     for row in reversed(range(6)):
         returns = reward[row] + GAMMA * returns
         expected.insert(0, returns - value[row])
-    expect_close(student.lambda_advantage(*arrays, 1.0), torch.stack(expected), "the advantage for λ = 1")
+    expect_close(at_one, torch.stack(expected), "the advantage for λ = 1")
 
 
 @check("lambda_advantage")
@@ -105,9 +109,10 @@ def check_return_is_what_the_value_should_have_been(student, rng):
     """The λ-return is the advantage on top of the value that it was computed with."""
     for shape in ((5, 3), (1, 7)):
         advantage, value, zeros = normal(rng, *shape), 3 * normal(rng, *shape), torch.zeros(shape)
+        actual = student.lambda_return(advantage, value)
         expect_close(student.lambda_return(zeros, value), value, "the return for advantages of 0")
         expect_close(student.lambda_return(advantage, zeros), advantage, "the return for values of 0")
-        expect_close(student.lambda_return(advantage, value), advantage.double() + value.double(), "the return")
+        expect_close(actual, advantage.double() + value.double(), "the return")
 
 
 @check("normalized")
@@ -194,7 +199,7 @@ def check_value_loss_gradient(student, rng):
 @check("entropy")
 def check_entropy_from_probabilities(student, rng):
     """The entropy of each distribution is -Σ p log p in nats, over the last axis."""
-    for shape in ((5, 3), (2, 4, 6), (4,)):
+    for shape in ((2, 4, 6), (5, 3), (4,)):
         logits = 2 * normal(rng, *shape)
         weights = np.exp(logits.double().numpy())
         probability = weights / weights.sum(-1, keepdims=True)
@@ -315,9 +320,10 @@ def check_minibatches_come_from_the_generator(student, rng):
 
 def expect_moments(moments, batches, relative=1e-6):
     rows, when = torch.cat(batches).double(), f"after {len(batches)} update{'s' if len(batches) > 1 else ''}"
-    expect_close(moments.read("count"), float(len(rows)), f"count {when}")
-    expect_close(moments.read("mean"), rows.mean(0), f"mean {when}", relative, 1e-9)
-    expect_close(moments.read("variance"), ((rows - rows.mean(0)) ** 2).mean(0), f"variance {when}", relative, 1e-9)
+    count, mean, variance = (moments.read(name) for name in ("count", "mean", "variance"))
+    expect_close(count, float(len(rows)), f"count {when}")
+    expect_close(mean, rows.mean(0), f"mean {when}", relative, 1e-9)
+    expect_close(variance, ((rows - rows.mean(0)) ** 2).mean(0), f"variance {when}", relative, 1e-9)
 
 
 @check("RunningMoments.update")

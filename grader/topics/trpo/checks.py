@@ -216,7 +216,7 @@ def check_conjugate_gradient_computes_one_product_per_iteration(student, rng):
 def check_conjugate_gradient_stops_when_the_residual_is_small(student, rng):
     """It stops as soon as the residual is at most the tolerance times the target, whatever the scale of both."""
     basis = torch.linalg.qr(normal(rng, 6, 6, dtype=F64)).Q
-    for scale in (1.0, 1e-6, 1e6):
+    for scale in (1.0, 1e6, 1e-6):
         product = Product(basis @ torch.diag(torch.tensor([2.0, 2.0, 2.0, 5.0, 5.0, 5.0], dtype=F64)) @ basis.T)
         target = scale * normal(rng, 6, dtype=F64)
         actual = student.conjugate_gradient(product, target, 6, 1e-5)
@@ -238,15 +238,15 @@ def check_conjugate_gradient_stops_where_there_is_nothing_to_solve(student, rng)
     product = Product(positive_definite(rng, 4))
     expect_close(student.conjugate_gradient(product, torch.zeros(4, dtype=F64), 4, 1e-6), torch.zeros(4), "the solution for b = 0")
     expect(product.count == 0, f"for b = 0 it computed {product.count} products")
-    singular = torch.diag(torch.tensor([2.0, 0.0], dtype=F64))
-    target = torch.tensor([0.0, 3.0], dtype=F64)
+    target = torch.tensor([1.0, 1.0], dtype=F64)
+    indefinite = Product(torch.diag(torch.tensor([2.0, -1.0], dtype=F64)))  # r = (1, 1), α = 2, x = (2, 2); then pᵀA p < 0
+    expect_close(student.conjugate_gradient(indefinite, target, 5, 1e-6), [2.0, 2.0], "the last solution before A is negative")
+    singular, target = torch.diag(torch.tensor([2.0, 0.0], dtype=F64)), torch.tensor([0.0, 3.0], dtype=F64)
     expect_close(student.conjugate_gradient(Product(singular), target, 2, 1e-6), [0.0, 0.0], "the solution where A b = 0")
     target = torch.tensor([1.0, 1.0], dtype=F64)  # r = (1, 1), Ap = (2, 0), α = 1, x = (1, 1); then p = (0, 2) and A p = 0
     product = Product(singular)
     expect_close(student.conjugate_gradient(product, target, 5, 1e-6), [1.0, 1.0], "the last solution before A vanishes")
     expect(product.count == 2, f"it must stop where A vanishes, which the second product shows, but it computed {product.count}")
-    indefinite = Product(torch.diag(torch.tensor([2.0, -1.0], dtype=F64)))  # r = (1, 1), α = 2, x = (2, 2); then pᵀA p < 0
-    expect_close(student.conjugate_gradient(indefinite, target, 5, 1e-6), [2.0, 2.0], "the last solution before A is negative")
 
 
 @check("natural_step_size")
@@ -266,8 +266,8 @@ def check_natural_step_ignores_the_scale_of_the_gradient(student, rng):
     expect_close(student.natural_step_size(gradient, direction, 0.7), 0.1, "the step size")
     expect_close(student.natural_step_size(10 * gradient, 10 * direction, 0.7), 0.01, "the step size for ten times the gradient")
     expect_close(student.natural_step_size(gradient / 100, direction / 100, 0.7), 10.0, "the step size for a hundredth of the gradient")
-    expect_close(student.natural_step_size(torch.zeros(2), torch.zeros(2), 0.7), 0.0, "the step size for a gradient of zeros")
     expect_close(student.natural_step_size(gradient, -direction, 0.7), 0.0, "the step size where gᵀF⁻¹g is negative")
+    expect_close(student.natural_step_size(torch.zeros(2), torch.zeros(2), 0.7), 0.0, "the step size for a gradient of zeros")
 
 
 @check("trust_region_step_size")
@@ -295,9 +295,9 @@ def check_trust_region_step_holds_for_a_real_policy(student, rng):
 def check_trust_region_step_is_zero_without_a_direction(student, rng):
     """Where dᵀF d is not positive the step size is zero, and only there."""
     expect_close(student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([1.0]), 0.01), 0.1, "the step size along a direction")
-    expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size without a direction")
     actual = student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([-1.0]), 0.01)
     expect_close(actual, 0.0, "the step size where dᵀF d is negative")
+    expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size without a direction")
 
 
 @check("backtracking_line_search")
