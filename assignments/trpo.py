@@ -627,8 +627,8 @@ class NPG(Agent):
         self.policy.load(self.policy.flat() + self.step(batch, gradient, self.natural_direction(batch, gradient)))
 
     def fisher_product(self, batch: Batch, vector: Tensor) -> Tensor:
-        """Return (F + damping I) v."""
-        return fisher_vector_product(self.policy, batch.observation, vector, self.config.damping)
+        """Return (F + damping I) v, in the type of v whatever it was computed in."""
+        return fisher_vector_product(self.policy, batch.observation, vector, self.config.damping).to(vector.dtype)
 
     def natural_direction(self, batch: Batch, gradient: Tensor) -> Tensor:
         """Return d = F⁻¹ g."""
@@ -645,7 +645,7 @@ class TNPG(NPG):
 
     def natural_direction(self, batch: Batch, gradient: Tensor) -> Tensor:
         iterations, tolerance = self.config.conjugate_gradient_iterations, self.config.conjugate_gradient_tolerance
-        return conjugate_gradient(lambda vector: self.fisher_product(batch, vector), gradient, iterations, tolerance)
+        return conjugate_gradient(lambda vector: self.fisher_product(batch, vector), gradient, iterations, tolerance).to(gradient.dtype)
 
 
 class TRPO(TNPG):

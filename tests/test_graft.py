@@ -281,6 +281,9 @@ VARIANTS = [
 ]
 
 
+TOLERANT = ("trpo", "ppo")  # topics whose given code takes all that their unit checks accept
+
+
 def shortened(topic: Topic, training: Training, monkeypatch) -> Training:
     """Return the training check with a few steps."""
     monkeypatch.setattr(newton_fisher, "STEPS", 1)
@@ -323,4 +326,6 @@ def test_a_correct_variant_trains_as_its_own_file_does(topic, path, monkeypatch)
         except StudentError as error:  # given code may not take what the unit checks accept, such as arrays for tensors
             return str(error)
 
-    assert outcome(planted(topic, source)) == outcome(trusted(topic, source, "work.py"))
+    grafted = outcome(planted(topic, source))
+    assert grafted == outcome(trusted(topic, source, "work.py"))
+    assert isinstance(grafted, float) or topic.name not in TOLERANT

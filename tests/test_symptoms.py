@@ -31,7 +31,10 @@ def told(wrong, right=RIGHT):
         (np.where(np.arange(12).reshape(4, 3) == 7, 0.1, RIGHT), "1 of the 12 numbers is wrong, the one at [2, 1]"),
         (np.where(np.arange(12).reshape(4, 3) % 4 == 1, 0.1, RIGHT), "3 of the 12 numbers are wrong, the first at [0, 1]"),
         (np.where(np.arange(12).reshape(4, 3) == 1, np.nan, RIGHT), "1 of the 12 numbers is wrong, the one at [0, 1]"),
-        (np.sin(RIGHT) + 20, "none of the 12 numbers is right"),
+        (np.sin(RIGHT) + 20, "every number is too large"),
+        (np.sin(RIGHT) - 20, "every number is too small"),
+        (RIGHT**3 + 0.01 * np.sign(RIGHT), "every sign is right, and no size"),
+        (np.sin(3 * RIGHT) * 20, "none of the 12 numbers is right"),
     ],
 )
 def test_the_pattern_is_told(wrong, words):

@@ -24,7 +24,7 @@ ALL = f"{SEPARATOR}*"
 
 @dataclass(frozen=True)
 class Judgement:
-    """An audit in the light of what was reviewed; it passes without unreviewed survivors and without outdated entries."""
+    """An audit in the light of what was reviewed; it passes without unreviewed survivors, outdated entries and false names."""
 
     audit: Audit
     survivors: tuple[Finding, ...]  # which nobody has reviewed
@@ -33,7 +33,11 @@ class Judgement:
 
     @property
     def passed(self) -> bool:
-        return not self.survivors and not self.outdated
+        return not self.survivors and not self.outdated and not self.false_names
+
+    @property
+    def false_names(self) -> list[Finding]:
+        return [finding for finding in self.audit.findings if finding.false_names]
 
 
 def reviewed(topic: Topic) -> dict[str, str]:

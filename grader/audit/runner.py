@@ -8,20 +8,22 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
 from grader.audit.mutants import Mutant, mutants_of
 from grader.audit.pool import DIED, OVERDUE, limited, worked
 from grader.contract.spec import Check, Topic, span
-from grader.contract.student import StudentError
-from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
+from grader.contract.student import Student, StudentError
+from grader.contract.symptoms import is_telling
+from grader.grading.diagnosis import Recorded, likely_mistakes, reproduces, trusted
 from grader.grading.grade import verdict_of
 from grader.records import Verdict
 
 __all__ = ["SEED", "Audit", "CheckFigures", "Finding", "audit"]
 
 SEED = 0
+FURTHER_SEEDS = 3  # on which a named mistake must give all answers of the mutant, too, or its name is false
 FACTOR, LEAST = 10, 2.0  # a check may take that many times the processor time that it takes on the solution, and at least so many seconds
 MUTANT_SECONDS = 120.0  # on the wall clock, before the process is killed
 NOT_NOTICED = (Verdict.PASSED, Verdict.GRADER_FAULT)
@@ -35,6 +37,8 @@ class Finding:
     verdicts: dict[str, Verdict]  # of the checks of its exercise, by name
     elsewhere: tuple[str, ...] = ()  # the failing checks of other exercises
     named: dict[str, str | None] = field(default_factory=dict)  # the likely mistake by the name of each check whose answers were wrong
+    feedback: dict[str, str] = field(default_factory=dict)  # what the student reads, by the name of each failing check of its exercise
+    false_names: tuple[str, ...] = ()  # named mistakes that give other answers on further seeds
     stopped: str | None = None  # why not all checks were run: overdue, died, or the reason why it cannot be loaded
 
     @property
@@ -51,9 +55,14 @@ class Finding:
         return tuple(dict.fromkeys(name for name in self.named.values() if name is not None))
 
     @property
-    def contradicted(self) -> bool:
-        """Whether a mistake is named, but does not explain all wrong answers."""
-        return bool(self.names) and len(set(self.named.values())) > 1
+    def symptom(self) -> str | None:
+        """A sentence that tells what is wrong or where, if some failing check has one."""
+        return next((text for text in [*self.feedback.values(), *([self.stopped] if self.stopped else [])] if is_telling(text)), None)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the student reads a name or a symptom."""
+        return bool(self.names) or self.symptom is not None
 
 
 @dataclass(frozen=True)
@@ -174,19 +183,41 @@ def _found(topic: Topic, mutant: Mutant, source: str, seen: dict[str, _Seen], se
         _warm(topic, source, seed)
         own = [check for check in topic.checks if check.exercise == mutant.exercise]
         others = [check for check in topic.checks if check not in own and mutant.exercise in seen[check.name].exercises]
-        verdicts, answers, stopped = {}, {}, None
-        for check in own + others:
-            recorded = Recorded(student)
-            with limited(max(LEAST, FACTOR * seen[check.name].seconds)) as interrupted:
-                verdicts[check.name], _ = verdict_of(topic, check, recorded, seed)
-            if interrupted:
-                verdicts[check.name], stopped = Verdict.TIMEOUT, OVERDUE
-                break
-            if check in own:
-                answers[check.name] = recorded.answers
-        ours = {check.name: verdicts[check.name] for check in own if check.name in verdicts}
-        elsewhere = tuple(check.name for check in others if verdicts.get(check.name, "passed") not in NOT_NOTICED)
-        return Finding(mutant, ours, elsewhere, _named(topic, mutant.exercise, ours, answers, seed), stopped)
+        ours = _run(topic, student, own, seen, seed)
+        theirs = _run(topic, student, others, seen, seed) if not ours.interrupted else _Run({}, {}, {}, interrupted=True)
+        named = _named(topic, mutant.exercise, ours, seed)
+        return Finding(
+            mutant,
+            ours.verdicts,
+            tuple(name for name, verdict in theirs.verdicts.items() if verdict not in NOT_NOTICED),
+            named,
+            {name: text for name, text in ours.feedback.items() if text},
+            _false_names(topic, student, own, seen, {name for name in named.values() if name}, seed),
+            OVERDUE if ours.interrupted or theirs.interrupted else None,
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What came of some checks on one seed, by their names; after one that was interrupted none is run."""
+
+    verdicts: dict[str, Verdict]
+    feedback: dict[str, str | None]
+    answers: dict[str, list]
+    interrupted: bool
+
+
+def _run(topic: Topic, student: Student, checks: list[Check], seen: dict[str, _Seen], seed: int) -> _Run:
+    run = _Run({}, {}, {}, interrupted=False)
+    for check in checks:
+        recorded = Recorded(student)
+        with limited(max(LEAST, FACTOR * seen[check.name].seconds)) as interrupted:
+            run.verdicts[check.name], run.feedback[check.name] = verdict_of(topic, check, recorded, seed)
+        if interrupted:
+            run.verdicts[check.name] = Verdict.TIMEOUT
+            return replace(run, interrupted=True)
+        run.answers[check.name] = recorded.answers
+    return run
 
 
 @functools.cache
@@ -197,9 +228,24 @@ def _warm(topic: Topic, source: str, seed: int) -> None:
         verdict_of(topic, check, student, seed)
 
 
-def _named(topic: Topic, exercise: str, verdicts: dict[str, Verdict], answers: dict[str, list], seed: int) -> dict[str, str | None]:
-    wrong = [name for name, verdict in verdicts.items() if verdict == "wrong"]
+def _named(topic: Topic, exercise: str, run: _Run, seed: int) -> dict[str, str | None]:
+    wrong = [name for name, verdict in run.verdicts.items() if verdict == Verdict.WRONG]
     if not wrong:
         return {}
-    likely = likely_mistakes(topic, exercise, answers, seed)
+    likely = likely_mistakes(topic, exercise, run.answers, seed)
     return {name: likely[name].mistake.name if name in likely else None for name in wrong}
+
+
+def _false_names(
+    topic: Topic, student: Student, checks: list[Check], seen: dict[str, _Seen], names: set[str], seed: int
+) -> tuple[str, ...]:
+    """Return those named mistakes that on some further seed do not give all the answers that the mutant gives."""
+    if not names:
+        return ()
+    runs = {other: _run(topic, student, checks, seen, other) for other in range(seed + 1, seed + 1 + FURTHER_SEEDS)}
+    named = [mistake for mistake in topic.mistakes if mistake.name in names]
+    return tuple(
+        mistake.name
+        for mistake in named
+        if any(run.interrupted or not reproduces(topic, mistake, checks, run.answers, other) for other, run in runs.items())
+    )

@@ -14,7 +14,7 @@ from grader.audit.equivalents import FILE, Judgement
 
 __all__ = ["page", "table"]
 
-NUMBERS = ("mutants", "noticed", "equivalent", "survived", "named", "contradicted", "elsewhere")
+NUMBERS = ("mutants", "noticed", "equivalent", "survived", "named", "symptom", "told", "false names", "elsewhere")
 
 
 def table(judgement: Judgement) -> RenderableType:
@@ -31,7 +31,11 @@ def table(judgement: Judgement) -> RenderableType:
     idle = [f"{check.name} kills no mutant that no other check kills" for check in audit.checks if not check.alone]
     lines = [f"survived, line {finding.mutant.line}: {finding.mutant.id}" for finding in judgement.survivors]
     lines += [f"outdated in {FILE}: {entry}: {trouble}" for entry, trouble in judgement.outdated.items()]
-    summary = f"{audit.topic.name}: {len(audit.findings)} mutants in {audit.seconds:.0f} s, {len(judgement.survivors)} unreviewed survivors"
+    lines += [f"false name, line {one.mutant.line}: {one.mutant.id}: {'; '.join(one.false_names)}" for one in judgement.false_names]
+    summary = (
+        f"{audit.topic.name}: {len(audit.findings)} mutants in {audit.seconds:.0f} s, {len(judgement.survivors)} unreviewed survivors, "
+        f"{_share(rows)} of those noticed have a name or a symptom, {len(judgement.false_names)} false names"
+    )
     return Group(figures, *(Text(line, style="dim") for line in idle), *map(Text, lines), Text(summary, style="bold"))
 
 
@@ -50,7 +54,8 @@ def _topic(judgement: Judgement) -> dict[str, Any]:
             "checks": [check for check in audit.checks if check.exercise == exercise],
             "survivors": [finding for finding in judgement.survivors if finding.mutant.exercise == exercise],
             "equivalents": _by_reason(judgement, exercise),
-            "contradicted": [finding for finding in audit.of(exercise) if finding.contradicted],
+            "untold": [finding for finding in audit.of(exercise) if finding.killed and not finding.is_told],
+            "false_names": [finding for finding in judgement.false_names if finding.mutant.exercise == exercise],
             "elsewhere": [finding for finding in audit.of(exercise) if finding.elsewhere],
         }
         for exercise in audit.exercises
@@ -62,6 +67,7 @@ def _topic(judgement: Judgement) -> dict[str, Any]:
         "passed": judgement.passed,
         "seconds": audit.seconds,
         "totals": totals,
+        "share": _share([totals]),
         "outdated": judgement.outdated,
         "exercises": exercises,
     }
@@ -75,9 +81,17 @@ def _figures(judgement: Judgement, exercise: str) -> dict[str, int]:
         "equivalent": sum(finding.mutant.exercise == exercise for finding, _ in judgement.equivalents),
         "survived": sum(finding.mutant.exercise == exercise for finding in judgement.survivors),
         "named": sum(bool(finding.names) for finding in findings),
-        "contradicted": sum(finding.contradicted for finding in findings),
+        "symptom": sum(finding.symptom is not None for finding in findings),
+        "told": sum(finding.is_told for finding in findings),
+        "false names": sum(bool(finding.false_names) for finding in findings),
         "elsewhere": sum(bool(finding.elsewhere) for finding in findings),
     }
+
+
+def _share(rows: list[dict[str, int]]) -> str:
+    """Return the share of the noticed mutants about which a student is told something."""
+    noticed = sum(row["noticed"] for row in rows)
+    return f"{sum(row['told'] for row in rows) / noticed:.1%}" if noticed else "none"
 
 
 def _by_reason(judgement: Judgement, exercise: str) -> dict[str, list]:

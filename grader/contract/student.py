@@ -4,15 +4,18 @@
     value, (by_new,) = student.gradient("clipped_surrogate", ..., wrt=[0])     and its gradients
     moments = student.create("RunningMoments", 3)                              an object that stays over there
     moments.update(rows); moments.read("mean")                                 is driven through its handle
+    student.define(lent).prepare(moments)                                      and by functions of the grader's that run over there
     student.conjugate_gradient(lambda v: matrix @ v, gradient)                 a function is called back over the wire
 
 `InProcess(source, name, filename)` runs trusted code here; `grader.grading.remote.Sandboxed` untrusted code in a worker.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -102,6 +105,13 @@ class Student:
     def create(self, function: str, *arguments: object, **keywords: object) -> RemoteObject:
         """Call a class or function and keep its result over there."""
         return self._object(self.request("create", function=function, arguments=list(arguments), keywords=keywords))
+
+    def define(self, module: ModuleType) -> RemoteObject:
+        """Define a module of the grader's over there, whose functions are called as methods; its source is no secret to a submission.
+
+        With it, what an exercise is given owes nothing to the submission's other exercises: a policy gets a divergence that is right.
+        """
+        return self._object(self.request("define", source=inspect.getsource(module), filename=f"the grader's {module.__name__}"))
 
     def gradient(
         self, function: str, *arguments: object, wrt: Sequence[int], of: RemoteObject | None = None, **keywords: object

@@ -1,12 +1,17 @@
 """What a wrong array looks like beside the right one, in words that tell the pattern and never the right value."""
 
+import itertools
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-__all__ = ["symptom"]
+__all__ = ["is_telling", "symptom"]
 
 MIN_PATTERN = 3  # fewer numbers have a common factor or an order by accident
+MIN_SIGNS = 6  # fewer numbers have the right signs by accident
+
+VAGUE = re.compile(r"none of the \d+ numbers is right")
 
 Close = Callable[[np.ndarray, np.ndarray], bool]
 
@@ -36,7 +41,13 @@ def symptom(actual: np.ndarray, expected: np.ndarray, relative: float, absolute:
 
     wrong = ~np.isclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True)
     finite = np.isfinite(actual).all() and np.isfinite(expected).all()
-    return next(_patterns(actual, expected, close), _place(wrong)) if finite else _place(wrong)
+    patterns = itertools.chain(_patterns(actual, expected, close), _directions(actual, expected, wrong)) if finite else ()
+    return next(iter(patterns), None) or _place(wrong)
+
+
+def is_telling(feedback: str) -> bool:
+    """Return whether the sentence about a failed check tells what is wrong or where, and not only that all numbers are."""
+    return VAGUE.search(feedback) is None
 
 
 def _patterns(actual: np.ndarray, expected: np.ndarray, close: Close) -> Iterator[str]:
@@ -49,8 +60,6 @@ def _patterns(actual: np.ndarray, expected: np.ndarray, close: Close) -> Iterato
     for factor, words in ((2, "twice"), (0.5, "half of")):
         if close(actual, factor * expected):
             yield f"{subject} is {words} what it should be"
-    if actual.size == 1:
-        yield "it is too large" if actual.item() > expected.item() else "it is too small"
     if actual.size < MIN_PATTERN or np.ptp(expected) == 0:
         return
     best = _factor(actual, expected)
@@ -67,6 +76,19 @@ def _patterns(actual: np.ndarray, expected: np.ndarray, close: Close) -> Iterato
         yield "every number is the root of what it should be"
     if close(np.abs(actual), np.abs(expected)):
         yield "some signs are wrong, and nothing else"
+
+
+def _directions(actual: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> Iterator[str]:
+    """Yield what all numbers have in common, where all of them are wrong."""
+    subject = "every number" if actual.size > 1 else "it"
+    if not wrong.all() or 1 < actual.size < MIN_PATTERN:
+        return
+    if (actual > expected).all():
+        yield f"{subject} is too large"
+    if (actual < expected).all():
+        yield f"{subject} is too small"
+    if actual.size >= MIN_SIGNS and (np.sign(actual) == np.sign(expected)).all() and expected.min() < 0 < expected.max():
+        yield "every sign is right, and no size"
 
 
 def _factor(actual: np.ndarray, expected: np.ndarray) -> float | None:

@@ -7,6 +7,7 @@ catalogued mistake of the exercise in place of the submission: equal answers mea
 import functools
 import itertools
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
 from grader.inside.protocol import Handle
 
-__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "same_answers", "trusted"]
+__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "reproduces", "same_answers", "trusted"]
 
 # Two implementations of one formula in float32 differ by rounding; two formulas differ by far more on the checks' inputs.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -84,13 +85,17 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
     reproducing = [
         mistake
         for mistake in mistakes_of(topic)
-        if mistake.exercise == exercise
-        and all(same_answers(answers[check.name], _replayed(topic, mistake, check, seed)) for check in [*explained, *checks])
+        if mistake.exercise == exercise and reproduces(topic, mistake, [*explained, *checks], answers, seed)
     ]
     certain = any(_is_evidence(answers[check.name], right[check.name]) for check in explained)
     if not reproducing or (len(reproducing) > 1 and not certain):
         return {}
     return {check.name: Likely(reproducing[0], certain) for check in explained}
+
+
+def reproduces(topic: Topic, mistake: Mistake, checks: Iterable[Check], answers: dict[str, list], seed: int) -> bool:
+    """Return whether an implementation with the mistake gives the same answers to all of the checks."""
+    return all(same_answers(answers[check.name], _replayed(topic, mistake, check, seed)) for check in checks)
 
 
 def _counted(value: Any, calls: list[None]) -> object:

@@ -83,6 +83,12 @@ class Executor:
         self.filename, self.given = filename, None
         self.module = define(name, source, filename, prerequisites)
 
+    def do_define(self, source: str, filename: str) -> Handle:
+        """Keep a module of the grader's: what exercises work on, where it must owe nothing to other exercises of the submission."""
+        module = types.ModuleType("lent")
+        exec(compile(source, filename, "exec"), vars(module))
+        return self.kept(module)
+
     def do_graft(self, source: str, filename: str, exercises: list[str]) -> None:
         """Put the exercises that the source defines into the loaded module; the source sees the module's names, and changes none."""
         self.filename, given, untouched = filename, vars(self.module), _definitions(self.module)

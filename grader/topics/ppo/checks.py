@@ -1,4 +1,7 @@
-"""The hidden checks of `ppo`."""
+"""The hidden checks of `ppo`.
+
+Where one mistake could be taken for another by the first answers alone, a check asks for all of its answers before it judges the first.
+"""
 
 import itertools
 import math
@@ -69,13 +72,19 @@ def check_advantage_at_the_limits_of_lambda(student, rng):
     """For λ = 0 the advantage is δ; for λ = 1 it is the discounted rewards up to the end of the rollout, with its bootstrap, minus
     V(S_t)."""
     reward, discount, same_episode, value, value_next = arrays = rollout(rng, 6, 3)
-    expect_close(student.lambda_advantage(*arrays, 0.0), reward + GAMMA * value_next - value, "the advantage for λ = 0")
+    zeros = torch.zeros(6, 3)
+    parts = {"a reward": (reward, zeros, zeros), "V(S_t)": (zeros, value, zeros), "V(S_{t+1})": (zeros, zeros, value_next)}
+    at_zero, at_one = student.lambda_advantage(*arrays, 0.0), student.lambda_advantage(*arrays, 1.0)
+    for name, (rewards, values, values_next) in parts.items():
+        actual = student.lambda_advantage(rewards, discount, same_episode, values, values_next, 0.0)
+        expect_close(actual, rewards + GAMMA * values_next - values, f"the advantage for λ = 0 where only {name} is not 0")
+    expect_close(at_zero, reward + GAMMA * value_next - value, "the advantage for λ = 0")
     returns = value_next[-1]
     expected = []
     for row in reversed(range(6)):
         returns = reward[row] + GAMMA * returns
         expected.insert(0, returns - value[row])
-    expect_close(student.lambda_advantage(*arrays, 1.0), torch.stack(expected), "the advantage for λ = 1")
+    expect_close(at_one, torch.stack(expected), "the advantage for λ = 1")
 
 
 @check("lambda_advantage")
@@ -83,24 +92,27 @@ def check_advantage_after_termination(student, rng):
     """Where an episode terminated, its last state has no value, whatever `value_next` says, and nothing of the next episode counts."""
     arrays = rollout(rng, 8, 3, ends=[(2, 0, True), (5, 0, True), (4, 1, True), (7, 2, True)])
     arrays[4][[2, 4, 7], [0, 1, 2]] = 100.0
-    expected = advantage_from_the_definition(*arrays, 0.9)
-    expect_close(student.lambda_advantage(*arrays, 0.9), expected, "the advantage")
+    expected = advantage_from_the_definition(*arrays, 0.7)
+    expect_close(student.lambda_advantage(*arrays, 0.7), expected, "the advantage")
 
 
 @check("lambda_advantage")
 def check_advantage_after_truncation(student, rng):
     """Where an episode was truncated, the advantage bootstraps from its own last state, and nothing of the next episode leaks into it."""
     arrays = rollout(rng, 9, 4, ends=[(3, 0, False), (0, 1, False), (6, 1, False), (8, 2, False), (4, 3, True), (6, 3, False)])
-    expected = advantage_from_the_definition(*arrays, 0.9)
-    expect_close(student.lambda_advantage(*arrays, 0.9), expected, "the advantage")
+    expected = advantage_from_the_definition(*arrays, 0.7)
+    expect_close(student.lambda_advantage(*arrays, 0.7), expected, "the advantage")
 
 
 @check("lambda_return")
 def check_return_is_what_the_value_should_have_been(student, rng):
     """The λ-return is the advantage on top of the value that it was computed with."""
     for shape in ((5, 3), (1, 7)):
-        advantage, value = normal(rng, *shape), 3 * normal(rng, *shape)
-        expect_close(student.lambda_return(advantage, value), advantage.double() + value.double(), "the return")
+        advantage, value, zeros = normal(rng, *shape), 3 * normal(rng, *shape), torch.zeros(shape)
+        actual = student.lambda_return(advantage, value)
+        expect_close(student.lambda_return(zeros, value), value, "the return for advantages of 0")
+        expect_close(student.lambda_return(advantage, zeros), advantage, "the return for values of 0")
+        expect_close(actual, advantage.double() + value.double(), "the return")
 
 
 @check("normalized")
@@ -115,9 +127,11 @@ def check_normalized_moments(student, rng):
 
 @check("normalized")
 def check_normalized_constants(student, rng):
-    """Advantages that are all equal, even a single one, become 0 and not NaN."""
+    """Advantages that are all equal, even a single one, become 0 and not NaN, and differences as small as 10⁻⁸ do not become large."""
     for shape in ((3, 4), (1,)):
         expect_close(student.normalized(torch.full(shape, 2.5)), torch.zeros(shape), "the normalized advantage")
+    tiny = torch.tensor([[1e-8, -1e-8], [3e-8, -3e-8]])
+    expect_close(student.normalized(tiny), tiny / (5**0.5 * 1e-8 + 1e-8), "the normalized advantage of tiny differences")
 
 
 def surrogate_inputs(rng, count=64):
@@ -185,7 +199,7 @@ def check_value_loss_gradient(student, rng):
 @check("entropy")
 def check_entropy_from_probabilities(student, rng):
     """The entropy of each distribution is -Σ p log p in nats, over the last axis."""
-    for shape in ((5, 3), (2, 4, 6), (4,)):
+    for shape in ((2, 4, 6), (5, 3), (4,)):
         logits = 2 * normal(rng, *shape)
         weights = np.exp(logits.double().numpy())
         probability = weights / weights.sum(-1, keepdims=True)
@@ -229,6 +243,9 @@ def squashed_log_density(pre_tanh, mean, std):
 def check_squashed_log_prob(student, rng):
     """The log-density of the squashed action is that of the Gaussian minus the logarithm of the derivative of tanh, summed over the
     components."""
+    zeros, std = torch.zeros(5, 2), uniform(rng, 5, 2, low=0.3, high=2.0)
+    expected = squashed_log_density(zeros, zeros, std)
+    expect_close(student.tanh_gaussian_log_prob(zeros, zeros, std), expected, "the log-density at u = μ = 0, where tanh changes nothing")
     for shape in ((5, 3), (2, 4, 2), (6, 1)):
         pre_tanh, mean, std = normal(rng, *shape), normal(rng, *shape), uniform(rng, *shape, low=0.3, high=2.0)
         expect_close(student.tanh_gaussian_log_prob(pre_tanh, mean, std), squashed_log_density(pre_tanh, mean, std), "the log-density")
@@ -249,8 +266,8 @@ def check_squashed_log_prob_integrates_to_one(student, rng):
 @check("tanh_gaussian_log_prob")
 def check_squashed_log_prob_far_out(student, rng):
     """The log-density is exact for pre-tanh actions of tens and hundreds, where tanh itself is 1 in floating point."""
-    pre_tanh = torch.tensor([[9.5, -9.5], [20.0, -30.0], [-150.0, 90.0], [300.0, 2.0]])
-    mean, std = pre_tanh + normal(rng, 4, 2), torch.full((4, 2), 1.5)
+    pre_tanh = torch.tensor([[7.0, -7.5], [9.5, -9.5], [20.0, -30.0], [-150.0, 90.0], [300.0, 2.0]])
+    mean, std = pre_tanh + normal(rng, 5, 2), torch.full((5, 2), 1.5)
     expect_close(student.tanh_gaussian_log_prob(pre_tanh, mean, std), squashed_log_density(pre_tanh, mean, std), "the log-density")
 
 
@@ -267,12 +284,12 @@ def check_squashed_log_prob_gradient(student, rng):
 
 
 def batches_of(student, count, batch_size, seed):
-    """Return the minibatches as lists of integers, after making sure that they are index tensors."""
+    """Return the minibatches as lists of integers, after making sure that they are index tensors of int64."""
     batches = student.minibatches(count, batch_size, torch.Generator().manual_seed(seed))
     expect_count(batches, -(-count // batch_size), "the list of minibatches")
     for batch in batches:
-        is_index = isinstance(batch, torch.Tensor | np.ndarray) and batch.ndim == 1 and "int" in str(batch.dtype)
-        expect(is_index or isinstance(batch, list), "each minibatch must be a vector of integers")
+        is_index = isinstance(batch, torch.Tensor | np.ndarray) and batch.ndim == 1 and str(batch.dtype).endswith("int64")
+        expect(is_index, "each minibatch must be an index tensor, a vector of int64")
     return [[int(row) for row in batch] for batch in batches]
 
 
@@ -301,11 +318,12 @@ def check_minibatches_come_from_the_generator(student, rng):
     expect(first != other, "generators in different states give the same minibatches")
 
 
-def expect_moments(moments, rows, relative=1e-6):
-    rows = torch.cat(rows).double()
-    expect_close(moments.read("count"), float(len(rows)), "count")
-    expect_close(moments.read("mean"), rows.mean(0), "mean", relative, 1e-9)
-    expect_close(moments.read("variance"), ((rows - rows.mean(0)) ** 2).mean(0), "variance", relative, 1e-9)
+def expect_moments(moments, batches, relative=1e-6):
+    rows, when = torch.cat(batches).double(), f"after {len(batches)} update{'s' if len(batches) > 1 else ''}"
+    count, mean, variance = (moments.read(name) for name in ("count", "mean", "variance"))
+    expect_close(count, float(len(rows)), f"count {when}")
+    expect_close(mean, rows.mean(0), f"mean {when}", relative, 1e-9)
+    expect_close(variance, ((rows - rows.mean(0)) ** 2).mean(0), f"variance {when}", relative, 1e-9)
 
 
 @check("RunningMoments.update")
@@ -319,22 +337,28 @@ def check_moments_of_the_first_batch(student, rng):
 @check("RunningMoments.update")
 def check_moments_of_uneven_batches(student, rng):
     """After several updates with different numbers of rows the moments are those of all rows together."""
-    moments, seen = student.create("RunningMoments", 2), []
+    moments, seen = student.create("RunningMoments", 4), []
     for count in (4, 1, 9, 2):
-        seen.append(3 * normal(rng, 1, 2, dtype=torch.float64) + normal(rng, count, 2, dtype=torch.float64))
+        seen.append(3 * normal(rng, 1, 4, dtype=torch.float64) + normal(rng, count, 4, dtype=torch.float64))
         moments.update(seen[-1])
         expect_moments(moments, seen)
 
 
 @check("RunningMoments.update")
 def check_moments_keep_their_digits(student, rng):
-    """A mean ten million times the standard deviation costs no accuracy."""
+    """A mean ten million times the standard deviation costs no accuracy, and rows of any floating dtype are computed with in float64."""
     moments = student.create("RunningMoments", 2)
     batches = [1e7 + normal(rng, count, 2, dtype=torch.float64) for count in (6, 3, 8)]
     for rows in batches:
         moments.update(rows)
     # Differences of numbers of size 1e7 are exact to 2e-9 in float64; sums of squares would lose all but two digits.
     expect_moments(moments, batches, relative=1e-5)
+    for dtype, mean in ((torch.float32, 1e6), (torch.float16, 1e3)):
+        moments = student.create("RunningMoments", 2)
+        batches = [(mean + 2 * normal(rng, count, 2, dtype=torch.float64)).to(dtype) for count in (7, 5)]
+        for rows in batches:
+            moments.update(rows)
+        expect_moments(moments, batches, relative=1e-9)  # the mean of the rows in their own dtype is off by 1e-8 or more
 
 
 TOPIC = Topic(

@@ -40,6 +40,12 @@ MISTAKES = (
         "value is an argument of its own.",
     ),
     Mistake(
+        "takes the next row's value for that of the successor, and at the end the last row's own", "lambda_advantage",
+        "discount * value_next - value", "discount * torch.cat([value[1:], value[-1:]]) - value",
+        "The successor's value is an argument of its own: the next row may belong to another episode, and after the last "
+        "row there is none.",
+    ),
+    Mistake(
         "does not bootstrap at the end of the rollout", "lambda_advantage",
         "discount * value_next - value", "discount * torch.cat([value_next[:-1], 0 * value_next[-1:]]) - value",
         "The rollout ends where you stopped looking, not where the episode stops: the last row has a successor, too.",
@@ -98,6 +104,11 @@ MISTAKES = (
         "For a negative advantage the ratio should fall, and it must not pay to let it fall below 1 - ε.",
     ),
     Mistake(
+        "takes the smaller ratio, not the smaller term", "clipped_surrogate",
+        "torch.minimum(ratio * advantage, clipped_ratio * advantage)", "(torch.minimum(ratio, clipped_ratio) * advantage)",
+        "For a negative advantage the smaller term has the *larger* ratio. Multiply first, then compare.",
+    ),
+    Mistake(
         "inverts the ratio", "clipped_surrogate", "(log_prob_new - log_prob_old)", "(log_prob_old - log_prob_new)",
         "ρ must grow when the new policy makes the action more likely.",
     ),
@@ -109,6 +120,10 @@ MISTAKES = (
     Mistake(
         "sums over the batch", "clipped_surrogate", ".mean()", ".sum()",
         "The size of a step should not depend on the size of the minibatch.",
+    ),
+    Mistake(
+        "returns one term for each row", "clipped_surrogate", ".mean()", "",
+        "An objective is one number: it estimates an expectation over the rows.",
     ),
     Mistake(
         "returns a loss in place of the objective", "clipped_surrogate", "return torch.minimum", "return -torch.minimum",
@@ -146,6 +161,11 @@ MISTAKES = (
     Mistake(
         "takes the logits for log-probabilities", "entropy", "logits.log_softmax(-1)", "logits",
         "Add 1 to all logits: the distribution stays the same, and so must the entropy.",
+    ),
+    Mistake(
+        "multiplies the probabilities by themselves, not by their logarithms", "entropy",
+        "log_prob.exp() * log_prob)", "log_prob.exp() * log_prob.exp())",
+        "A certain action has the entropy 0, and of two equally likely ones it is log 2.",
     ),
     Mistake(
         "averages over the actions", "entropy", ".sum(-1)", ".mean(-1)",
@@ -191,6 +211,11 @@ MISTAKES = (
         "For u = 20 the float32 number tanh(u) is 1. Rewrite 1 - tanh² with exponentials of -2u and take the logarithm by hand.",
     ),
     Mistake(
+        "takes the logarithm of 1 - tanh², which is 0 far out", "tanh_gaussian_log_prob",
+        "2 * (math.log(2) - pre_tanh - functional.softplus(-2 * pre_tanh))", "(1 - pre_tanh.tanh() ** 2).log()",
+        "For u = 20 the float32 number tanh(u) is 1. Rewrite 1 - tanh² with exponentials of -2u and take the logarithm by hand.",
+    ),
+    Mistake(
         "drops the last minibatch when it is smaller", "minibatches",
         "return list(torch.randperm(count, generator=generator, device=generator.device).split(batch_size))",
         "return list(torch.randperm(count, generator=generator).split(batch_size))[: count // batch_size]",
@@ -213,6 +238,10 @@ MISTAKES = (
     Mistake(
         "makes as many minibatches as each should have rows", "minibatches", ".split(batch_size)", ".chunk(batch_size)",
         "`batch_size` is the number of rows of a minibatch.",
+    ),
+    Mistake(
+        "takes the moments of the new rows in their own precision", "RunningMoments.update", "rows = rows.double()", "rows = rows.clone()",
+        "Observations come in float32, whose seven digits are used up when the mean is a million times the standard deviation.",
     ),
     Mistake(
         "weights old and new rows equally", "RunningMoments.update",

@@ -1,8 +1,8 @@
 """The hidden checks of trpo.
 
-A policy is given code, so it lives in the submission; the checks set its parameters and compare the Fisher-vector products with a
-dense matrix that they compute from the same parameters by themselves, as JᵀMJ with J the Jacobian of what the network gives and M the
-Fisher information of the distribution in those coordinates.
+A policy is given code, so it lives in the submission; the checks set its parameters, lend it a divergence that owes nothing to the
+exercises, and compare the Fisher-vector products with a dense matrix that they compute from the same parameters by themselves, as JᵀMJ
+with J the Jacobian of what the network gives and M the Fisher information of the distribution in those coordinates.
 """
 
 import itertools
@@ -15,6 +15,7 @@ import torch
 from grader.contract.expect import expect, expect_close, expect_numbers, normal
 from grader.contract.spec import Topic, check, checks_of
 from grader.contract.training import learns
+from grader.topics.trpo import lent
 from solutions.trpo import TRPOConfig
 
 F64 = torch.float64
@@ -124,13 +125,16 @@ def check_gaussian_kl_adds_up_over_dimensions(student, rng):
 
 @check("gaussian_kl")
 def check_gaussian_kl_gradient(student, rng):
-    """Its gradients by the second mean and logarithm of the deviation say how to approach the first distribution."""
+    """Its gradients by the second mean and logarithm of the deviation say how to approach the first distribution; it also depends on the
+    first ones."""
     mean_p, log_std_p, mean_q, log_std_q = (0.7 * normal(rng, 4, 2, dtype=F64) for _ in range(4))
-    _, gradients = student.gradient("gaussian_kl", mean_p, log_std_p, mean_q, log_std_q, wrt=[2, 3])
-    expect(None not in gradients, "the divergence must carry a gradient to the second distribution")
-    variance = (2 * log_std_q).exp()
-    expect_close(gradients[0], (mean_q - mean_p) / variance, "the gradient by mean_q")
-    expect_close(gradients[1], 1 - ((2 * log_std_p).exp() + (mean_p - mean_q) ** 2) / variance, "the gradient by log_std_q")
+    _, gradients = student.gradient("gaussian_kl", mean_p, log_std_p, mean_q, log_std_q, wrt=[0, 1, 2, 3])
+    expect(all(gradient is not None for gradient in gradients), "the divergence must carry a gradient to all four arguments")
+    variance, ratio = (2 * log_std_q).exp(), (2 * (log_std_p - log_std_q)).exp()
+    expect_close(gradients[0], (mean_p - mean_q) / variance, "the gradient by mean_p")
+    expect_close(gradients[1], ratio - 1, "the gradient by log_std_p")
+    expect_close(gradients[2], (mean_q - mean_p) / variance, "the gradient by mean_q")
+    expect_close(gradients[3], 1 - ratio - (mean_p - mean_q) ** 2 / variance, "the gradient by log_std_q")
 
 
 @check("fisher_vector_product")
@@ -164,7 +168,8 @@ def check_fisher_product_of_a_gaussian_policy(student, rng):
 
 @check("fisher_vector_product")
 def check_damping_adds_a_multiple_of_the_vector(student, rng):
-    """Damping adds the same multiple of v, whatever the policy and however many observations there are; the parameters stay as they are."""
+    """Damping adds the same multiple of v, whatever the policy and however many observations there are; the parameters and their gradients
+    stay as they are, and none flows into the product."""
     policy, parameters = policy_of(student, rng, "CategoricalPolicy", 2, 3, [])
     vector = normal(rng, len(parameters), dtype=F64)
     for count, damping in ((1, 0.5), (6, 0.01)):
@@ -173,6 +178,9 @@ def check_damping_adds_a_multiple_of_the_vector(student, rng):
         expected = fisher @ vector + damping * vector
         expect_close(student.fisher_vector_product(policy, observation, vector, damping), expected, "(F + damping I) v")
     expect_close(policy.flat(), parameters, "the policy's parameters afterwards")
+    _, (gradients,) = student.gradient("fisher_vector_product", policy, observation, vector, damping, wrt=[0])
+    expect(all(gradient is None for gradient in gradients), "the product must not carry a gradient to the parameters")
+    expect(student.define(lent).untouched(policy) is True, "it changed the `.grad` of the policy's parameters")
 
 
 @check("conjugate_gradient")
@@ -208,7 +216,7 @@ def check_conjugate_gradient_computes_one_product_per_iteration(student, rng):
 def check_conjugate_gradient_stops_when_the_residual_is_small(student, rng):
     """It stops as soon as the residual is at most the tolerance times the target, whatever the scale of both."""
     basis = torch.linalg.qr(normal(rng, 6, 6, dtype=F64)).Q
-    for scale in (1.0, 1e-4, 1e4):
+    for scale in (1.0, 1e6, 1e-6):
         product = Product(basis @ torch.diag(torch.tensor([2.0, 2.0, 2.0, 5.0, 5.0, 5.0], dtype=F64)) @ basis.T)
         target = scale * normal(rng, 6, dtype=F64)
         actual = student.conjugate_gradient(product, target, 6, 1e-5)
@@ -225,15 +233,20 @@ def check_conjugate_gradient_stops_when_the_residual_is_small(student, rng):
 
 @check("conjugate_gradient")
 def check_conjugate_gradient_stops_where_there_is_nothing_to_solve(student, rng):
-    """For a target of zeros the solution is zero and no product is needed; a direction in which A vanishes is not followed."""
+    """For a target of zeros the solution is zero and no product is needed; a direction in which A vanishes or is negative is not followed,
+    and nothing comes after it."""
     product = Product(positive_definite(rng, 4))
     expect_close(student.conjugate_gradient(product, torch.zeros(4, dtype=F64), 4, 1e-6), torch.zeros(4), "the solution for b = 0")
     expect(product.count == 0, f"for b = 0 it computed {product.count} products")
-    singular = torch.diag(torch.tensor([2.0, 0.0], dtype=F64))
-    target = torch.tensor([0.0, 3.0], dtype=F64)
+    target = torch.tensor([1.0, 1.0], dtype=F64)
+    indefinite = Product(torch.diag(torch.tensor([2.0, -1.0], dtype=F64)))  # r = (1, 1), α = 2, x = (2, 2); then pᵀA p < 0
+    expect_close(student.conjugate_gradient(indefinite, target, 5, 1e-6), [2.0, 2.0], "the last solution before A is negative")
+    singular, target = torch.diag(torch.tensor([2.0, 0.0], dtype=F64)), torch.tensor([0.0, 3.0], dtype=F64)
     expect_close(student.conjugate_gradient(Product(singular), target, 2, 1e-6), [0.0, 0.0], "the solution where A b = 0")
     target = torch.tensor([1.0, 1.0], dtype=F64)  # r = (1, 1), Ap = (2, 0), α = 1, x = (1, 1); then p = (0, 2) and A p = 0
-    expect_close(student.conjugate_gradient(Product(singular), target, 5, 1e-6), [1.0, 1.0], "the last solution before A vanishes")
+    product = Product(singular)
+    expect_close(student.conjugate_gradient(product, target, 5, 1e-6), [1.0, 1.0], "the last solution before A vanishes")
+    expect(product.count == 2, f"it must stop where A vanishes, which the second product shows, but it computed {product.count}")
 
 
 @check("natural_step_size")
@@ -248,10 +261,12 @@ def check_natural_step_has_a_fixed_length(student, rng):
 
 @check("natural_step_size")
 def check_natural_step_ignores_the_scale_of_the_gradient(student, rng):
-    """A gradient that is ten times as large gives the same step; a gradient of zeros gives none."""
+    """A gradient that is ten times as large, or a hundredth, gives the same step; one of zeros, or with gᵀF⁻¹g < 0, gives none."""
     gradient, direction = torch.tensor([3.0, 4.0]), torch.tensor([3.0, 10.0])  # gᵀd = 49
     expect_close(student.natural_step_size(gradient, direction, 0.7), 0.1, "the step size")
     expect_close(student.natural_step_size(10 * gradient, 10 * direction, 0.7), 0.01, "the step size for ten times the gradient")
+    expect_close(student.natural_step_size(gradient / 100, direction / 100, 0.7), 10.0, "the step size for a hundredth of the gradient")
+    expect_close(student.natural_step_size(gradient, -direction, 0.7), 0.0, "the step size where gᵀF⁻¹g is negative")
     expect_close(student.natural_step_size(torch.zeros(2), torch.zeros(2), 0.7), 0.0, "the step size for a gradient of zeros")
 
 
@@ -278,9 +293,11 @@ def check_trust_region_step_holds_for_a_real_policy(student, rng):
 
 @check("trust_region_step_size", points=0.5)
 def check_trust_region_step_is_zero_without_a_direction(student, rng):
-    """Where the direction is zero, so is the step size, and only there."""
+    """Where dᵀF d is not positive the step size is zero, and only there."""
     expect_close(student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([1.0]), 0.01), 0.1, "the step size along a direction")
-    expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size")
+    actual = student.trust_region_step_size(torch.tensor([2.0]), torch.tensor([-1.0]), 0.01)
+    expect_close(actual, 0.0, "the step size where dᵀF d is negative")
+    expect_close(student.trust_region_step_size(torch.zeros(3), torch.zeros(3), 0.01), 0.0, "the step size without a direction")
 
 
 @check("backtracking_line_search")
@@ -289,16 +306,18 @@ def check_line_search_takes_the_full_step_if_it_can(student, rng):
     theta, step = normal(rng, 3, dtype=F64), normal(rng, 3, dtype=F64)
     for offset in (-5.0, 0.0, 5.0):
         line = Line(theta, step, lambda t, offset=offset: offset + t, lambda t: 0.01 * t**2)
-        expect_close(student.backtracking_line_search(line, theta, step, 0.02, 0.5, 10), theta + step, "the parameters")
+        expect_on_the_way(student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10), theta, step, 1.0)
 
 
 @check("backtracking_line_search")
 def check_line_search_shrinks_until_the_divergence_holds(student, rng):
-    """As long as the divergence exceeds δ the step is shrunk by the same factor, and the first candidate within is taken."""
+    """As long as the divergence exceeds δ the step is shrunk by the same factor, and the first candidate with at most δ is taken."""
     theta, step = normal(rng, 4, dtype=F64), normal(rng, 4, dtype=F64)
-    line = Line(theta, step, lambda t: t, lambda t: t**2)
+    line = Line(theta, step, lambda t: abs(t), lambda t: t**2 if 0 < t <= 1 else 0.0)  # whoever leaves the way is taken at their word
     for shrink, max_kl, accepted in ((0.5, 0.1, 0.25), (0.8, 0.3, 0.512), (0.1, 0.9, 0.1)):
-        expect_close(student.backtracking_line_search(line, theta, step, max_kl, shrink, 20), theta + accepted * step, "the parameters")
+        expect_on_the_way(student.backtracking_line_search(line, theta, step, max_kl, shrink, 20), theta, step, accepted)
+    actual = student.backtracking_line_search(line, theta, step, 0.25, 0.5, 20)
+    expect_on_the_way(actual, theta, step, 0.5, "the parameters where the divergence of a candidate is δ")
 
 
 @check("backtracking_line_search")
@@ -307,10 +326,10 @@ def check_line_search_demands_an_improvement(student, rng):
     theta, step = normal(rng, 2, dtype=F64), normal(rng, 2, dtype=F64)
     for offset in (-3.0, 0.0, 3.0):
         line = Line(theta, step, lambda t, offset=offset: offset + t * (0.3 - t), lambda t: 1e-3 * t)  # better only for t < 0.3
-        expect_close(student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10), theta + 0.25 * step, "the parameters")
+        expect_on_the_way(student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10), theta, step, 0.25)
     flat = Line(theta, step, lambda t: 1.0, lambda t: 1e-3 * t)
     actual = student.backtracking_line_search(flat, theta, step, 0.1, 0.5, 10)
-    expect_close(actual, theta, "the parameters where the surrogate stays the same")
+    expect_on_the_way(actual, theta, step, 0.0, "the parameters where the surrogate stays the same")
 
 
 @check("backtracking_line_search")
@@ -319,10 +338,10 @@ def check_line_search_gives_the_old_parameters_back(student, rng):
     theta, step = normal(rng, 3, dtype=F64), normal(rng, 3, dtype=F64)
     worse = Line(theta, step, lambda t: -t, lambda t: 1e-3 * t)
     actual = student.backtracking_line_search(worse, theta, step, 0.1, 0.5, 8)
-    expect_close(actual, theta, "the parameters when every candidate is worse", absolute=1e-9)
+    expect_on_the_way(actual, theta, step, 0.0, "the parameters when every candidate is worse", absolute=1e-9)
     far = Line(theta, step, lambda t: t, lambda t: 1.0 * (t > 0))
     actual = student.backtracking_line_search(far, theta, step, 0.1, 0.5, 8)
-    expect_close(actual, theta, "the parameters when every candidate is too far", absolute=1e-9)
+    expect_on_the_way(actual, theta, step, 0.0, "the parameters when every candidate is too far", absolute=1e-9)
 
 
 @check("backtracking_line_search")
@@ -332,7 +351,7 @@ def check_line_search_tries_as_many_candidates_as_allowed(student, rng):
     line = Line(theta, step, lambda t: t, lambda t: t)  # within δ = 0.3 from the third candidate on, t = 0.25
     for attempts, accepted in ((1, 0.0), (2, 0.0), (3, 0.25), (4, 0.25)):
         actual = student.backtracking_line_search(line, theta, step, 0.3, 0.5, attempts)
-        expect_close(actual, theta + accepted * step, f"the parameters after at most {attempts} candidates")
+        expect_on_the_way(actual, theta, step, accepted, f"the parameters after at most {attempts} candidates")
 
 
 @check("backtracking_line_search", points=0.5)
@@ -343,7 +362,7 @@ def check_line_search_rejects_what_is_not_a_number(student, rng):
     divergence_breaks = Line(theta, step, lambda t: t, lambda t: math.nan if t > 0.4 else 0.01 * t)
     for what, line in (("surrogate", surrogate_breaks), ("divergence", divergence_breaks)):
         actual = student.backtracking_line_search(line, theta, step, 0.1, 0.5, 10)
-        expect_close(actual, theta + 0.25 * step, f"the parameters where the {what} of the first candidates is NaN")
+        expect_on_the_way(actual, theta, step, 0.25, f"the parameters where the {what} of the first candidates is NaN")
 
 
 @check("performance_difference")
@@ -364,7 +383,7 @@ def check_performance_difference_in_a_chain(student, rng):
     transition[0, 0, 0] = transition[0, 1, 1] = transition[1, 0, 1] = transition[1, 1, 0] = 1
     reward, start = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=F64), torch.tensor([1.0, 0.0], dtype=F64)
     stay, leave = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=F64), torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=F64)
-    for discount in (0.5, 0.75):
+    for discount in (0.6, 0.75):
         mdp = student.create("TabularMDP", transition, reward, start, discount)
         expect_close(student.performance_difference(mdp, stay, leave), discount / (1 - discount), "the difference")
         expect_close(student.performance_difference(mdp, leave, leave), 0.0, "the difference of a policy to itself")
@@ -374,7 +393,7 @@ def check_performance_difference_in_a_chain(student, rng):
 def check_bound_of_a_bandit(student, rng):
     """With one state the bound is the new performance less the penalty, which can be computed by hand."""
     reward, start, old = torch.tensor([[0.0, 1.0]], dtype=F64), torch.ones(1, dtype=F64), torch.tensor([[0.5, 0.5]], dtype=F64)
-    for discount, p in ((0.5, 0.6), (0.8, 0.3)):
+    for discount, p in ((0.4, 0.6), (0.8, 0.3)):
         mdp = student.create("TabularMDP", torch.ones(1, 2, 1, dtype=F64), reward, start, discount)
         divergence = -0.5 * math.log(4 * p * (1 - p))
         expected = p / (1 - discount) - 4 * 0.5 * discount / (1 - discount) ** 2 * divergence
@@ -384,7 +403,7 @@ def check_bound_of_a_bandit(student, rng):
 @check("improvement_bound")
 def check_bound_of_a_random_problem(student, rng):
     """The bound takes the states of the old policy, its largest advantage in size, and the largest divergence over all states."""
-    for states, actions, discount in ((3, 2, 0.7), (4, 3, 0.5)):
+    for states, actions, discount in ((3, 2, 0.7), (4, 3, 0.55)):
         arrays, mdp = random_mdp(student, rng, states, actions, discount)
         old, new = random_policy(rng, states, actions), random_policy(rng, states, actions)
         expect_close(student.improvement_bound(mdp, old, new), naive_bound(*arrays, old, new), "the bound")
@@ -412,6 +431,18 @@ def check_bound_is_tight_and_true(student, rng):
 def numbers(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:
     """Return what the submission gave as a tensor, if it is of real numbers and has the shape."""
     return torch.as_tensor(expect_numbers(value, shape, what))
+
+
+def expect_on_the_way(
+    actual: object, theta: torch.Tensor, step: torch.Tensor, part: float, what: str = "the parameters", absolute: float = 1e-5
+) -> None:
+    """Expect θ and so much of the step; otherwise tell where on the way the parameters are."""
+    actual = numbers(actual, tuple(theta.shape), what)
+    if torch.allclose(actual, theta + part * step, 1e-4, absolute):
+        return
+    reached = float((actual - theta) @ step / (step @ step))
+    expect(torch.allclose(actual, theta + reached * step, 1e-4), f"{what} do not lie on the line through the old ones along the step")
+    expect(False, f"{what} are the old ones" + (f" and {reached:.3g} times the step" if abs(reached) > 1e-6 else ""))
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
@@ -470,6 +501,7 @@ def policy_of(student, rng: np.random.Generator, kind: str, inputs: int, outputs
     count = sum((a + 1) * b for a, b in itertools.pairwise(sizes)) + (outputs if kind == "GaussianPolicy" else 0)
     parameters = 0.7 * normal(rng, count, dtype=F64)
     policy.load(parameters)
+    student.define(lent).lend(policy)
     return policy, parameters
 
 

@@ -309,6 +309,13 @@ MISTAKES = (
         "A larger gradient needs a smaller factor for a step of the same length.",
     ),
     Mistake(
+        "takes the size of gᵀF⁻¹g where it is negative",
+        "natural_step_size",
+        "squared_length = gradient @ direction",
+        "squared_length = (gradient @ direction).abs()",
+        "A negative square of a length is a sign that F⁻¹ was computed badly. Such a direction leads downhill: do not go there at all.",
+    ),
+    Mistake(
         "divides by zero for a gradient of zeros",
         "natural_step_size",
         "learning_rate / squared_length.sqrt() if squared_length > 0 else torch.zeros_like(squared_length)",
@@ -385,6 +392,13 @@ MISTAKES = (
         "surrogate > surrogate_old",
         "surrogate >= surrogate_old",
         "A step that gains nothing only risks something: the surrogate must become greater.",
+    ),
+    Mistake(
+        "rejects a divergence of exactly δ",
+        "backtracking_line_search",
+        "divergence <= max_kl",
+        "divergence < max_kl",
+        "The trust region has a boundary, which belongs to it: *at most* δ.",
     ),
     Mistake(
         "keeps the last candidate when all were rejected",
