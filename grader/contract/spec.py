@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from grader.contract import registry, sources
-from grader.contract.student import Student
+from grader.contract.student import Student, StudentError, Supported
 from npfl139.seeding import derived_seed, numpy_stream
+
+ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
 
@@ -25,6 +27,7 @@ class Check:
     exercise: str
     points: float
     function: Callable[[Student, np.random.Generator], None]
+    stands_on: tuple[Callable, ...] = ()  # the reference's functions for other exercises that this one may call
 
     @property
     def name(self) -> str:
@@ -36,21 +39,36 @@ class Check:
         return " ".join(inspect.getdoc(self.function).split("\n\n")[0].split())
 
     def run(self, student: Student, seed: int) -> None:
-        """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
+        """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds.
+
+        A failure is the exercise's only if it also fails on top of right ones: a wrong exercise costs its own points and no others.
+        """
+        try:
+            self._run(student, seed)
+        except Exception as error:
+            if not self.stands_on or (isinstance(error, StudentError) and error.verdict not in ENDS_OF_A_CALL):
+                raise
+            try:
+                self._run(Supported(student, {function.__name__: function for function in self.stands_on}), seed)
+            except Exception:
+                raise error from None
+
+    def _run(self, student: Student, seed: int) -> None:
         student.request("seed", seed=derived_seed(seed, "global generators", self.name))
         self.function(student, numpy_stream(seed, "check", self.name))
 
 
-def check(exercise: str, points: float = 1.0) -> Callable:
+def check(exercise: str, points: float = 1.0, stands_on: tuple[Callable, ...] = ()) -> Callable:
     """Declare a function `check_*(student, rng)` of a topic module to be a hidden check of `exercise`.
 
-    Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it.
+    Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it. Where the exercise is
+    built from others, `stands_on` are the solution's functions for these: should the check fail, it is run once more with them.
     """
 
     def declare(function: Callable) -> Callable:
         if not function.__name__.startswith("check_") or not inspect.getdoc(function):
             raise ValueError(f"a check is named check_* and its docstring is its claim: {function.__name__}")
-        function.check = Check(exercise, points, function)
+        function.check = Check(exercise, points, function, stands_on)
         return function
 
     return declare
