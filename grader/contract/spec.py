@@ -15,9 +15,9 @@ from grader.contract import registry, sources
 from grader.contract.student import Student, StudentError, Supported
 from npfl139.seeding import derived_seed, numpy_stream
 
-ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
-
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
+
+ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
 
 
 @dataclass(frozen=True)
