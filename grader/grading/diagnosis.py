@@ -37,11 +37,12 @@ class Recorded(Student):
         self.answers = []
 
     def request(self, operation: str, **fields: object) -> object:
-        calls, own = [], {"support": fields.get("support", {})}  # calls of what stands in for the submission's own functions do not count
+        calls: list[None] = []
+        support = {"support": fields.get("support", {})}  # it stands in for the submission's own functions, whose calls do not count
         if operation == "seed":  # a check begins, perhaps for the second time
             self.answers.clear()
         try:
-            value = self._student.request(operation, **_counted(fields, calls) | own)
+            value = self._student.request(operation, **_counted(fields, calls) | support)
         except StudentError as error:
             self.answers.append(Ended(error.verdict))
             raise
