@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import npfl139.envs
 from grader.contract.expect import Wrong, elementwise, expect_error
 from grader.contract.served import checked_actions, serve
-from grader.contract.student import InProcess, Student, StudentError, failure
+from grader.contract.student import InProcess, Student, StudentError, Supported, failure
 from grader.grading.remote import Sandboxed, reason_of
 from grader.grading.sandbox import Exit
 from grader.inside.limits import Limits
@@ -322,6 +322,27 @@ def test_callbacks_are_counted(student_of):
 def test_a_callback_cannot_call_the_submission(student):
     with pytest.raises(AssertionError, match="a callback cannot call"):
         student.twice(lambda x: student.double(x), 1)
+
+
+def test_functions_of_the_graders_stand_in_for_the_submissions(student_of):
+    student = student_of(
+        """
+        def part(x, factor=1):
+            raise ValueError("wrong")
+
+        def whole(x):
+            return part(x, factor=2) + part(x) + other(1)
+
+        def careless(x):
+            del globals()["part"]
+        """
+    )
+    supported = Supported(student, {"part": lambda x, factor=1: x * factor, "other": lambda x: x})
+    assert supported.whole(3) == 10
+    supported.careless(3)
+    for function, words in ((student.part, "ValueError in line 3: wrong"), (student.other, "it defines no other")):
+        with pytest.raises(StudentError, match=words):
+            function(3)
 
 
 def test_a_value_of_the_checks_that_cannot_cross_is_the_checks_fault(student):

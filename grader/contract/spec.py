@@ -14,12 +14,13 @@ import numpy as np
 
 from grader.contract import registry, sources
 from grader.contract.stubs import last_line
-from grader.contract.student import Student
+from grader.contract.student import Student, StudentError, Supported
 from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
 
 Function = TypeVar("Function", bound=Callable[[Any, Any], None])  # check_*(student, rng), which annotates neither
+ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Check:
     exercise: str
     points: float
     function: Callable[[Student, np.random.Generator], None]
+    stands_on: tuple[Callable[..., Any], ...] = ()  # the reference's functions for other exercises that this one may call
 
     @property
     def name(self) -> str:
@@ -40,21 +42,36 @@ class Check:
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     def run(self, student: Student, seed: int) -> None:
-        """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
+        """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds.
+
+        A failure is the exercise's only if it also fails on top of right ones: a wrong exercise costs its own points and no others.
+        """
+        try:
+            self._run(student, seed)
+        except Exception as error:
+            if not self.stands_on or (isinstance(error, StudentError) and error.verdict not in ENDS_OF_A_CALL):
+                raise
+            try:
+                self._run(Supported(student, {function.__name__: function for function in self.stands_on}), seed)
+            except Exception:
+                raise error from None
+
+    def _run(self, student: Student, seed: int) -> None:
         student.request("seed", seed=derived_seed(seed, "global generators", self.name))
         self.function(student, numpy_stream(seed, "check", self.name))
 
 
-def check(exercise: str, points: float = 1.0) -> Callable[[Function], Function]:
+def check(exercise: str, points: float = 1.0, stands_on: tuple[Callable[..., Any], ...] = ()) -> Callable[[Function], Function]:
     """Declare a function `check_*(student, rng)` of a topic module to be a hidden check of `exercise`.
 
-    Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it.
+    Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it. Where the exercise is
+    built from others, `stands_on` are the solution's functions for these: should the check fail, it is run once more with them.
     """
 
     def declare(function: Function) -> Function:
         if not function.__name__.startswith("check_") or not inspect.getdoc(function):
             raise ValueError(f"a check is named check_* and its docstring is its claim: {function.__name__}")
-        vars(function)["check"] = Check(exercise, points, function)
+        vars(function)["check"] = Check(exercise, points, function, stands_on)
         return function
 
     return declare

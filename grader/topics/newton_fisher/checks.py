@@ -15,7 +15,7 @@ from grader.contract.expect import Wrong, expect, expect_close, expect_error, ex
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
 from npfl139.seeding import derived_seed
-from solutions.newton_fisher import DAMPING, SIZES, STEPS, ill_conditioned_problem
+from solutions.newton_fisher import DAMPING, SIZES, STEPS, ill_conditioned_problem, score
 
 Array = np.ndarray
 SOFTMAX = (3, 4)  # layer sizes of softmax regression: 16 parameters
@@ -240,7 +240,7 @@ def check_score_has_no_mean_under_the_model(student, rng):
     expect_close(np.einsum("nc,cnd->nd", probabilities, scores), np.zeros((6, 29)), "the expected score under the model")
 
 
-@check("fisher_exact")
+@check("fisher_exact", stands_on=(score,))
 def check_fisher_exact_of_softmax_regression(student, rng):
     """For softmax regression the matrix is the mean of (diag p − p pᵀ) ⊗ x xᵀ, which does not see a shift of all logits."""
     for count in (1, 8):
@@ -251,7 +251,7 @@ def check_fisher_exact_of_softmax_regression(student, rng):
         expect_close(fisher @ shift, np.zeros(16), "its product with a shift of all logits")
 
 
-@check("fisher_exact")
+@check("fisher_exact", stands_on=(score,))
 def check_fisher_exact_of_networks(student, rng):
     """With hidden layers the matrix is the sum over all labels of p(y | x) s sᵀ, averaged over the inputs."""
     for sizes, count in ((MLP, 6), (DEEP, 3)):
@@ -260,7 +260,7 @@ def check_fisher_exact_of_networks(student, rng):
         expect_close(fisher, fisher_of(theta.numpy(), inputs.numpy(), sizes), f"the matrix for the sizes {list(sizes)}")
 
 
-@check("fisher_exact", points=0.5)
+@check("fisher_exact", points=0.5, stands_on=(score,))
 def check_fisher_exact_is_a_mean(student, rng):
     """Seeing every input three times changes nothing, and a model that is certain everywhere has no information to give."""
     theta, inputs = case(rng, MLP, 4)
@@ -291,7 +291,7 @@ def expect_estimate(actual: object, theta: torch.Tensor, inputs: torch.Tensor, s
     expect((error < bound).all(), f"{what} is further from the Fisher matrix than labels drawn from the model explain")
 
 
-@check("fisher_sampled")
+@check("fisher_sampled", stands_on=(score,))
 def check_fisher_sampled_draws_one_label(student, rng):
     """A single draw for a single input gives s sᵀ for one of the classes, and which one depends on the generator alone."""
     theta, inputs = skewed(rng, 1)
@@ -311,7 +311,7 @@ def check_fisher_sampled_draws_one_label(student, rng):
     expect(len(seen) > 1, "the same label was drawn in every one of many draws")
 
 
-@check("fisher_sampled")
+@check("fisher_sampled", stands_on=(score,))
 def check_fisher_sampled_draws_from_the_model(student, rng):
     """Over many draws the mean approaches the exact matrix as fast as independent draws from p(y | x; θ) do, for each input."""
     for count, samples in ((1, 500), (3, 250)):
@@ -320,7 +320,7 @@ def check_fisher_sampled_draws_from_the_model(student, rng):
         expect_estimate(fisher, theta, 1.5 * inputs, samples, f"the mean of {samples} draws for {count} inputs")
 
 
-@check("fisher_sampled")
+@check("fisher_sampled", stands_on=(score,))
 def check_fisher_sampled_draws_for_every_input(student, rng):
     """Equal inputs get labels of their own: many of them with one draw each are worth one of them with many draws."""
     theta, inputs = skewed(rng, 1)
@@ -328,7 +328,7 @@ def check_fisher_sampled_draws_for_every_input(student, rng):
     expect_estimate(fisher, theta, inputs.repeat(300, 1), 1, "the mean over 300 equal inputs with one draw each")
 
 
-@check("fisher_empirical")
+@check("fisher_empirical", stands_on=(score,))
 def check_fisher_empirical_uses_the_observed_labels(student, rng):
     """The matrix is the mean of s sᵀ with the score of the label that was observed, however unlikely the model finds it."""
     for sizes, count in ((SOFTMAX, 9), (MLP, 5), (DEEP, 1)):
@@ -341,7 +341,7 @@ def check_fisher_empirical_uses_the_observed_labels(student, rng):
         expect_close(student.fisher_empirical(theta, inputs, labels, list(sizes)), expected, f"the matrix for the sizes {list(sizes)}")
 
 
-@check("fisher_empirical")
+@check("fisher_empirical", stands_on=(score,))
 def check_fisher_empirical_is_the_fisher_matrix_of_a_right_model(student, rng):
     """Where the observed labels occur exactly as often as the model says, the empirical and the true Fisher matrix are equal."""
     sizes = (2, 3)
@@ -351,7 +351,7 @@ def check_fisher_empirical_is_the_fisher_matrix_of_a_right_model(student, rng):
     expect_close(fisher, softmax_fisher(theta.numpy(), inputs.numpy(), sizes), "the matrix")
 
 
-@check("fisher_empirical", points=0.5)
+@check("fisher_empirical", points=0.5, stands_on=(score,))
 def check_fisher_empirical_has_one_direction_for_each_example(student, rng):
     """Two examples give a matrix of rank two that looks only along their scores."""
     theta, inputs = case(rng, MLP, 2)
@@ -540,11 +540,11 @@ def attempt(student: Student, seed: int) -> Attempt:
     iterates = student.natural_gradient_descent(start, *examples, list(SIZES), 1.0, STEPS, DAMPING)
     iterates = expect_numbers(iterates, [STEPS + 1, len(start)], "the sequence of iterates")
 
-    def score(theta: Array) -> float:
+    def closeness(theta: Array) -> float:
         excess = true_log_probabilities[400:] - log_probabilities(theta, inputs[400:], SIZES)
         return float(np.exp(-(np.exp(true_log_probabilities[400:]) * excess).sum(axis=1).mean()))
 
-    curve = tuple((step, score(theta)) for step, theta in enumerate(iterates))
+    curve = tuple((step, closeness(theta)) for step, theta in enumerate(iterates))
     return Attempt(curve[-1][1], STEPS, curve)
 
 

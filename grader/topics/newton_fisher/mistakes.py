@@ -20,6 +20,13 @@ MISTAKES = (
         "Check the units: if x is in metres and f in volts, in what is the quotient? It must be something you can subtract from x.",
     ),
     Mistake(
+        "divides by the absolute value of the slope",
+        "newton_root",
+        "function(x) / slope",
+        "function(x) / abs(slope)",
+        "Where f falls, its root lies on the other side. Draw the touching line of a falling function.",
+    ),
+    Mistake(
         "keeps the slope of the starting point",
         "newton_root",
         "derivative(x)",
@@ -349,6 +356,13 @@ MISTAKES = (
         "Where the distributions change fast the step must be short.",
     ),
     Mistake(
+        "adds the square of the damping",
+        "natural_gradient",
+        "damping * torch.eye(len(fisher), dtype=fisher.dtype)",
+        "damping**2 * torch.eye(len(fisher), dtype=fisher.dtype)",
+        "For F = 0 the direction is the gradient divided by λ itself.",
+    ),
+    Mistake(
         "subtracts the damping",
         "natural_gradient",
         "fisher + damping",
@@ -375,6 +389,13 @@ MISTAKES = (
         "fisher.diagonal() + damping",
         "fisher.diagonal()",
         "λ keeps the step finite for parameters without effect.",
+    ),
+    Mistake(
+        "adds the square of the damping to the diagonal",
+        "diagonal_natural_gradient",
+        "fisher.diagonal() + damping",
+        "fisher.diagonal() + damping**2",
+        "Where F_ii = 0 the direction is the gradient divided by λ itself.",
     ),
     Mistake(
         "divides by the root, as Adam does",

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from grader.contract.expect import Wrong, expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
+from grader.contract.expect import expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
 from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Topic, check, checks_of
 from grader.contract.student import StudentError
 from grader.contract.training import learns
 from npfl139.recurrent.networks import RecurrentNetwork
-from solutions.r2d2 import CONFIGS, R2D2Config
+from solutions.r2d2 import CONFIGS, R2D2Config, n_step_double_q_targets
 
 GAMMA = 0.9
 
@@ -111,28 +111,20 @@ def check_targets_of_wrong_shapes_are_refused(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError, instead of being broadcast."""
     arguments = transitions(rng, 5, 3, 2)
     expect_close(student.n_step_double_q_targets(*arguments, 2), double_q_targets(*arguments, 2), "the targets")
-    for index in (1, 2, 3, 4):
-        wrong = list(arguments)
-        wrong[index] = wrong[index][:, :1]
+    for indices in ((1,), (2,), (3,), (4,), (3, 4)):
+        wrong = [argument[:, :1] if index in indices else argument for index, argument in enumerate(arguments)]
         expect_error(lambda wrong=wrong: student.n_step_double_q_targets(*wrong, 2), "ValueError", "shapes that do not fit one another")
 
 
 def expect_transformed(student, arguments, epsilon, steps, what="the targets"):
-    """Raise `Wrong` unless the targets are h of the n-step targets of h⁻¹: the right ones, or those of the submission, which other
-    checks judge."""
+    """Raise `Wrong` unless the targets are h of the n-step targets of h⁻¹."""
     targets = student.transformed_double_q_targets(*arguments, steps, epsilon)
     *plain, q_target = arguments
-    plain = [*plain, torch.as_tensor(h_inverse(q_target.numpy(), epsilon))]
-    right = h(double_q_targets(*plain, steps), epsilon)
-    expect_numbers(targets, right.shape, what)
-    try:
-        expect_close(targets, right, what)
-    except Wrong:
-        own = expect_numbers(student.n_step_double_q_targets(*plain, steps), right.shape, "the n-step targets")
-        expect_close(targets, h(own, epsilon), what)
+    right = double_q_targets(*plain, torch.as_tensor(h_inverse(q_target.numpy(), epsilon)), steps)
+    expect_close(targets, h(right, epsilon), what)
 
 
-@check("transformed_double_q_targets")
+@check("transformed_double_q_targets", stands_on=(n_step_double_q_targets,))
 def check_transformed_targets_follow_their_definition(student, rng):
     """The values are transformed back before rewards are added to them, and the sum is transformed again, for values of both signs."""
     for steps, epsilon in ((1, 1e-3), (3, 1e-2), (5, 0.1)):
@@ -140,7 +132,7 @@ def check_transformed_targets_follow_their_definition(student, rng):
         expect_transformed(student, [5 * reward, *others], epsilon, steps)
 
 
-@check("transformed_double_q_targets")
+@check("transformed_double_q_targets", stands_on=(n_step_double_q_targets,))
 def check_transformed_targets_of_ended_episodes(student, rng):
     """Where every step ends its episode, a target is h(R), whatever the networks say."""
     reward = 20 * normal(rng, 4, 3, dtype=torch.float64)
@@ -203,8 +195,10 @@ class Driven:
     Row r of stream b (successors counted) has the observation (b, r), the action r mod 7 and the state (b, r, 1).
     """
 
+    fields = FIELDS
+
     def __init__(self, student, streams, rows, sequences, length, period, burn_in, exponent=1.0):
-        self.replay = student.create("SequenceReplay", FIELDS, streams, rows, sequences, length, period, burn_in, STATE_SIZE, exponent)
+        self.replay = student.create("SequenceReplay", self.fields, streams, rows, sequences, length, period, burn_in, STATE_SIZE, exponent)
         self.length, self.period, self.burn_in, self.capacity = length, period, burn_in, sequences
         self.streams = np.arange(streams)
         self.position = np.zeros(streams, np.int64)
@@ -269,7 +263,15 @@ class Driven:
 
 
 class Filled(Driven):
-    """The same, but the grader itself says which sequences there are: what stands on a full replay does not stand on `add`."""
+    """The same, but the grader itself says which sequences there are: what stands on a full replay does not stand on `add`.
+
+    Its rows also hold a frame, the number r, which is read in stacks of two.
+    """
+
+    fields = FIELDS | {"frame": [[], "float32", 2]}
+
+    def row(self, stream, position, valid):
+        return super().row(stream, position, valid) | {"frame": np.where(valid, position, NEVER).astype(np.float32)}
 
     def store(self, stream, row, state, ended, successor):
         self.replay.append(stream, row, state)
@@ -410,14 +412,16 @@ def check_batch(driven, batch, uniform_numbers, weights):
     expect_close(np.asarray(warm, np.float64), np.array([start > episode for _, start, _, episode, _ in entries], float), "warm")
     expect_close(state, np.stack([entry[4] for entry in entries]), "the states")
     expect_close(length, np.array([entry[2] for entry in entries]), "the lengths")
-    expect(type(rows) is dict and rows.keys() == FIELDS.keys(), "rows must hold the columns of the replay by name")
-    expected = np.zeros((driven.burn_in + driven.length + 1, count, 2))
+    expect(type(rows) is dict and rows.keys() == driven.fields.keys(), "rows must hold the columns of the replay by name")
+    expected, frames = np.zeros((2, driven.burn_in + driven.length + 1, count, 2))
     for b, (stream, start, steps, episode, _) in enumerate(entries):
         for t in range(len(expected)):
             earliest = start - driven.burn_in if start > episode else start
-            expected[t, b] = stream, min(max(start - driven.burn_in + t, earliest), start + steps)
+            position = min(max(start - driven.burn_in + t, earliest), start + steps)
+            expected[t, b], frames[t, b] = (stream, position), (max(position - 1, episode), position)
     expect_close(rows["observation"], expected, "the observations")
     expect_close(rows["action"], expected[..., 1] % 7, "the actions")
+    expect_close(rows["frame"], frames, "the stacked frames, none of which is of another episode,")
 
 
 @check("SequenceReplay.sample", points=2)

@@ -85,6 +85,27 @@ MISTAKES = (
         "The reward k steps ahead is discounted k times, and the value behind n rewards n times.",
     ),
     Mistake(
+        "discounts the value behind the rewards once too often",
+        "n_step_double_q_targets",
+        "value = q_target_next.detach().gather(-1, greedy).squeeze(-1)",
+        "value = discount * q_target_next.detach().gather(-1, greedy).squeeze(-1)",
+        "Set all rewards to 0 and n to 1: how many steps is the value away?",
+    ),
+    Mistake(
+        "discounts the value behind the rewards once too seldom",
+        "n_step_double_q_targets",
+        "value = q_target_next.detach().gather(-1, greedy).squeeze(-1)",
+        "value = q_target_next.detach().gather(-1, greedy).squeeze(-1) / torch.where(discount > 0, discount, 1)",
+        "Set all rewards to 0 and n to 1: how many steps is the value away?",
+    ),
+    Mistake(
+        "discounts every reward once too often",
+        "n_step_double_q_targets",
+        "target = reward + discount * value\n",
+        "reward = discount * reward\n    target = reward + discount * value\n",
+        "The first reward comes at once. In which order are the weight multiplied and the reward added?",
+    ),
+    Mistake(
         "adds rewards to values that are still transformed",
         "transformed_double_q_targets",
         "rescale_inverse(q_target_next, epsilon)",
@@ -321,6 +342,18 @@ MISTAKES = (
         "An episode may start at any row.",
     ),
     Mistake(
+        "returns the state after the first row",
+        "unroll",
+        "        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n"
+        "        values.append(q)\n"
+        "    return torch.cat(values), state",
+        "        after_first = after_first if start else network({name: column[:1] for name, column in inputs.items()}, state)[1]\n"
+        "        q, state = network({name: column[start:stop] for name, column in inputs.items()}, state)\n"
+        "        values.append(q)\n"
+        "    return torch.cat(values), after_first",
+        "Whoever goes on from row T needs what is remembered of all T rows.",
+    ),
+    Mistake(
         "cuts backpropagation through time before the network sees a row",
         "unroll",
         "torch.where(first[start, :, None], 0, state)",
@@ -363,6 +396,13 @@ MISTAKES = (
         "That is the zero start state of the paper's ablation: what the actor remembered from before the burn-in is lost.",
     ),
     Mistake(
+        "returns the state after the first row of the burn-in",
+        "burn_in",
+        "network(inputs, state)",
+        "network({name: column[:1] for name, column in inputs.items()}, state)",
+        "The burn-in has l rows, and all of them come before the sequence.",
+    ),
+    Mistake(
         "returns the stored state without burning in",
         "burn_in",
         "return torch.where(warm[:, None], refreshed, state)",
@@ -375,6 +415,13 @@ MISTAKES = (
         "q_reference.amax((0, 2)).abs()",
         "q_reference.amax(2).abs()",
         "Where a single step's values happen to be near zero, the ratio explodes: the scale is the sequence's.",
+    ),
+    Mistake(
+        "divides by the greatest value of the whole batch",
+        "q_discrepancy",
+        "q_reference.amax((0, 2)).abs()",
+        "q_reference.amax().abs()",
+        "The sequences of a batch come from different places of the environment: each has a scale of its own.",
     ),
     Mistake(
         "divides by the largest absolute value",
@@ -403,6 +450,13 @@ MISTAKES = (
         "torch.arange(count) / max(count - 1, 1)",
         "torch.arange(count) / count",
         "The last actor, i = N - 1, has the exponent 1 + α.",
+    ),
+    Mistake(
+        "numbers the actors in reverse",
+        "actor_epsilons",
+        "torch.arange(count) / max",
+        "torch.arange(count).flip(0) / max",
+        "Which actor explores most, the first or the last?",
     ),
     Mistake(
         "forgets the 1 in the exponent",

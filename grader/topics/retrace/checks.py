@@ -11,7 +11,7 @@ from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
 from npfl139.seeding import numpy_stream
 from npfl139.tabular import random_policy, random_process
-from solutions.retrace import averaged
+from solutions.retrace import averaged, expected_value, off_policy_targets
 
 GAMMA = 0.9
 
@@ -216,7 +216,7 @@ def check_targets_refuse_other_shapes(student, rng):
             expect_error(call, "ValueError", f"{name} of a wrong shape")
 
 
-@check("transformed_off_policy_targets")
+@check("transformed_off_policy_targets", stands_on=(expected_value, off_policy_targets))
 def check_transformed_targets_by_loops(student, rng):
     """The targets are h of the targets of the untransformed values, the expectation being that of untransformed values, too."""
     for length, count, actions in ((6, 3, 4), (9, 2, 2), (1, 3, 5)):
@@ -229,7 +229,7 @@ def check_transformed_targets_by_loops(student, rng):
         expect_close(actual, expected, "the targets")
 
 
-@check("transformed_off_policy_targets")
+@check("transformed_off_policy_targets", stands_on=(expected_value, off_policy_targets))
 def check_transformed_targets_without_transformation(student, rng):
     """With the identity, or another linear function, for h the targets are those of `off_policy_targets`, scaled."""
     reward, discount, same_episode, q, _, trace = trajectories(rng, 7, 2, ending=0.2)

@@ -116,6 +116,20 @@ MISTAKES = (
         "decay = discount[:-1] * trace[1:]",
         "After a truncation the next row is another episode's, although the discount is still γ. Something must cut the product there.",
     ),
+    Mistake(
+        "takes the discount of the later of two steps in the product of traces",
+        "off_policy_targets",
+        DECAY,
+        "decay = discount[1:] * same_episode[:-1] * trace[1:]",
+        "Whether what follows step t counts is decided at step t: compare the indices of γ and of c in the product.",
+    ),
+    Mistake(
+        "looks at the later of two steps for the end of the episode",
+        "off_policy_targets",
+        DECAY,
+        "decay = discount[:-1] * same_episode[1:] * trace[1:]",
+        "`same_episode[t]` says whether row t + 1 still belongs to the episode: compare the indices of e and of c in the product.",
+    ),
     Mistake("bootstraps through a terminal state", "off_policy_targets", "discount * value_next", "discount.max() * value_next", TERMINAL),
     Mistake(
         "treats truncation as termination",
@@ -123,6 +137,20 @@ MISTAKES = (
         "discount * value_next",
         "discount * same_episode * value_next",
         "When the time ran out the task had not ended: the last state has a value, and it is in value_next.",
+    ),
+    Mistake(
+        "discounts the value of the next state once too often",
+        "off_policy_targets",
+        "discount * value_next",
+        "discount**2 * value_next",
+        "Set all rewards and all traces to 0: how many steps is the value away?",
+    ),
+    Mistake(
+        "does not discount the value of the next state",
+        "off_policy_targets",
+        "discount * value_next",
+        "(discount > 0) * value_next",
+        "Set all rewards and all traces to 0: how many steps is the value away?",
     ),
     Mistake(
         "returns the corrections alone",

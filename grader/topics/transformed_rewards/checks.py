@@ -202,7 +202,8 @@ def check_fixed_point_of_an_affine_map(student, rng):
 def check_fixed_point_stops_in_time(student, rng):
     """The iteration stops at the first application that changes nothing by more than the tolerance, and returns its result."""
     cases = (([0.0, 4.0, 100.0], 0.5, 0.3), ([-64.0, 2.0, 2.0], -0.5, 2.0), ([2.0, 2.0, 1.9], 0.5, 0.3))
-    for start, slope, tolerance in (*cases, ([10.0, 10.0, -6.0], 0.5, 1.0)):  # in the last, all change by the tolerance itself
+    exact = (([10.0, 2.0, 2.0], 0.5, 1.0), ([10.0, 10.0, -6.0], 0.5, 1.0))  # one changes by the tolerance itself, or all do
+    for start, slope, tolerance in (*cases, *exact):
         operator = Operator((3,), lambda x, slope=slope: 1 + slope * x)
         expected, count, change = torch.tensor(start, dtype=torch.float64), 0, math.inf
         while change > tolerance:
