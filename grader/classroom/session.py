@@ -3,12 +3,12 @@
 It imports what grades only where there is something to grade.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from grader.classroom.capacity import affordable_jobs
 from grader.classroom.intake import collect
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
@@ -31,7 +31,7 @@ def grade_class(
         paths: see `grader.classroom.intake.collect`.
         out: the folder of the results; a later call with the same folder resumes.
         topic: only this one; otherwise the names of the files tell.
-        jobs: submissions graded at a time, by default as many as there are processors.
+        jobs: submissions graded at a time, by default as many as there are processors, and memory for what each may use.
 
     Raises:
         NoSubmission: there is nothing to grade.
@@ -45,7 +45,7 @@ def grade_class(
             options = replace(options, seed=store.seed())
         earlier = [store.finished(each.student, each.topic, basis_of(each, options)) for each in submissions]
         pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
-        jobs = max(1, min(jobs or os.cpu_count() or 1, len(pending)))
+        jobs = max(1, min(jobs or affordable_jobs(), len(pending)))
         results = [result for result in earlier if result is not None]
         display = Display(len(submissions), jobs)
         with display:
@@ -54,7 +54,7 @@ def grade_class(
             if pending:
                 from grader.classroom.engines import graded  # torch, and all that grades
 
-                for result in graded(pending, jobs, options, display.started):
+                for result in graded((each.submission() for each in pending), jobs, options, display.started):
                     store.write(result)
                     results.append(result)
                     display.finished(result)
