@@ -35,9 +35,9 @@ class Allowance:
 
 
 class _Patience(Deadline):
-    """Waits until a request has used its own seconds: those on the wall clock in which neither the grader computed nor others.
+    """Waits until a request has used its own seconds: those on the wall clock in which neither it nor the grader waited for a processor.
 
-    So a busy machine fails nobody, while sleeping counts. What the system does not tell is replaced by processor time alone.
+    So a busy machine fails nobody, while sleeping counts. Where the system does not tell who waited, it is processor time that counts.
     """
 
     def __init__(self, worker: Worker, seconds: float):
@@ -66,15 +66,14 @@ class _Patience(Deadline):
             cpu, waited = self._worker.used()
         except OSError:
             cpu, waited = 0.0, 0.0
-        own = waited_of(GRADER)
-        grader = None if own is None else own + time.thread_time()
+        grader = waited_of(GRADER)
         if self._measured is None:
             self._spent = now - self._start
         else:
             then, cpu_then, waited_then, grader_then = self._measured
             used = max(0.0, cpu - cpu_then)
             if None not in (waited, waited_then, grader, grader_then):
-                used = max(used, now - then - max(0.0, waited - waited_then) - (grader - grader_then))
+                used = max(used, (now - then) - max(0.0, waited - waited_then) - (grader - grader_then))
             self._spent += used
         self._measured = (now, cpu, waited, grader)
 

@@ -126,7 +126,10 @@ class Executor:
 
     def do_take_apart(self, source: str, given: str, exercises: list[str]) -> list:
         """Return [source, names]: see `grader.inside.grafting`."""
-        kept, changed = taken_apart(source, given, tuple(exercises))
+        try:
+            kept, changed = taken_apart(source, given, tuple(exercises))
+        except SyntaxError as error:
+            raise SyntaxError(error.msg) from error  # its line is told by no name that the author knows
         return [kept, list(changed)]
 
     def do_seed(self, seed: int) -> None:
