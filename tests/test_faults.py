@@ -237,3 +237,58 @@ def test_a_package_that_the_sandbox_does_not_see_is_told(kind, sandbox, monkeypa
     message = "cannot import what submissions need: No module named 'nowhere_installed'.*install what is missing"
     with pytest.raises(SandboxUnavailable, match=message):
         open_sandbox(kind).__enter__()
+
+
+def test_packages_that_are_imported_from_elsewhere_are_shown_unless_they_lie_among_what_is_hidden(tmp_path, monkeypatch):
+    """As with `pip install --target`, a variable, conda, or an editable installation, which need not even be on the path."""
+    for folder in ("target", "editable/src", "topic/src", "useless"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "target" / "needed_module.py").touch()
+    (tmp_path / "topic" / "src" / "needed_answers.py").touch()
+    (tmp_path / "editable" / "src" / "needed_package").mkdir()
+    (tmp_path / "editable" / "src" / "needed_package" / "__init__.py").touch()
+    places = {"needed_package": tmp_path / "editable" / "src"}
+    monkeypatch.setattr(sandbox_module.sys, "path", [str(tmp_path / name) for name in ("target", "topic/src", "useless", "absent")])
+    monkeypatch.setattr(sandbox_module, "_required", lambda: ("needed_module", "needed_package", "needed_answers", "not_installed"))
+    monkeypatch.setattr(sandbox_module, "_secret_roots", lambda: {tmp_path / "topic"})
+    place_of = sandbox_module._place_of
+    monkeypatch.setattr(sandbox_module, "_place_of", lambda name: places.get(name) or place_of(name))
+    assert sandbox_module._places() == [tmp_path / "target", tmp_path / "editable" / "src"]
+
+
+def test_what_submissions_need_is_known():
+    assert {"torch", "numpy", "gymnasium", "msgpack", "jupytext", "typing_extensions"} <= set(sandbox_module._required())
+    assert not {"grader", "npfl139", "solutions"} & set(sandbox_module._required())
+
+
+@pytest.mark.parametrize("user", [None, 65534], ids=["packages on a path", "an ordinary user"])
+def test_a_class_is_graded_with_packages_outside_of_an_environment(sandbox, tmp_path, user):
+    interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    path = os.pathsep.join([str(Path(sys.modules["torch"].__file__).parents[1]), str(PROJECT)])
+    options = {"cwd": tmp_path, "env": {"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": str(tmp_path)}}
+    class_of(tmp_path / "class", ada=SOLUTION)
+    if user is not None:
+        if os.getuid() != 0:
+            pytest.skip("only root can become somebody else")
+        for folder in (tmp_path, *tmp_path.parents[:3]):
+            if folder.stat().st_uid == 0 and folder != Path("/tmp"):
+                folder.chmod(0o755)
+        os.chown(tmp_path, user, user)
+        options |= {"user": user, "group": user, "extra_groups": []}
+        try:
+            subprocess.run([interpreter, "-c", "import torch, grader"], check=True, **options)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("another user may not run this Python")
+    done = subprocess.run(
+        [interpreter, "-c", COMMAND, "grade", "class", "--no-training"], capture_output=True, text=True, check=False, **options
+    )
+    assert done.returncode == 0 and "everything passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_sandbox_that_cannot_be_had_is_told_with_a_status(tmp_path):
+    folder = class_of(tmp_path / "class", ada="x = 1\n")
+    environment = os.environ | {"PATH": str(tmp_path)}
+    for jobs in ("1", "2"):
+        arguments = ["grade", str(folder), "--out", str(tmp_path / jobs), "--jobs", jobs]
+        done = subprocess.run([sys.executable, "-c", COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "there is no program bwrap" in done.stderr
