@@ -4,6 +4,7 @@ One worker serves all submissions, since it runs none of them; one that took too
 """
 
 import threading
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -60,7 +61,7 @@ def taken_apart(topic: Topic, source: str, sandbox: Sandbox) -> Graft:
     return Graft(given, topic.exercises, kept, tuple(changed))
 
 
-def _asked(sandbox: Sandbox, operation: str, **fields: object) -> object:
+def _asked(sandbox: Sandbox, operation: str, **fields: object) -> Any:
     with _lock:
         if sandbox.reader is None:
             sandbox.reader = Sandboxed(sandbox, LIMITS)

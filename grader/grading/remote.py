@@ -43,7 +43,8 @@ class _Patience(Deadline):
     def __init__(self, worker: Worker, seconds: float):
         self._worker, self._seconds, self._start = worker, seconds, time.monotonic()
         self._backstop = self._start + BACKSTOP * seconds
-        self._spent, self._measured = 0.0, None
+        self._spent = 0.0
+        self._measured: tuple[float, float, float | None, float | None] | None = None  # when; processor, waited, the grader waited
         super().__init__(self._start + min(UNMEASURED_SECONDS, seconds / 2))
 
     def passed(self) -> None:
@@ -72,7 +73,7 @@ class _Patience(Deadline):
         else:
             then, cpu_then, waited_then, grader_then = self._measured
             used = max(0.0, cpu - cpu_then)
-            if None not in (waited, waited_then, grader, grader_then):
+            if waited is not None and waited_then is not None and grader is not None and grader_then is not None:
                 used = max(used, (now - then) - max(0.0, waited - waited_then) - (grader - grader_then))
             self._spent += used
         self._measured = (now, cpu, waited, grader)

@@ -23,6 +23,7 @@ import threading
 import time
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import grader
 import npfl139
@@ -90,7 +91,7 @@ class Sandbox:
         self._lock = threading.RLock()
         self._zygote = None
         self._names = itertools.count()
-        self.reader: object | None = None  # see grader.grading.reading
+        self.reader: Any = None  # see grader.grading.reading
 
     def __enter__(self) -> "Sandbox":
         self._zygote = _Zygote(self.kind)
