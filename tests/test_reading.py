@@ -5,6 +5,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from grader.classroom.engines import graded
 from grader.classroom.intake import collect
 from grader.classroom.session import grade_class
 from grader.contract.registry import load
@@ -107,9 +108,9 @@ def test_a_class_is_collected_without_being_parsed(tmp_path, monkeypatch):
 def test_a_source_that_cannot_be_read_is_not_read_again(tmp_path, monkeypatch):
     (tmp_path / "class" / "ada").mkdir(parents=True)
     (tmp_path / "class" / "ada" / "ppo.py").write_text("def f(:")
-    first = grade_class([tmp_path / "class"], tmp_path / "out", jobs=1, options=Options(training=False, sandbox="process"))
+    first = grade_class([tmp_path / "class"], tmp_path / "out", graded, jobs=1, options=Options(training=False, sandbox="process"))
     monkeypatch.setattr(reading, "read", None)
-    second = grade_class([tmp_path / "class"], tmp_path / "out", jobs=1, options=Options(training=False, sandbox="process"))
+    second = grade_class([tmp_path / "class"], tmp_path / "out", graded, jobs=1, options=Options(training=False, sandbox="process"))
     assert first == second and "Python cannot read" in first[0].problem
 
 

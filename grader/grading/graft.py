@@ -5,6 +5,7 @@ namespace of their own that starts with the names of the given code: a helper ca
 nothing outside the student's exercises. All is decided by reading the code; the worker only executes what was kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,7 +74,7 @@ def needs(topic: Topic, training: Training) -> tuple[str, ...]:
     of two branches a check enters cannot be read off; what only the other one uses is the check's `unreached`.
     """
     given = program_of(given_code(topic.solution, topic.exercises))
-    waiting, seen = list(_asked_for(training.attempt) & given.names()), set()
+    waiting, seen = list(_asked_for(training.attempt) & given.names()), set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -85,9 +86,9 @@ def needs(topic: Topic, training: Training) -> tuple[str, ...]:
     return tuple(exercise for exercise in topic.exercises if exercise.split(".")[0] in seen and exercise not in training.unreached)
 
 
-def _asked_for(attempt: FunctionType) -> set[str]:
+def _asked_for(attempt: Callable[..., object]) -> set[str]:
     """Return every name that an attempt, or a function of its module that it uses, may ask of the submission."""
-    found, waiting, seen = set(), [attempt], set()
+    found, waiting, seen = set[str](), [attempt], set[Callable[..., object]]()
     while waiting:
         function = waiting.pop()
         seen.add(function)

@@ -3,6 +3,7 @@
 import math
 import signal
 import time
+from typing import Any
 
 from grader.contract.student import FORGED, Student, StudentError
 from grader.grading.sandbox import STARTUP_SECONDS, Exit, Sandbox, SandboxUnavailable, Worker
@@ -85,8 +86,9 @@ class Sandboxed(Student):
     def __init__(self, sandbox: Sandbox, limits: Limits | None = None, allowance: Allowance | None = None):
         """Args: allowance: for all requests together: a submission may take a little too long in each."""
         super().__init__(limits)
-        self._sandbox, self._worker, self._death = sandbox, None, None
-        self._allowance = allowance or Allowance()
+        self._sandbox, self._allowance = sandbox, allowance or Allowance()
+        self._worker: Worker | None = None
+        self._death: StudentError | None = None
 
     def __enter__(self) -> "Sandboxed":
         return self
@@ -133,17 +135,18 @@ class Sandboxed(Student):
         if greeting != {"ready": True}:
             raise self._died("grader_fault", "the sandbox started something else")
 
-    def exchange(self, frame: bytes) -> object:
+    def exchange(self, frame: bytes) -> Any:
         """Return the decoded answer to a request, serving callbacks until the deadline.
 
         Raises:
             StudentError: the worker did not answer properly; it is dead now.
         """
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             raise self._death or RuntimeError("nothing is loaded")
-        patience = _Patience(self._worker, max(0.0, min(self.limits.seconds, self._allowance.left)))
+        patience = _Patience(worker, max(0.0, min(self.limits.seconds, self._allowance.left)))
         try:
-            return self._conversation(self._worker.channel, frame, patience)
+            return self._conversation(worker.channel, frame, patience)
         except Overdue:
             late = self._allowance.left < self.limits.seconds
             reason = "all its calls together took too long" if late else f"it did not finish within {self.limits.seconds:g} seconds"
@@ -151,14 +154,14 @@ class Sandboxed(Student):
         except MalformedFrame:
             raise self._died("violation", FORGED) from None
         except Disconnected:
-            raise self._died(*self._reason()) from None
+            raise self._died(*self._reason(worker)) from None
         except BaseException:
             self.close()
             raise
         finally:
             self._allowance.spend(patience.spent())
 
-    def _conversation(self, channel: Channel, frame: bytes, deadline: Deadline) -> object:
+    def _conversation(self, channel: Channel, frame: bytes, deadline: Deadline) -> Any:
         """Send a request, serve callbacks, return the decoded answer."""
         channel.expect_silence()
         channel.send(frame, deadline)
@@ -177,13 +180,13 @@ class Sandboxed(Student):
 
     def _died(self, verdict: str, feedback: str) -> StudentError:
         self.close()
-        self._death = StudentError(verdict, feedback)
-        return self._death
+        self._death = death = StudentError(verdict, feedback)
+        return death
 
-    def _reason(self) -> tuple[str, str]:
+    def _reason(self, worker: Worker) -> tuple[str, str]:
         """Return the verdict on a worker that closed the channel, and the sentence about it."""
         try:
-            end = self._worker.ended(1.0)
+            end = worker.ended(1.0)
         except OSError:
             return "grader_fault", "the sandbox died while the submission ran"
         return ("crashed", "it closed its connection to the grader") if end is None else reason_of(end, self.limits)

@@ -270,7 +270,8 @@ def _without(source: str, dropped: list[ast.stmt]) -> str:
     for node in reversed(dropped):
         first = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno)
         start, column = first.lineno - 1, node.col_offset
-        end, tail = node.end_lineno - 1, lines[node.end_lineno - 1][node.end_col_offset :]
+        end = (node.end_lineno or node.lineno) - 1
+        tail = lines[end][node.end_col_offset :]
         head = lines[start][:column]
         lines[start : end + 1] = [head + b"()" + tail] if start == end else [head + b"(", *[b""] * (end - start - 1), b")" + tail]
     return b"\n".join(lines).decode()
