@@ -6,6 +6,7 @@ Everything is measured in one run, alternating, as medians of wall-clock millise
 """
 
 import argparse
+import ast
 import statistics
 import subprocess
 import sys
@@ -15,11 +16,13 @@ from collections.abc import Callable
 import torch
 
 import npfl139.envs
+from grader.contract.registry import load
 from grader.contract.served import serve
 from grader.contract.student import InProcess
+from grader.grading import reading
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import Sandbox, open_sandbox
-from grader.records import SANDBOXES
+from grader.records import SANDBOXES, Submission
 
 SUBMISSION = """
 from dataclasses import dataclass
@@ -57,6 +60,10 @@ def submission(sandbox: Sandbox) -> None:
         unit_checks(student)
 
 
+def read(sandbox: Sandbox, text: str) -> None:
+    reading.read(Submission("somebody", "ppo", None, "ppo.py", "0" * 64, unread=(("ppo.py", text.encode()),)), sandbox)
+
+
 def start_and_end(sandbox: Sandbox) -> None:
     with Sandboxed(sandbox) as student:
         student.load("", "work", "work.py")
@@ -84,11 +91,17 @@ def main() -> None:
     def record(name: str, value: float) -> None:
         figures.setdefault(name, []).append(value)
 
+    start = time.perf_counter()
     with open_sandbox(arguments.sandbox) as sandbox:
-        record("first submission, parent started cold", milliseconds(lambda: submission(sandbox)))
+        submission(sandbox)
+        record("first submission, parent started cold", 1000 * (time.perf_counter() - start))
         local = InProcess(SUBMISSION, "work", "work.py")
+        solution = load("ppo").solution.read_text()
+        read(sandbox, solution)
         for _ in range(arguments.repeats):
             record(cold, milliseconds(cold_start))
+            record("ast.parse of a solution in process", milliseconds(lambda: ast.parse(solution)))
+            record("the same read in the sandbox", milliseconds(lambda: read(sandbox, solution)))
             record("worker: start and end", milliseconds(lambda: start_and_end(sandbox)))
             record(whole, milliseconds(lambda: submission(sandbox)))
             record(inside, milliseconds(lambda: unit_checks(local)))

@@ -24,11 +24,16 @@ def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor and 3 GiB")
+    ] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
     seed: Annotated[
         int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds of its own that one submission may use in all.", show_default="as its checks need")
     ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
@@ -47,7 +52,7 @@ def grade(
     if kind is None:
         raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
     try:
-        results = grade_class(paths, out, engine, topic, jobs, Options(seed=seed, training=training, sandbox=kind))
+        results = grade_class(paths, out, engine, topic, jobs, Options(seed=seed, training=training, sandbox=kind, limit=limit))
     except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
     if any(result.is_fault for result in results):

@@ -78,8 +78,9 @@ def student(request: pytest.FixtureRequest) -> "Iterator[Student]":
     if path is None:
         yield trusted(topic, topic.solution.read_text(), topic.solution.name)
         return
-    submission = only_submission(path, topic)
-    with Sandboxed(request.getfixturevalue("hidden_checks_sandbox")) as loaded:
+    sandbox = request.getfixturevalue("hidden_checks_sandbox")
+    submission = only_submission(path, topic, sandbox)
+    with Sandboxed(sandbox) as loaded:
         try:
             loaded.load(submission.source or "", topic.name, submission.filename, topic.prerequisite_sources)
         except StudentError as error:
@@ -92,10 +93,11 @@ def rng() -> None:
     """Let pytest accept the argument of that name; `Check.run` draws it from the seed."""
 
 
-def only_submission(path: Path, topic: "Topic") -> "Submission":
+def only_submission(path: Path, topic: "Topic", sandbox: "Sandbox") -> "Submission":
     """Return the submission at a path; where there is not exactly one that can be run, end pytest with a sentence."""
     from grader.classroom.intake import NoSubmission, collect
     from grader.contract.registry import available
+    from grader.grading.reading import read
 
     try:
         submissions = collect([path], available(), topic.name)
@@ -103,6 +105,7 @@ def only_submission(path: Path, topic: "Topic") -> "Submission":
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     if len(submissions) != 1:
         pytest.exit(f"{path} holds {len(submissions)} submissions: name one file", returncode=pytest.ExitCode.USAGE_ERROR)
-    if submissions[0].problem:
-        pytest.exit(f"{path}: {submissions[0].problem}", returncode=pytest.ExitCode.TESTS_FAILED)
-    return submissions[0]
+    submission = read(submissions[0].submission(), sandbox)
+    if submission.problem:
+        pytest.exit(f"{path}: {submission.problem}", returncode=pytest.ExitCode.TESTS_FAILED)
+    return submission

@@ -83,6 +83,7 @@ class Submission(Record, frozen=True):
     sha256: str  # of the content of the file
     problem: str | None = None  # why there is no source: a sentence to the student that says what to do
     cells: tuple[tuple[int, int], ...] = ()  # see npfl139.source.Source
+    unread: tuple[tuple[str, bytes], ...] = ()  # (name, content) of the files from which the source is still to be read
 
     def locate(self, line: int) -> str:
         """Return where the student finds a line of the source: `line 7`, or in a notebook `cell 5, line 3`."""
@@ -95,6 +96,7 @@ class Options(Record, frozen=True):
     seed: int | None = 0  # of the hidden inputs, the relabellings and the evaluation; None: the secret one of the folder of results
     training: bool = True
     sandbox: SandboxKind = "bwrap"
+    limit: float | None = None  # seconds of its own that one submission may use, all its checks and trainings together
 
     @property
     def seed_sha256(self) -> str:
@@ -114,6 +116,7 @@ class Basis(Record, frozen=True):
     seed_sha256: Hash
     training: bool
     sandbox: SandboxKind
+    limit: Amount | None = None
 
 
 class Provenance(Record, frozen=True):

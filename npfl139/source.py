@@ -8,13 +8,13 @@ import re
 import tokenize
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from npfl139.text import printable, shortened
 
-__all__ = ["SUFFIXES", "Source", "Unreadable", "names_without_import", "read_source"]
+__all__ = ["SUFFIXES", "Source", "Unreadable", "listed", "names_without_import", "read_one", "read_source"]
 
 SUFFIXES = (".py", ".ipynb")
 MAX_BYTES = 16 * 2**20  # of a file; a notebook holds its figures
@@ -76,7 +76,51 @@ def read_source(content: bytes, filename: str) -> Source:
     if characters > MAX_CHARACTERS:
         raise Unreadable(f"the file has more than {MAX_CHARACTERS} characters of code: hand in the assignment only")
     magics = MAX_PARSED // max(1, characters)
-    return _checked(_joined([(number, _without_magics(text, magics)) for number, text in cells]))
+    read = [(number, *_without_magics(text, magics)) for number, text in cells]
+    source = _joined([(number, text) for number, text, _ in read])
+    for (_, _, error), (first, _) in zip(read, source.cells or ((1, 0),), strict=True):
+        if error is not None:
+            raise _unreadable(source, error, first)
+    return source
+
+
+def read_one(files: Sequence[tuple[str, bytes]]) -> tuple[str, Source]:
+    """Return (filename, program) of the one program that is in all of the files: a notebook and a program made of it are one.
+
+    Raises:
+        Unreadable: see `read_source`; or they differ, and the author must choose.
+    """
+    read: list[tuple[str, Source | Unreadable]] = []
+    for filename, content in files:
+        try:
+            read.append((filename, read_source(content, filename)))
+        except Unreadable as error:
+            if len(files) == 1:
+                raise
+            read.append((filename, error))
+    if len({_code(program) for _, program in read}) > 1:
+        raise Unreadable(f"{listed([PurePath(name).name for name, _ in read])} were handed in, and they differ: hand in one of them only")
+    filename, program = min(read, key=lambda one: not one[0].lower().endswith(".py"))
+    if isinstance(program, Unreadable):
+        raise program
+    return filename, program
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return a few names, and how many more there are.
+
+    >>> listed(["a.py", "b.py"]), listed(["a", "b", "c", "d"])
+    ('a.py and b.py', 'a and b and c and 1 more')
+    """
+    shown = " and ".join(printable(name, "_") for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _code(program: "Source | Unreadable") -> object:
+    """Return the lines of code, without indentation of empty lines, comments and cell markers."""
+    if isinstance(program, Unreadable):
+        return str(program)
+    return tuple(line.rstrip() for line in program.text.split("\n") if line.strip() and not line.lstrip().startswith("#"))
 
 
 def _decoded(content: bytes) -> str:
@@ -134,8 +178,10 @@ def _joined(cells: list[tuple[int, str]]) -> Source:
     return Source("".join(texts), tuple(starts))
 
 
-def _without_magics(text: str, magics: int) -> str:
-    """Return the code with up to so many lines that only IPython understands made comments; every line keeps its number.
+def _without_magics(text: str, magics: int) -> tuple[str, SyntaxError | None]:
+    """Return the code with up to so many lines that only IPython understands made comments, and why it still is not Python.
+
+    Every line keeps its number.
 
     Only a line that keeps the code from being Python is touched, so a `%` that continues an expression or a `!` inside a
     string stays.
@@ -143,14 +189,14 @@ def _without_magics(text: str, magics: int) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line.strip() for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in PYTHON_CELL_MAGICS:
-        return "\n".join(f"# {line}" for line in lines)
-    for _ in range(magics):
-        error = _syntax_error("\n".join(lines))
-        number = 0 if error is None or error.lineno is None else error.lineno
-        if not 1 <= number <= len(lines) or not _is_magic(lines[number - 1]):
+        return "\n".join(f"# {line}" for line in lines), None
+    while error := _syntax_error("\n".join(lines)):
+        number = error.lineno or 0
+        if not magics or not 1 <= number <= len(lines) or not _is_magic(lines[number - 1]):
             break
         _comment_out(lines, number - 1)
-    return "\n".join(lines)
+        magics -= 1
+    return "\n".join(lines), error
 
 
 def _comment_out(lines: list[str], index: int) -> None:
@@ -185,16 +231,14 @@ def _syntax_error(text: str) -> SyntaxError | None:
     return None
 
 
-def _checked(source: Source) -> Source:
-    error = _syntax_error(source.text)
-    if error is None:
-        return source
+def _unreadable(source: Source, error: SyntaxError, first: int) -> Unreadable:
+    """Return what to tell of an error in a program, or in its cell whose first line is `first`."""
     lines = source.text.split("\n")
-    number = error.lineno or 0
+    number = error.lineno + first - 1 if error.lineno else 0
     line = lines[number - 1].strip() if 1 <= number <= len(lines) else ""
     where = f" in {source.locate(number)}" if line else ""
     quote = f", {_quoted(line)}" if line else ""
-    raise Unreadable(f"Python cannot read the code{where}{quote}: {printable(shortened(error.msg, MAX_QUOTE))}")
+    return Unreadable(f"Python cannot read the code{where}{quote}: {printable(shortened(error.msg, MAX_QUOTE))}")
 
 
 def _quoted(text: str) -> str:

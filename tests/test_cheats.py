@@ -29,6 +29,7 @@ IMPATIENT = dataclasses.replace(LIMITS, seconds=1.0)
 FATAL = {
     "closes_descriptors": "crashed", "daemon": "violation", "exit_at_once": "crashed", "exit_politely": "crashed", "fork_bomb": "violation",
     "memory_of_numpy": "memory", "memory_of_python": "memory", "memory_of_torch": "memory", "recurses": "crashed",
+    "busy_threads": "timeout", "memory_shared_maps": "memory",
     "runs_a_shell": "violation", "loops_forever": "timeout", "prints_forever": "timeout", "sleeps_forever": "timeout",
     "stops_itself": "timeout",
 }  # fmt: skip

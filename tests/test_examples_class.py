@@ -10,6 +10,7 @@ from grader.classroom.intake import collect
 from grader.contract.registry import load
 from grader.contract.student import StudentError
 from grader.grading.grade import grade, verdict_of
+from grader.grading.reading import read
 from grader.grading.remote import Sandboxed
 from grader.inside.limits import Limits
 from grader.records import Options
@@ -17,7 +18,7 @@ from grader.records import Options
 ROOT = Path(__file__).resolve().parent.parent
 CLASS = ROOT / "examples" / "class"
 TOPIC = load("ppo")
-SUBMISSIONS = {submission.student: submission for submission in collect([CLASS], ["ppo"])}
+SUBMISSIONS = {each.student: each.submission() for each in collect([CLASS], ["ppo"])}
 UNNAMED = None
 
 # What each student got wrong: the exercises, and the mistake that the feedback names. Whoever is not listed got everything right.
@@ -91,7 +92,7 @@ def test_the_syntax_error_is_explained(sandbox):
 def test_the_endless_loop_costs_one_check_only(sandbox):
     verdicts = Counter()
     with Sandboxed(sandbox, Limits(seconds=2.0)) as student:
-        student.load(source=SUBMISSIONS["jules"].source, name="ppo", filename="ppo.py", prerequisites={})
+        student.load(source=read(SUBMISSIONS["jules"], sandbox).source, name="ppo", filename="ppo.py", prerequisites={})
         for check in sorted(TOPIC.checks, key=lambda check: check.name == "check_squashed_log_prob_far_out"):  # the loop comes last
             verdicts[verdict_of(TOPIC, check, student, 0)[0]] += 1
     assert verdicts == {"passed": len(TOPIC.checks) - 1, "timeout": 1}
@@ -108,7 +109,7 @@ def test_the_cheater_gets_what_the_honest_functions_earn(sandbox):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_cheaters_controller_does_not_balance_the_pole(sandbox, seed):
     with Sandboxed(sandbox, Limits()) as student:
-        student.load(source=SUBMISSIONS["mallory"].source, name="ppo", filename="ppo.py", prerequisites={})
+        student.load(source=read(SUBMISSIONS["mallory"], sandbox).source, name="ppo", filename="ppo.py", prerequisites={})
         try:
             score = TOPIC.trainings[0].attempt(student, seed).score
         except StudentError as error:

@@ -45,14 +45,14 @@ def test_a_submission_that_cannot_be_loaded_says_why(tmp_path):
     assert "crashed: the file cannot be loaded: ZeroDivisionError in line 1: division by zero\n" in printed and "Traceback" not in printed
 
 
-def test_what_cannot_be_checked_ends_the_run_with_a_sentence(tmp_path):
+def test_what_cannot_be_checked_ends_the_run_with_a_sentence(sandbox, tmp_path):
     with pytest.raises(pytest.exit.Exception, match=r"nowhere\.py cannot be read: No such file or directory"):
-        only_submission(tmp_path / "nowhere.py", TOPIC)
+        only_submission(tmp_path / "nowhere.py", TOPIC, sandbox)
     (tmp_path / "broken.py").write_text("def f(:\n")
     with pytest.raises(pytest.exit.Exception, match=r"broken\.py: Python cannot read the code in line 1"):
-        only_submission(tmp_path / "broken.py", TOPIC)
+        only_submission(tmp_path / "broken.py", TOPIC, sandbox)
     for student in ("adam", "eva"):
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / f"{TOPIC.name}.py").write_text("x = 1\n")
     with pytest.raises(pytest.exit.Exception, match="holds 2 submissions: name one file"):
-        only_submission(tmp_path / "class", TOPIC)
+        only_submission(tmp_path / "class", TOPIC, sandbox)

@@ -9,15 +9,33 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from grader.classroom import archives
-from grader.classroom.intake import NoSubmission, collect
+from grader.classroom.intake import NoSubmission
+from grader.classroom.intake import collect as handed_in
 from grader.records import Submission
 from npfl139 import source
+from npfl139.source import Unreadable, read_one
 
 TOPICS = ("newton_fisher", "trpo", "ppo", "agent57")
 CODE = "def clipped_surrogate():\n    return 1\n"
 NOTEBOOK = json.dumps({"nbformat": 4, "cells": [{"cell_type": "code", "source": CODE}]})
+
+
+def collect(*arguments) -> list[Submission]:
+    """Return what was handed in, read in this process."""
+    return [read_here(each.submission()) for each in handed_in(*arguments)]
+
+
+def read_here(submission: Submission) -> Submission:
+    if not submission.unread:
+        return submission
+    try:
+        filename, found = read_one(submission.unread)
+    except Unreadable as error:
+        return replace(submission, unread=(), problem=str(error))
+    return replace(submission, unread=(), source=found.text, filename=filename, cells=found.cells)
 
 
 def folder(root: Path, *names: str, content: str = CODE) -> Path:

@@ -4,23 +4,45 @@ Nothing is ever extracted, so a member named `../../x` or `/etc/x` is only a nam
 `File` with a `problem`, and the rest is read on.
 """
 
+import functools
 import hashlib
 import io
 import os
 import re
 import stat
+import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from npfl139.source import MAX_BYTES, SUFFIXES, Source, Unreadable, read_source
+from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["File", "files_in"]
+__all__ = ["File", "Kept", "files_in"]
 
 IGNORED = re.compile(r"\.|__MACOSX$|__pycache__$")  # hidden folders and files, and what systems leave behind
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others need a dictionary whose size the archive may choose
+
+
+class Kept:
+    """The content of a file, in one on the disk that has no name and ends with this process: a class may hand in gigabytes."""
+
+    def __init__(self, content: bytes):
+        descriptor = _kept()
+        self._place, self._size = os.lseek(descriptor, 0, os.SEEK_END), len(content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+    def read(self) -> bytes:
+        return os.pread(_kept(), self._size, self._place)
+
+
+@functools.cache
+def _kept() -> int:
+    with tempfile.TemporaryFile(buffering=0) as stream:
+        return os.dup(stream.fileno())
 
 
 @dataclass(frozen=True)
@@ -29,8 +51,8 @@ class File:
 
     parts: tuple[str, ...]  # folders, perhaps archives, and at last the file's name, below the path that was given
     content_sha256: str
-    source: Source | None = None
-    problem: str | None = None  # a sentence to the student; then there is no source
+    content: Kept | None = None  # not looked into: that is for the sandbox
+    problem: str | None = None  # a sentence to the student; then there is no content
 
 
 def files_in(path: Path) -> Iterator[File]:
@@ -111,7 +133,7 @@ def _in_content(content: bytes, parts: tuple[str, ...]) -> Iterator[File]:
     if parts[-1].lower().endswith(".zip"):
         yield from _in_archive(io.BytesIO(content), parts, parts, Budget.of_student())
     else:
-        yield _read(content, parts)
+        yield File(parts, _sha256(content), Kept(content))
 
 
 def _in_archive(stream: io.BytesIO | io.BufferedReader, parts: tuple[str, ...], itself: tuple[str, ...], budget: Budget) -> Iterator[File]:
@@ -172,13 +194,6 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget)
     if len(content) > MAX_BYTES:
         raise Unreadable(f"it has more than {MAX_BYTES // 2**20} MiB: hand in the assignment only")
     return content
-
-
-def _read(content: bytes, parts: tuple[str, ...]) -> File:
-    try:
-        return File(parts, _sha256(content), source=read_source(content, parts[-1]))
-    except Unreadable as error:
-        return File(parts, _sha256(content), problem=str(error))
 
 
 def _sha256(content: bytes) -> str:

@@ -1,10 +1,13 @@
 """Grades submissions, several at a time, in processes of their own: a process of the grader that dies takes nothing else with it."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import torch
 
@@ -16,10 +19,11 @@ from grader.records import Options, Result, Submission
 __all__ = ["graded"]
 
 
-def graded(submissions: Sequence[Submission], jobs: int, options: Options, started: Callable[[Submission], None]) -> Iterator[Result]:
+def graded(submissions: Iterable[Submission], jobs: int, options: Options, started: Callable[[Submission], None]) -> Iterator[Result]:
     """Yield the results as they come.
 
     Args:
+        submissions: taken one by one, when there is a process for the next: their files are large.
         jobs: submissions graded at a time.
         started: told when the grading of a submission begins.
 
@@ -37,15 +41,17 @@ def graded(submissions: Sequence[Submission], jobs: int, options: Options, start
 
 
 def _graded_in_pool(
-    submissions: Sequence[Submission], jobs: int, options: Options, started: Callable[[Submission], None]
+    submissions: Iterable[Submission], jobs: int, options: Options, started: Callable[[Submission], None]
 ) -> Iterator[Result]:
     lost: list[Submission] = []
     with _pool(jobs, options) as pool:
-        waiting = list(reversed(submissions))
+        waiting = iter(submissions)
         running: dict[Future[Result], Submission] = {}
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                submission = waiting.pop()
+        while True:
+            batch = list(itertools.islice(waiting, jobs - len(running)))
+            if not batch and not running:
+                break
+            for submission in batch:
                 started(submission)
                 try:
                     running[pool.submit(_in_pool, submission, options)] = submission
@@ -80,8 +86,17 @@ def _pool(jobs: int, options: Options) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, get_context("spawn"), _enter_pool, (options.sandbox,))
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent does, even by a kill: waiting for work alone, it would never notice."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _enter_pool(kind: str) -> None:
     global _sandbox
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
         _sandbox = ExitStack().enter_context(open_sandbox(kind))

@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePath
 
-import msgspec
-
-from grader.classroom.archives import IGNORED, File, files_in
+from grader.classroom.archives import IGNORED, File, Kept, files_in
 from grader.classroom.store import OWN_FILES
 from grader.records import Submission
 from npfl139.catalogue import topic_of
+from npfl139.source import listed
 from npfl139.text import printable
 
-__all__ = ["NoSubmission", "collect"]
+__all__ = ["HandedIn", "NoSubmission", "collect"]
 
 MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_[a-z]+_?(?P<rest>.*)")
 SUBMITTED = "submitted"  # where nbgrader keeps what was handed in, beside any of the next
 NBGRADER = {"nbgrader_config.py", "source", "release", "autograded", "feedback"}
 WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+MAX_VERSIONS = 3  # different files for one topic that are compared: a notebook, a program made of it
 MAX_NAME_BYTES = 120  # of a student's name as a folder; file systems allow 255
 
 
@@ -35,7 +35,24 @@ class NoSubmission(ValueError):
     """What the instructor pointed at holds no submission. The message is one sentence."""
 
 
-def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = None) -> list[Submission]:
+@dataclass(frozen=True)
+class HandedIn:
+    """What one student handed in for one topic, not yet looked into."""
+
+    student: str
+    topic: str
+    filename: str
+    sha256: str  # of the content of its files
+    problem: str | None = None
+    files: tuple[tuple[str, Kept], ...] = ()  # all of them hold the same program, or the student must choose
+
+    def submission(self) -> Submission:
+        """Return it with the content of its files, for the grader to read."""
+        unread = tuple((name, kept.read()) for name, kept in self.files)
+        return Submission(self.student, self.topic, None, self.filename, self.sha256, self.problem, unread=unread)
+
+
+def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = None) -> list[HandedIn]:
     """Return what was handed in, ordered as the paths and then by name.
 
     Args:
@@ -49,7 +66,7 @@ def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = No
     """
     found = {path: _by_student(path, topics, topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)}
     everywhere = _expected(found, topics, topic)
-    submissions: list[Submission] = []
+    submissions: list[HandedIn] = []
     taken: set[tuple[str, str]] = set()
     for by_student in found.values():
         expected = _told(by_student, topics) if topic is None else everywhere
@@ -177,7 +194,7 @@ def _told(by_student: dict[str, list[_Recognized]], topics: Sequence[str]) -> tu
     return tuple(topic for topic in topics if topic in told)
 
 
-def _chosen(files: list[_Recognized], expected: tuple[str, ...]) -> list[Submission]:
+def _chosen(files: list[_Recognized], expected: tuple[str, ...]) -> list[HandedIn]:
     """Return a student's submissions, the student still to be named: one for every topic that the files are for.
 
     When only one topic is expected, a student's only file is for it, whatever its name, unless that names another.
@@ -190,36 +207,30 @@ def _chosen(files: list[_Recognized], expected: tuple[str, ...]) -> list[Submiss
     return [_missing(topic, files) for topic in expected]
 
 
-def _of_topic(topic: str, files: list[_Recognized]) -> Submission:
-    """Return the submission for a topic. A notebook and a program made of it are one; otherwise the student must choose."""
+def _of_topic(topic: str, files: list[_Recognized]) -> HandedIn:
+    """Return what is for a topic. A notebook and a program made of it are one; otherwise the student must choose."""
     files = [recognized for recognized in files if recognized.exact] or files
-    file = min((recognized.file for recognized in files), key=lambda file: not file.parts[-1].endswith(".py"))
+    different = list({(one.file.content_sha256, PurePath(one.name).suffix.lower(), one.file.problem): one.file for one in files}.values())
+    file = min(different, key=lambda file: not file.parts[-1].lower().endswith(".py"))
     problem = file.problem
-    if len({_code(recognized.file) for recognized in files}) > 1:
-        problem = f"{_listed(files)} were handed in, and they differ: hand in one of them only"
-    source = file.source if problem is None else None
-    text, cells = (source.text, source.cells) if source else (None, ())
+    if len(different) > 1 and (len(different) > MAX_VERSIONS or any(one.problem for one in different)):
+        problem = f"{listed([one.name for one in files])} were handed in, and they differ: hand in one of them only"
+    sha256 = file.content_sha256 if len(different) == 1 else _sha256("".join(sorted(one.content_sha256 for one in different)))
     filename, problem = printable("/".join(file.parts), "_"), problem and printable(problem, "_")
-    return Submission("", topic, text, filename, file.content_sha256, problem, cells)
+    kept = tuple((printable("/".join(one.parts), "_"), one.content) for one in different if one.content and problem is None)
+    return HandedIn("", topic, filename, sha256, problem, kept)
 
 
-def _missing(topic: str, files: list[_Recognized]) -> Submission:
-    only = f", only {_listed(files)}: call the one to be graded so" if files else ": hand it in"
-    return Submission("", topic, None, f"{topic}.py", hashlib.sha256(b"").hexdigest(), f"there is no {topic}.py or {topic}.ipynb{only}")
+def _missing(topic: str, files: list[_Recognized]) -> HandedIn:
+    only = f", only {listed([one.name for one in files])}: call the one to be graded so" if files else ": hand it in"
+    return HandedIn("", topic, f"{topic}.py", _sha256(""), f"there is no {topic}.py or {topic}.ipynb{only}")
 
 
-def _code(file: File) -> tuple[str, ...]:
-    """Return the lines of code of a file, without indentation of empty lines, comments and cell markers."""
-    lines = file.source.text.split("\n") if file.source else [file.content_sha256]
-    return tuple(line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _listed(files: list[_Recognized]) -> str:
-    names = [printable(recognized.name, "_") for recognized in files[:3]]
-    return " and ".join(names) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-
-
-def _named(student: str, submissions: list[Submission], taken: set[tuple[str, str]]) -> list[Submission]:
+def _named(student: str, submissions: list[HandedIn], taken: set[tuple[str, str]]) -> list[HandedIn]:
     """Return the submissions with the student's name as a folder; a namesake's gets a number."""
     folder = name = _as_folder(student)
     number = 1
@@ -227,7 +238,7 @@ def _named(student: str, submissions: list[Submission], taken: set[tuple[str, st
         number += 1
         name = f"{folder} ({number})"
     taken.update((name.casefold(), submission.topic) for submission in submissions)
-    return [msgspec.structs.replace(submission, student=name) for submission in submissions]
+    return [replace(submission, student=name) for submission in submissions]
 
 
 def _as_folder(name: str) -> str:

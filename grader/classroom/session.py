@@ -1,11 +1,11 @@
 """Grades a class: each result on disk as soon as it is known, nothing graded twice. What grades is given to it."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from grader.classroom.capacity import affordable_jobs
 from grader.classroom.intake import collect
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
@@ -18,7 +18,7 @@ __all__ = ["Engine", "grade_class"]
 
 DEFAULTS = Options()
 Engine = Callable[
-    [Sequence[Submission], int, Options, Callable[[Submission], None]], Iterator[Result]
+    [Iterable[Submission], int, Options, Callable[[Submission], None]], Iterator[Result]
 ]  # as `grader.classroom.engines.graded`
 
 
@@ -32,7 +32,7 @@ def grade_class(
         out: the folder of the results; a later call with the same folder resumes.
         engine: grades what is left to grade; where nothing is, it is not called.
         topic: only this one; otherwise the names of the files tell.
-        jobs: submissions graded at a time, by default as many as there are processors.
+        jobs: submissions graded at a time, by default as many as there are processors, and memory for what each may use.
 
     Raises:
         NoSubmission: there is nothing to grade.
@@ -46,14 +46,14 @@ def grade_class(
             options = replace(options, seed=store.seed())
         earlier = [store.finished(each.student, each.topic, basis_of(each, options)) for each in submissions]
         pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
-        jobs = max(1, min(jobs or os.cpu_count() or 1, len(pending)))
+        jobs = max(1, min(jobs or affordable_jobs(), len(pending)))
         results = [result for result in earlier if result is not None]
         display = Display(len(submissions), jobs)
         with display:
             for result in results:
                 display.finished(result)
             if pending:
-                for result in engine(pending, jobs, options, display.started):
+                for result in engine((each.submission() for each in pending), jobs, options, display.started):
                     store.write(result)
                     results.append(result)
                     display.finished(result)

@@ -1,7 +1,9 @@
 """Grades one submission of one topic; names no topic. Whatever a submission does, the result is a verdict for each check."""
 
+import dataclasses
 import functools
 import itertools
+import math
 import platform
 import re
 import time
@@ -17,9 +19,10 @@ from grader.contract.figures import calibrated
 from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
 from grader.grading import graft as grafting
+from grader.grading import reading
 from grader.grading.diagnosis import Likely, Recorded, likely_mistakes, trusted
 from grader.grading.provenance import basis_of, versions
-from grader.grading.remote import Sandboxed
+from grader.grading.remote import Allowance, Sandboxed
 from grader.grading.sandbox import Sandbox
 from grader.grading.sequential import decision
 from grader.inside.limits import Limits
@@ -28,10 +31,11 @@ from npfl139.seeding import derived_seed
 
 __all__ = ["fault", "grade", "verdict_of"]
 
-CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
+CHECKS_SECONDS = 300.0  # of its own, for all checks of a submission; the reference needs less than one
 ANSWER_BYTES = 2**18  # of a check: eight times the reference's largest; a check may make an object of every byte
 TRAINING_FACTOR = 3  # after that many times the limit of one seed no further seed of a training check is begun
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
+LEAST_PATIENCE = 1 / 8  # each timeout halves the seconds of a request, down to this part of them
 
 
 DEFAULTS = Options()
@@ -141,7 +145,9 @@ class _Grader:
     def __init__(self, topic: Topic, submission: Submission, sandbox: Sandbox, options: Options):
         if options.seed is None:
             raise ValueError("a submission is graded with a seed: put that of the folder of results, Store.seed, into the options")
-        self.topic, self.submission, self.sandbox, self.options, self.seed = topic, submission, sandbox, options, options.seed
+        self.topic, self.sandbox, self.options, self.seed = topic, sandbox, options, options.seed
+        self.submission = submission = reading.read(submission, sandbox)
+        self.allowance = Allowance(math.inf if options.limit is None else options.limit)
         self.source, self.problem = submission.source or "", submission.problem
         self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
         self.passing: set[str] = set()  # exercises with a passed check
@@ -151,15 +157,20 @@ class _Grader:
         results: list[CheckResult] = []
         answers: dict[str, dict[str, list[Any]]] = {}
         timeouts: dict[str, int] = {}
-        student, until = None, time.monotonic() + CHECKS_SECONDS
+        student, allowance, limits = None, Allowance(CHECKS_SECONDS, self.allowance), Limits(answer=ANSWER_BYTES)
         feedback: str | None
         for check in self.topic.checks:
-            late = time.monotonic() >= until
+            late = allowance.left <= 0
             if not late and (student is None or not student.alive):
-                student = self.loaded(Limits(answer=ANSWER_BYTES), until)
+                student = self.loaded(limits, allowance)
+            if student is not None:
+                patience = max(LEAST_PATIENCE, 0.5 ** sum(timeouts.values()))
+                student.limits = dataclasses.replace(limits, seconds=limits.seconds * patience)
             if late:
-                verdict = Verdict.TIMEOUT
-                feedback = f"the checks before it took the {CHECKS_SECONDS:.0f} seconds that there are for all of them"
+                verdict, feedback = (
+                    Verdict.TIMEOUT,
+                    f"the checks before it took the {self.seconds:g} seconds that there are for all of them",
+                )
             elif self.unloadable is not None:
                 verdict, feedback = Verdict(self.unloadable.verdict), self.unloadable.feedback
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
@@ -176,6 +187,11 @@ class _Grader:
         if student is not None:
             student.close()
         return self.diagnosed(results, answers)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that there are for all checks."""
+        return CHECKS_SECONDS if self.options.limit is None else min(CHECKS_SECONDS, self.options.limit)
 
     def diagnosed(self, results: list[CheckResult], answers: dict[str, dict[str, list]]) -> list[CheckResult]:
         """Return the results with the likely mistake named where an answer was wrong."""
@@ -228,7 +244,7 @@ class _Grader:
         """The submission's exercises in the given code; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is None:
             try:
-                return grafting.graft(self.topic, self.source)
+                return reading.taken_apart(self.topic, self.source, self.sandbox)
             except StudentError as error:
                 self.unloadable = error
         return None
@@ -239,11 +255,11 @@ class _Grader:
             return feedback
         return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
-    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Sandboxed | None:
+    def loaded(self, limits: Limits, allowance: Allowance, graft: grafting.Graft | None = None) -> Sandboxed | None:
         """Return the submission, or its graft, loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
-        student = Sandboxed(self.sandbox, limits, until)
+        student = Sandboxed(self.sandbox, limits, allowance)
         try:
             source, filename = (self.source, self.submission.filename) if graft is None else (graft.given, "the given code")
             student.load(source, self.topic.name, filename, self.topic.prerequisite_sources)
@@ -261,14 +277,17 @@ class _Grader:
 
 def _attempts(grader: _Grader, training: Training, threshold: float) -> Iterator[_Attempted | StudentError]:
     """Yield one seed after another, tried, or the error that ended the check."""
-    until = time.monotonic() + TRAINING_FACTOR * training.seconds
+    allowance = Allowance(TRAINING_FACTOR * training.seconds, grader.allowance)
     for index in itertools.count(1):
-        if time.monotonic() >= until:
+        if grader.allowance.left <= 0:
+            yield StudentError("timeout", f"the submission has used up the {grader.options.limit:g} seconds that there are for all of it")
+            return
+        if allowance.left <= 0:
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
         seed = derived_seed(grader.seed, "training", training.name, index)
         student = grader.loaded(
-            Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft
+            Limits(seconds=training.seconds, cpu_seconds=training.seconds), Allowance(training.seconds, allowance), grader.graft
         )
         if student is None:
             assert grader.unloadable is not None  # it says why

@@ -11,12 +11,13 @@ import tokenize
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import grader
 import npfl139
 from grader.contract import sources
 from grader.contract.registry import folder
-from grader.records import Basis, Options, Submission
+from grader.records import Basis, Options
 
 __all__ = ["basis_of", "engine_sha256", "topic_sha256", "versions"]
 
@@ -25,7 +26,17 @@ VERSIONS = ("torch", "numpy", "gymnasium")
 IGNORED = ("__pycache__", ".")  # what the names of files that decide nothing begin with
 
 
-def basis_of(submission: Submission, options: Options) -> Basis:
+class Identified(Protocol):
+    """What is known of a submission before it is read."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+def basis_of(submission: Identified, options: Options) -> Basis:
     """Return what the mark of a submission rests on."""
     return Basis(
         submission_sha256=submission.sha256,
@@ -34,6 +45,7 @@ def basis_of(submission: Submission, options: Options) -> Basis:
         seed_sha256=options.seed_sha256,
         training=options.training,
         sandbox=options.sandbox,
+        limit=options.limit,
     )
 
 

@@ -4,20 +4,28 @@ with open_sandbox("bwrap") as sandbox, Sandboxed(sandbox) as student:
     student.load(source, "ppo", "ppo.py")
 """
 
+import contextlib
 import dataclasses
+import fcntl
+import functools
+import importlib.util
 import inspect
 import itertools
 import json
 import os
+import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import grader
 import npfl139
@@ -35,9 +43,17 @@ VISIBLE = ("__init__.py", "inside")  # of this package: what workers need
 SHARED = ("solutions", "assignments", "lectures")  # folders to which every distribution that brings a topic may add
 SYSTEM = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/etc/ld.so.cache", "/etc/alternatives")
 PROCESSORS = "/sys/devices/system/cpu"  # torch asks it which instructions there are
+PROJECT, OURS, FOR_WORKERS = (
+    "deep-rl-unit",
+    ("grader", "npfl139", "solutions", "assignments", "lectures", "deep_rl_unit"),
+    ("msgpack", "jupytext"),
+)
 PASSED_ON = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 INSIDE = "/grader"
-START = "import sys; sys.path.insert(0, {path!r}); from grader.inside.zygote import main; main({control}, {own_namespaces})"
+SCRATCH, FRESH_SECONDS = "npfl139-worker-", 10.0
+START = (
+    "import sys; sys.path[:] = [{path!r}, *sys.path, *{places!r}]; from grader.inside.zygote import main; main({control}, {own_namespaces})"
+)
 
 
 class SandboxUnavailable(RuntimeError):
@@ -50,7 +66,7 @@ class Exit:
 
     code: int
     cpu_seconds: float
-    crowded: bool = False  # whether it was killed for having too many threads
+    overdone: str | None = None  # of what it had so much that it was killed: "threads" or "memory"
 
 
 def open_sandbox(kind: str = "bwrap") -> "Sandbox":
@@ -77,6 +93,7 @@ class Sandbox:
         self._lock = threading.RLock()
         self._zygote: _Zygote  # once it is entered
         self._names = itertools.count()
+        self.reader: Any = None  # see grader.grading.reading
 
     def __enter__(self) -> "Sandbox":
         self._zygote = _Zygote(self.kind)
@@ -84,6 +101,8 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
+            if self.reader is not None:
+                self.reader.close()
             self._zygote.close()
 
     def worker(self, limits: Limits | None = None) -> "Worker":
@@ -130,6 +149,14 @@ class Worker:
         self.exit = self.exit or self._zygote.exit_of(self._name, time.monotonic() + patience)
         return self.exit
 
+    def used(self) -> tuple[float, float | None]:
+        """Return the processor seconds that the worker used, and those for which it had to wait, None where the system does not say.
+
+        Raises:
+            OSError: nobody knows, because the parent of the workers has died.
+        """
+        return self._zygote.used_by(self._name, time.monotonic() + GOODBYE_SECONDS)
+
     def close(self) -> None:
         """Kill the worker if it still runs, and wait until it is gone."""
         if self._socket.fileno() < 0:
@@ -154,13 +181,13 @@ class _Zygote:
         if kind == "bwrap" and program is None:
             raise SandboxUnavailable(_advice(kind, "there is no program bwrap"))
         self._complaints = tempfile.TemporaryFile()
-        self._folder = tempfile.TemporaryDirectory(prefix="worker-")  # for workers that cannot have a /tmp of their own
+        self._folder = _Scratch()
         self._control, theirs = socket.socketpair()
         try:
             with theirs:
                 self._process = subprocess.Popen(
                     _plain_command(theirs.fileno()) if program is None else _bwrap_command(program, theirs.fileno()),
-                    pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
+                    pass_fds=[theirs.fileno()], env=_environment(self._folder.path), cwd=self._folder.path, start_new_session=True,
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
                 )  # fmt: skip
         except OSError as error:
@@ -173,6 +200,20 @@ class _Zygote:
         if not isolated:
             self.close()
             raise SandboxUnavailable(_advice(kind, self.complaint))
+        self._await_packages()
+
+    def _await_packages(self) -> None:
+        """Wait until everything that submissions use is imported."""
+        try:
+            message = self._message(time.monotonic() + STARTUP_SECONDS)
+        except OSError:
+            message = {"ready": False}
+        if not message["ready"]:
+            self.close()
+            raise SandboxUnavailable(
+                f"the sandbox cannot import what submissions need: {message.get('missing', self.complaint)}. It sees the packages that "
+                "are installed beside torch and npfl139, or where Python's path leads: install what is missing there too"
+            )
 
     def send(self, message: dict, descriptor: int | None = None) -> None:
         with self._lock:
@@ -189,8 +230,22 @@ class _Zygote:
                 except TimeoutError:
                     return None
                 if "exited" in message:
-                    self._exits[message["exited"]] = Exit(message["code"], message["cpu"], message["crowded"])
+                    self._keep_exit(message)
             return self._exits.pop(name)
+
+    def used_by(self, name: int, deadline: float) -> tuple[float, float | None]:
+        """Return the processor seconds that the named worker used, and those for which it waited for a processor, if that is known."""
+        with self._lock:
+            self.send({"used": name})
+            while True:
+                message = self._message(deadline)
+                if "exited" in message:
+                    self._keep_exit(message)
+                elif message.get("used") == name:
+                    return message["cpu"], message["waited"]
+
+    def _keep_exit(self, message: dict) -> None:
+        self._exits[message["exited"]] = Exit(message["code"], message["cpu"], message["overdone"])
 
     def close(self) -> None:
         """End the parent and with it all workers."""
@@ -207,7 +262,7 @@ class _Zygote:
     def _release(self) -> None:
         self._control.close()
         self._complaints.close()
-        self._folder.cleanup()
+        self._folder.remove()
 
     def _message(self, deadline: float) -> dict:
         while b"\n" not in self._buffer:
@@ -228,6 +283,46 @@ class _Zygote:
         return lines[-1] if lines else "it gave no reason"
 
 
+class _Scratch:
+    """A folder for workers that cannot have a /tmp of their own, locked while its owner lives, whom a kill may keep from removing it."""
+
+    def __init__(self) -> None:
+        _remove_abandoned()
+        self.path = tempfile.mkdtemp(prefix=SCRATCH)
+        self._lock = _locked(self.path)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders whose owners, other graders of this user, were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not ours or time.time() - status.st_ctime < FRESH_SECONDS:  # perhaps it is just being locked
+                continue
+            lock = _locked(str(path))
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked(folder: str) -> int | None:
+    """Return a descriptor that keeps the folder locked, None where another process has locked it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def _environment(home: str) -> dict[str, str]:
     """Return the environment variables of the sandbox: nothing of the grader's but the choice of instructions."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -238,7 +333,9 @@ def _environment(home: str) -> dict[str, str]:
 
 def _python(path: str, control: int, own_namespaces: bool) -> list[str]:
     # -P and no -I: the latter would ignore PYTHONHASHSEED.
-    return [sys.executable, "-s", "-P", "-B", "-c", START.format(path=path, control=control, own_namespaces=own_namespaces)]
+    places = [str(place) for place in _places()]
+    start = START.format(path=path, places=places, control=control, own_namespaces=own_namespaces)
+    return [sys.executable, "-s", "-P", "-B", "-c", start]
 
 
 def _plain_command(control: int) -> list[str]:
@@ -279,9 +376,53 @@ def _view(shown: set[Path], hidden: set[Path]) -> list[str]:
 
 def _python_roots() -> set[Path]:
     """Return the directories that hold the interpreter and the packages that it can import."""
-    packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    packages = [str(place) for place in _places()]
     programs = [os.path.dirname(sys.executable), os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))]
     return {Path(path) for path in [sys.prefix, sys.base_prefix, sys.exec_prefix, *packages, *programs] if os.path.isdir(path)}
+
+
+def _places() -> list[Path]:
+    """Return the folders that packages are imported from, in the order of Python's path.
+
+    That is where packages are installed, wherever it is, and what else is on the path because of a variable, a .pth file or an editable
+    installation, if something that we need is there. Nothing of ours is there, since nobody hands in what grades him.
+    """
+    installed = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages")) and os.path.isdir(path)]
+    needed = {place for place in map(_place_of, _required()) if place is not None}
+    needed -= {place.resolve() for place in installed}
+    on_path = [Path(path) for path in sys.path if path and Path(path).resolve() in needed]
+    elsewhere = on_path + sorted(needed - {place.resolve() for place in on_path})
+    return installed + [place for place in elsewhere if not _is_within(place.resolve(), _secret_roots())]
+
+
+def _is_within(place: Path, roots: set[Path]) -> bool:
+    return any(root == place or root in place.parents for root in roots)
+
+
+def _place_of(package: str) -> Path | None:
+    """Return the folder on Python's path in which a package or module lies, None where it has none."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not spec.origin or not os.path.isfile(spec.origin):
+        return None
+    return Path(spec.origin).resolve().parents[1 if spec.submodule_search_locations else 0]
+
+
+@functools.cache
+def _required() -> tuple[str, ...]:
+    """Return the top-level modules of all distributions that the library needs, directly or through others, and of what workers need."""
+    found: dict[str, Distribution] = {}
+    waiting = [PROJECT, *FOR_WORKERS]
+    while waiting:
+        name = waiting.pop()
+        with contextlib.suppress(PackageNotFoundError):
+            if name not in found:
+                found[name] = distribution(name)
+                waiting += [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in found[name].requires or () if "extra ==" not in line]
+    modules = {Path(str(file)).parts[0] for one in found.values() for file in one.files or ()} | {"torch", "numpy", *FOR_WORKERS}
+    return tuple(sorted(name for name in {module.removesuffix(".py") for module in modules} if name.isidentifier() and name not in OURS))
 
 
 def _secret_roots() -> set[Path]:

@@ -11,7 +11,18 @@ from pathlib import Path
 from grader.inside import seccomp
 from grader.inside.limits import Limits
 
-__all__ = ["CHANNEL", "DEVICES", "confine", "die_with", "mapped_bytes", "namespace_of_children", "threads_of"]
+__all__ = [
+    "CHANNEL",
+    "DEVICES",
+    "confine",
+    "die_with",
+    "mapped_bytes",
+    "namespace_of_children",
+    "resident_bytes",
+    "threads_of",
+    "used_by",
+    "waited_of",
+]
 
 CHANNEL = 3  # the worker's only descriptor besides the three standard ones
 DEVICES = (os.devnull, "/dev/urandom")  # those that there are in the sandbox; torch seeds itself from the latter
@@ -39,6 +50,35 @@ def threads_of(process: int) -> int:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[17])
     except OSError:
         return 0
+
+
+def resident_bytes(process: int) -> int:
+    """Return the bytes of memory in which a process has something, shared or not (0 where it has ended, or the system does not say)."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
+def used_by(process: int) -> tuple[float, float | None]:
+    """Return the processor seconds of a process, and those for which its first thread had to wait for a processor.
+
+    The latter is None where the system does not say; both are 0 where the process has ended.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0, 0.0
+    return cpu, waited_of(process)
+
+
+def waited_of(process: int | str) -> float | None:
+    """Return the seconds for which the first thread of a process, or the thread "thread-self", had to wait for a processor."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return None
 
 
 def namespace_of_children(descriptor: int | None = None) -> None:

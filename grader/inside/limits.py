@@ -9,7 +9,7 @@ __all__ = ["Limits"]
 class Limits:
     """What a submission may use. Everything is generous: the limits stop accidents and attacks, they do not measure quality."""
 
-    seconds: float = 20.0  # of one request, on the wall clock
+    seconds: float = 20.0  # of one request; time in which others had the processor does not count where the system tells it
     cpu_seconds: float = 120.0  # of processor time in the worker's whole life
     memory: int = 2 * 2**30  # bytes beyond what the preloaded libraries take
     scratch: int = 64 * 2**20  # bytes in the directory for temporary files

@@ -22,7 +22,19 @@ import msgpack
 import numpy as np
 import torch
 
-__all__ = ["Callback", "Channel", "Disconnected", "GeneratorState", "Handle", "MalformedFrame", "NotAValue", "Overdue", "decode", "encode"]
+__all__ = [
+    "Callback",
+    "Channel",
+    "Deadline",
+    "Disconnected",
+    "GeneratorState",
+    "Handle",
+    "MalformedFrame",
+    "NotAValue",
+    "Overdue",
+    "decode",
+    "encode",
+]
 
 MAX_FRAME_BYTES = 64 * 2**20
 MAX_HEAD_BYTES = 4 * 2**20
@@ -196,6 +208,17 @@ class _Arrays:
         return np.frombuffer(self.frame, dtype, count, start).reshape(shape)
 
 
+class Deadline:
+    """When to stop waiting, on the monotonic clock. One that can be put off overrides `passed`."""
+
+    def __init__(self, at: float):
+        self.at = at
+
+    def passed(self) -> None:
+        """Raise `Overdue`, or set `at` to a later time."""
+        raise Overdue("the deadline has passed")
+
+
 class Channel:
     """Frames over a connected stream socket, each after its length. The descriptor stays its owner's."""
 
@@ -206,7 +229,7 @@ class Channel:
         self._readable.register(descriptor, select.POLLIN)
         self._writable.register(descriptor, select.POLLOUT)
 
-    def send(self, frame: bytes, deadline: float | None = None) -> None:
+    def send(self, frame: bytes, deadline: float | Deadline | None = None) -> None:
         """Send a frame before the deadline, in `time.monotonic()` seconds.
 
         Raises:
@@ -222,15 +245,17 @@ class Channel:
             except OSError as error:
                 raise Disconnected("the channel is closed") from error
 
-    def receive(self, deadline: float | None = None) -> bytearray:
+    def receive(self, deadline: float | Deadline | None = None) -> bytearray:
         """Return the next frame if all of it arrives before the deadline.
 
         Raises:
             Overdue, Disconnected: see `send`.
             MalformedFrame: the announced length is not allowed.
         """
-        if deadline is not None and time.monotonic() > deadline:  # a flood never has to be waited for
-            raise Overdue("the deadline has passed")
+        if isinstance(deadline, int | float):
+            deadline = Deadline(deadline)
+        if deadline is not None and time.monotonic() > deadline.at:  # a flood never has to be waited for
+            deadline.passed()
         (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
         if length > MAX_FRAME_BYTES:
             raise MalformedFrame(f"a frame of {length} bytes")
@@ -253,7 +278,7 @@ class Channel:
             raise Disconnected("the channel is closed")
         raise MalformedFrame("something that nobody asked for")
 
-    def _read(self, count: int, deadline: float | None) -> bytearray:
+    def _read(self, count: int, deadline: Deadline | None) -> bytearray:
         content = bytearray(count)
         rest = memoryview(content)
         while rest:
@@ -270,10 +295,12 @@ class Channel:
         return content
 
 
-def _wait(poll: select.poll, deadline: float | None) -> None:
-    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-    if not poll.poll(None if remaining is None else math.ceil(1000 * remaining)):
-        raise Overdue("the deadline has passed")
+def _wait(poll: select.poll, deadline: float | Deadline | None) -> None:
+    if isinstance(deadline, int | float):
+        deadline = Deadline(deadline)
+    while not poll.poll(None if deadline is None else math.ceil(1000 * max(0.0, deadline.at - time.monotonic()))):
+        assert deadline is not None
+        deadline.passed()
 
 
 def _with_article(noun: str) -> str:

@@ -6,6 +6,7 @@ The same executor serves a submission in the sandbox and, for trusted code (refe
 import dataclasses
 import errno
 import inspect
+import opcode
 import random
 import socket
 import sys
@@ -18,13 +19,15 @@ from contextlib import contextmanager
 import numpy
 import torch
 
+from grader.inside.grafting import taken_apart
 from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
 from npfl139 import modules
-from npfl139.source import names_without_import
+from npfl139.source import Unreadable, names_without_import, read_one
 
 __all__ = ["CallbackFailed", "Executor", "define", "serve"]
 
 MAX_MESSAGE = 500
+RAISE = opcode.opmap["RAISE_VARARGS"]
 
 
 class CallbackFailed(RuntimeError):
@@ -67,6 +70,7 @@ class Executor:
 
     def __init__(self, call_back: typing.Callable[[int, list], object]):
         self.module, self.filename = types.ModuleType("nothing"), ""
+        self.filenames: set[str] = set()  # of the loaded code: the submission, the given code that it was put into
         self.call_back = call_back
         self.objects: list[object] = []
         self.given: dict | None = None  # the definitions of the given code, once exercises were put into it
@@ -83,7 +87,7 @@ class Executor:
             return encode({"failure": self.described(error)})
 
     def do_load(self, name: str, source: str, filename: str, prerequisites: dict[str, str]) -> None:
-        self.filename, self.given = filename, None
+        self.filename, self.filenames, self.given = filename, {filename}, None
         self.module = define(name, source, filename, prerequisites)
 
     def do_define(self, source: str, filename: str) -> Handle:
@@ -95,6 +99,7 @@ class Executor:
     def do_graft(self, source: str, filename: str, exercises: list[str]) -> None:
         """Put the exercises that the source defines into the loaded module; the source sees the module's names, and changes none."""
         self.filename, given, untouched = filename, vars(self.module), _definitions(self.module)
+        self.filenames.add(filename)
         kept = {name: value for name, value in given.items() if name not in exercises}
         namespace = {**given, **names_without_import(filename)}
         exec(compile(source, filename, "exec"), namespace)
@@ -133,6 +138,22 @@ class Executor:
                 vars(self.module).pop(name, None)
                 if name in own:
                     setattr(self.module, name, own[name])
+
+    def do_parse(self, files: list) -> dict:
+        """Return the program that is in all of the files, (name, content) each; where there is none, the sentence for its author."""
+        try:
+            filename, source = read_one([(name, content.tobytes()) for name, content in files])
+        except Unreadable as error:
+            return {"problem": str(error)}
+        return {"filename": filename, "text": source.text, "cells": [list(cell) for cell in source.cells]}
+
+    def do_take_apart(self, source: str, given: str, exercises: list[str]) -> list:
+        """Return [source, names]: see `grader.inside.grafting`."""
+        try:
+            kept, changed = taken_apart(source, given, tuple(exercises))
+        except SyntaxError as error:
+            raise SyntaxError(error.msg) from error  # its line is told by no name that the author knows
+        return [kept, list(changed)]
 
     def do_seed(self, seed: int) -> None:
         """Seed the global generators, so that what a check finds does not depend on the checks before it."""
@@ -214,9 +235,21 @@ class Executor:
     def described(self, error: BaseException) -> dict:
         """Return what the grader may tell a student of an exception: its kind, type, message and line of the submission."""
         try:
-            return {"kind": _kind(error), "type": _text(type(error).__name__), "message": _text(error), "line": self.line(error)}
+            kind = "stub" if self.is_stub(error) else _kind(error)
+            return {"kind": kind, "type": _text(type(error).__name__), "message": _text(error), "line": self.line(error)}
         except BaseException:  # the exception's own methods are student code, too
             return {"kind": "exception", "type": "an exception", "message": "", "line": None}
+
+    def is_stub(self, error: BaseException) -> bool:
+        """Return whether a `raise NotImplementedError` of the submission or of the given code raised it, and not what these called."""
+        if not isinstance(error, NotImplementedError):
+            return False
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is None or trace.tb_frame.f_code.co_filename not in self.filenames:
+            return False
+        return trace.tb_frame.f_code.co_code[trace.tb_lasti] == RAISE
 
     def line(self, error: BaseException) -> int | None:
         """Return the line of the submission in which the exception arose, None if that is elsewhere."""
@@ -310,15 +343,13 @@ def _text(value: object) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """Return what the grader makes of the exception: "value", "stub", "absent", "changed", "memory", "forbidden" or just "exception"."""
+    """Return what the grader makes of the exception: "value", "absent", "changed", "memory", "forbidden" or just "exception"."""
     if isinstance(error, NotAValue):
         return "value"
     if isinstance(error, Missing):
         return "absent"
     if isinstance(error, ArgumentChanged):
         return "changed"
-    if isinstance(error, NotImplementedError):
-        return "stub"
     if isinstance(error, Tampered):
         return "tampered"
     full = isinstance(error, OSError) and error.errno == errno.ENOMEM

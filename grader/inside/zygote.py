@@ -18,11 +18,22 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from grader.inside.isolation import CHANNEL, Limits, confine, die_with, mapped_bytes, namespace_of_children, threads_of
+from grader.inside.isolation import (
+    CHANNEL,
+    Limits,
+    confine,
+    die_with,
+    mapped_bytes,
+    namespace_of_children,
+    resident_bytes,
+    threads_of,
+    used_by,
+)
 
 __all__ = ["main"]
 
-WATCH_SECONDS = 0.25  # between two counts of the workers' threads; the system starts some thousand in that time
+WATCH_SECONDS = 0.25  # between two looks at the workers' threads and memory; the system starts some thousand threads in that time
+MEMORY_SLACK = 2**26  # bytes that libraries read from the disk when they are first used
 NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.terminal")
 
 
@@ -30,8 +41,12 @@ def main(control_descriptor: int, own_namespaces: bool) -> None:
     """Serve the grader until it closes its end of the control socket."""
     zygote = Zygote(socket.socket(fileno=control_descriptor), own_namespaces)
     if zygote.probe():
-        preload()
-        zygote.serve()
+        try:
+            preload()
+        except ImportError as error:
+            zygote.tell(ready=False, missing=str(error))
+        else:
+            zygote.serve()
 
 
 def preload() -> None:
@@ -73,8 +88,8 @@ class Zygote:
         self.control = control
         self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None
         self.names: dict[int, int] = {}  # process id: the grader's name of the worker
-        self.allowed_threads: dict[int, int] = {}  # by the same names
-        self.crowded: set[int] = set()
+        self.limits: dict[int, Limits] = {}
+        self.overdone: dict[int, str] = {}  # why a worker was killed: "threads" or "memory"
         self.buffer = b""
         self.descriptors: list[int] = []
         self.selector = selectors.DefaultSelector()
@@ -85,7 +100,7 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(control, selectors.EVENT_READ)
         self.selector.register(self.wakeup, selectors.EVENT_READ)
-        self.mapped = (0, 0)
+        self.mapped, self.resident = (0, 0), 0
 
     def probe(self) -> bool:
         """Tell the grader at once whether a worker can be isolated here, before anything slow."""
@@ -96,11 +111,11 @@ class Zygote:
         return isolated
 
     def serve(self) -> None:
-        self.mapped = mapped_bytes()
+        self.mapped, self.resident = mapped_bytes(), resident_bytes(os.getpid())
         self.tell(ready=True)
         while True:
             events = [key.fileobj for key, _ in self.selector.select(WATCH_SECONDS if self.names else None)]
-            self.end_crowds()
+            self.end_excess()
             if self.wakeup in events:
                 self.wakeup.recv(4096)
                 self.reap()
@@ -122,6 +137,8 @@ class Zygote:
             message = json.loads(line)
             if "spawn" in message:
                 self.spawn(message["spawn"], Limits(**message["limits"]))
+            elif "used" in message:
+                self.tell_used(message["used"])
             else:
                 self.kill(message["kill"])
         return bool(content)
@@ -131,21 +148,35 @@ class Zygote:
         process = self.fork(lambda: self.work(channel, limits))
         os.close(channel)
         if process:
-            self.names[process], self.allowed_threads[name] = name, limits.threads
+            self.names[process], self.limits[name] = name, limits
         else:
-            self.tell(exited=name, code=1, cpu=0.0, crowded=False)
+            self.tell(exited=name, code=1, cpu=0.0, overdone=None)
 
     def kill(self, name: int) -> None:
         for process, known in self.names.items():
             if known == name:
                 os.kill(process, signal.SIGKILL)
 
-    def end_crowds(self) -> None:
-        """Kill each worker with more threads than it may have. The system has a limit of its own, but not for root."""
+    def tell_used(self, name: int) -> None:
+        """Tell the grader what processor time a worker used, and how long it waited for a processor."""
+        process = next((process for process, known in self.names.items() if known == name), 0)
+        cpu, waited = used_by(process) if process else (0.0, 0.0)
+        self.tell(used=name, cpu=cpu, waited=waited)
+
+    def end_excess(self) -> None:
+        """Kill each worker with more threads or memory than it may have.
+
+        The system has a limit on threads of its own, but not for root; and its limits on memory count what is shared as addresses only.
+        """
         for process, name in self.names.items():
-            if threads_of(process) > self.allowed_threads[name]:
-                self.crowded.add(name)
-                os.kill(process, signal.SIGKILL)
+            limits = self.limits[name]
+            if threads_of(process) > limits.threads:
+                self.overdone[name] = "threads"
+            elif resident_bytes(process) > self.resident + limits.memory + MEMORY_SLACK:
+                self.overdone[name] = "memory"
+            else:
+                continue
+            os.kill(process, signal.SIGKILL)
 
     def reap(self) -> None:
         while self.names:
@@ -155,7 +186,9 @@ class Zygote:
             name = self.names.pop(process, None)
             if name is not None:
                 cpu = usage.ru_utime + usage.ru_stime
-                self.tell(exited=name, code=os.waitstatus_to_exitcode(status), cpu=cpu, crowded=name in self.crowded)
+                code = os.waitstatus_to_exitcode(status)
+                self.tell(exited=name, code=code, cpu=cpu, overdone=self.overdone.pop(name, None))
+                del self.limits[name]
 
     def work(self, channel: int, limits: Limits) -> None:
         confine(channel, limits, self.mapped, self.own_namespace is not None)
