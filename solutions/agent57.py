@@ -129,6 +129,8 @@ def split_targets(
         expect_shape(name, q, *online[0].shape)
     expect_shape("online q^e", online[0], len(action) + 1, *action.shape[1:], online[0].shape[-1])
     expect_shape("weight", weight, action.shape[1])
+    for name, tensor in (("behaviour", behaviour), ("extrinsic", extrinsic), ("intrinsic", intrinsic), ("discount", discount)):
+        expect_shape(name, tensor, *action.shape)
     policy = epsilon_greedy(combined_q(*online, weight).detach(), torch.tensor(target_epsilon))
     taken = action[..., None]
     trace = retrace_trace(policy[:-1].gather(-1, taken).squeeze(-1), behaviour, trace_lambda)

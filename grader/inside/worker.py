@@ -105,22 +105,20 @@ class Executor:
         return getattr(self.revived(handle), attribute)
 
     def do_gradient(self, function: str, arguments: list, keywords: dict, wrt: list[int], handle: Handle | None) -> list:
-        """Return [value, gradients]: of the sum of the result by each argument; None where it does not depend on it.
+        """Return [value, gradients]: of the sum of the result, or results, by each argument; None where it does not depend on it.
 
-        For an argument that is a module the gradient is the list of the gradients by its parameters.
+        For an argument that is a module the gradient is the list of the gradients by its parameters, for a list of tensors that by each.
         """
         arguments = self.revived(arguments)
         targets = [_leaves(arguments[position]) for position in wrt]
         for position in wrt:
-            if isinstance(arguments[position], torch.Tensor):
-                arguments[position] = arguments[position].requires_grad_().clone()  # a leaf could not be changed in place
+            arguments[position] = _tracked(arguments[position])
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = owner(*arguments, **self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
-        if isinstance(value, torch.Tensor) and value.requires_grad:
-            gradients = iter(torch.autograd.grad(value.sum(), flat, allow_unused=True))
-        else:
-            gradients = iter([None] * len(flat))
+        outputs = [tensor for tensor in (value if isinstance(value, list | tuple) else [value]) if isinstance(tensor, torch.Tensor)]
+        outputs = [tensor.sum() for tensor in outputs if tensor.requires_grad]
+        gradients = iter(torch.autograd.grad(sum(outputs), flat, allow_unused=True) if outputs else [None] * len(flat))
         return [value, [[next(gradients) for _ in target] if isinstance(target, list) else next(gradients) for target in targets]]
 
     def do_train(self, environments: dict, overrides: dict) -> list:
@@ -182,6 +180,13 @@ class Missing(AttributeError):
 
 def _leaves(argument: object) -> object:
     return list(argument.parameters()) if isinstance(argument, torch.nn.Module) else argument
+
+
+def _tracked(argument: object) -> object:
+    """Return the argument, its tensors no leaves, which could not be changed in place, but copies of them."""
+    if isinstance(argument, list):
+        return [_tracked(item) for item in argument]
+    return argument.requires_grad_().clone() if isinstance(argument, torch.Tensor) else argument
 
 
 def _text(value: object) -> str:
