@@ -269,12 +269,12 @@ def check_the_bonus_has_no_logarithm(student, rng):
     """The bonus of an arm depends on how often it was pulled, and not on how often the others were."""
     driven = Driven(student, 2, 1000, coefficient=1.0)
     driven.update(0, 0.0)
-    driven.update(1, 0.8)  # the bounds are 1 and 0.8 + 1/√n: with a logarithm, the first arm's would exceed the second's after a while
+    driven.update(1, 0.79)  # the bounds are 1 and 0.79 + 1/√n: with a logarithm, the first arm's would exceed the second's after a while
     for _ in range(24):
-        driven.update(1, 0.8)
+        driven.update(1, 0.79)
         driven.select()
     for _ in range(10):
-        driven.update(0, 0.35)
+        driven.update(0, 0.353)
         driven.select()
     driven.judge()
 
