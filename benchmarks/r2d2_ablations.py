@@ -64,7 +64,7 @@ class ShortMemory:
 
     def act(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
         if self.actors is None:
-            self.actors = r2d2.Actors(self.agent, np.zeros(len(first)), np.random.default_rng(0))
+            self.actors = self.agent.evaluators(len(first))
         seen = self.actors.see(observation, reward, first)
         self.rows.append(({name: torch.from_numpy(column) for name, column in seen.items()}, torch.from_numpy(first)))
         inputs = {name: torch.stack([row[name] for row, _ in self.rows]).to(self.agent.device) for name in self.agent.network.INPUTS}

@@ -17,6 +17,7 @@ import torch
 import solutions.r2d2 as r2d2
 from npfl139 import envs
 from npfl139.config import add_arguments, overridden
+from npfl139.recurrent.actors import play
 from npfl139.rollout import Collector
 from npfl139.runs import config_for
 from npfl139.seeding import numpy_stream
@@ -49,9 +50,10 @@ def main() -> None:
     environments = envs.make(options.env, config.env_count, config.seed)
     agent = r2d2.make_agent(environments.single_observation_space, environments.single_action_space, config)
     replay, collector = r2d2.make_replay(agent, config), Collector(environments)
-    actors = r2d2.Actors(agent, np.full(config.env_count, 0.4), numpy_stream(config.seed, "exploration"))
+    actors = agent.explorers(np.full(config.env_count, 0.4), numpy_stream(config.seed, "exploration"))
+    streams = np.arange(config.env_count)
     while len(replay) < config.batch_size:
-        r2d2.play(collector, actors, replay)
+        replay.add(streams, *play(collector, actors))
     sequences = replay.sample(np.linspace(0, 0.999, config.batch_size))
     seen = actors.see(collector.observation, collector.reward, collector.first)
     actions = environments.action_space.sample()
@@ -62,7 +64,7 @@ def main() -> None:
 
     environment = seconds_of(lambda: environments.step(actions), 10 * options.repetitions)
     network = seconds_of(lambda: actors.act(seen, collector.first), 3 * options.repetitions)
-    acting = seconds_of(lambda: r2d2.play(collector, actors, replay), 3 * options.repetitions)
+    acting = seconds_of(lambda: replay.add(streams, *play(collector, actors)), 3 * options.repetitions)
     improving = seconds_of(lambda: agent.improve(sequences, len(replay)), options.repetitions)
     learning = seconds_of(learn, options.repetitions)
 

@@ -17,6 +17,7 @@ import npfl139.runs
 import solutions.r2d2 as r2d2
 from npfl139 import envs
 from npfl139.evaluation import evaluate
+from npfl139.recurrent.actors import play
 from npfl139.rollout import Collector
 from npfl139.runs import MemoryMonitor
 from npfl139.seeding import numpy_stream
@@ -52,9 +53,9 @@ def played(environments, config, steps):
     agent = r2d2.make_agent(environments.single_observation_space, environments.single_action_space, config)
     replay = r2d2.make_replay(agent, config)
     collector = Collector(environments)
-    actors = r2d2.Actors(agent, np.full(config.env_count, 0.5), numpy_stream(1, "exploration"))
+    actors = agent.explorers(np.full(config.env_count, 0.5), numpy_stream(1, "exploration"))
     said = {}
-    network, agent.network = agent.network, None
+    network = agent.network
 
     def listening(inputs, state):
         q, state = network(inputs, state)
@@ -63,7 +64,7 @@ def played(environments, config, steps):
 
     agent.network = listening
     for _ in range(steps):
-        r2d2.play(collector, actors, replay)
+        replay.add(np.arange(config.env_count), *play(collector, actors))
     agent.network = network
     return agent, replay, said
 
@@ -74,9 +75,8 @@ def test_replaying_a_sequence_gives_the_values_that_the_actors_saw(wrap, changes
     config = dataclasses.replace(TINY, burn_in=burn_in, **changes)
     agent, replay, said = played(wrap(envs.make("npfl139/CueRecall-v0", 4, 5, corridor=9, max_episode_steps=25)), config, 120)
     sequences = replay.sample(np.linspace(0, 0.99, 64))
-    rows = {name: torch.from_numpy(column) for name, column in sequences.rows.items()}
     with torch.no_grad():
-        q = agent.values(agent.network, rows, sequences)
+        q = agent.values(agent.network, agent.batch(sequences))
     slot = sequences.key % len(replay.key)
     compared = 0
     for b, (stream, start, steps) in enumerate(zip(replay.stream[slot], replay.start[slot], replay.steps[slot], strict=True)):
@@ -92,6 +92,12 @@ def test_only_terminated_episodes_are_stored_as_terminated():
     assert not replay.store.columns["terminated"].any()
     _, replay, _ = played(envs.make("npfl139/CueRecall-v0", 2, 5, corridor=1, max_episode_steps=1000), config, 60)
     assert replay.store.columns["terminated"].sum() > 10
+
+
+def test_a_time_limit_that_is_part_of_the_task_is_an_end():
+    config = dataclasses.replace(TINY, env_count=2, time_limit="end")
+    _, replay, _ = played(envs.make("npfl139/CueRecall-v0", 2, 5, corridor=60, max_episode_steps=10), config, 60)
+    assert replay.store.columns["terminated"].sum() == 2 * 6
 
 
 @pytest.mark.parametrize(("streams", "rows", "sequences"), [(2, 100, 50), (5, 1000, 640), (1, 64, 10)])
@@ -141,9 +147,9 @@ def test_a_saved_replay_goes_on(tmp_path):
     for name, column in expected.rows.items():
         np.testing.assert_array_equal(column, loaded.rows[name])
     assert other.max_priority == 7 and len(other) == len(replay)
-    collector, actors = Collector(environments), r2d2.Actors(agent, np.full(4, 0.5), numpy_stream(1, "exploration"))
+    collector, actors = Collector(environments), agent.explorers(np.full(4, 0.5), numpy_stream(1, "exploration"))
     for _ in range(600):
-        r2d2.play(collector, actors, other)
+        other.add(np.arange(4), *play(collector, actors))
     assert len(other) <= 200 and other.added > replay.added
     other.sample(numbers)
 
@@ -222,9 +228,9 @@ def test_acting_forgets_where_an_episode_starts_and_remembers_elsewhere():
     agent, _, _ = played(environments, dataclasses.replace(TINY, env_count=2), 0)
     observation = np.zeros((3, 5), np.float32)
     agent.act(observation, np.zeros(3), np.ones(3, bool))
-    fresh = agent._greedy.state.clone()
+    fresh = agent._evaluators.state.clone()
     agent.act(observation, np.ones(3), np.array([True, False, True]))
-    assert torch.equal(agent._greedy.state[[0, 2]], fresh[[0, 2]]) and not torch.equal(agent._greedy.state[1], fresh[1])
+    assert torch.equal(agent._evaluators.state[[0, 2]], fresh[[0, 2]]) and not torch.equal(agent._evaluators.state[1], fresh[1])
     assert agent.act(observation[:2], np.zeros(2), np.ones(2, bool)).shape == (2,)
 
 
@@ -239,9 +245,11 @@ def test_what_the_agent_cannot_handle_is_refused():
     box, discrete = gymnasium.spaces.Box(-1, 1, (2,), np.float32), gymnasium.spaces.Discrete(2)
     with pytest.raises(ValueError, match="actions must be Discrete"):
         r2d2.make_agent(box, box, TINY)
-    with pytest.raises(ValueError, match="36 × 36 pixels"):
-        r2d2.make_agent(gymnasium.spaces.Box(0, 255, (20, 20), np.uint8), discrete, TINY)
-    for field in ("rewards", "memory", "replayed_state"):
+    with pytest.raises(ValueError, match="5 × 5 pixels"):
+        r2d2.make_agent(gymnasium.spaces.Box(0, 255, (20, 4), np.uint8), discrete, TINY)
+    with pytest.raises(ValueError, match="one number for each of the 2"):
+        r2d2.make_agent(box, discrete, dataclasses.replace(TINY, observation_scale=(1.0, 2.0, 3.0)))
+    for field in ("rewards", "memory", "replayed_state", "time_limit"):
         with pytest.raises(ValueError, match=f"{field} must be"):
             dataclasses.replace(TINY, **{field: "other"})
 
@@ -254,7 +262,19 @@ def test_every_ablation_trains(changes):
     assert agent.updates == 7 and np.isfinite([value for _, value in monitor.scalars["loss"]]).all()
 
 
-def test_the_agent_learns_to_recall_a_cue():
-    config = dataclasses.replace(r2d2.CONFIGS["npfl139/CueRecall-v0"], seed=1)
-    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1), config, MemoryMonitor())
-    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2), 100).mean() > 0.8
+class Keeping(MemoryMonitor):
+    """A monitor that keeps the replay."""
+
+    def watch(self, agent, memory=None):
+        self.memory = memory
+        return 0
+
+
+def test_the_agent_learns_to_recall_a_cue_and_promises_no_more_than_there_is():
+    config, monitor = dataclasses.replace(r2d2.CONFIGS["npfl139/CueRecall-v0"], seed=1), Keeping()
+    agent = r2d2.train(envs.make("npfl139/CueRecall-v0", config.env_count, 1), config, monitor)
+    assert evaluate(agent.act, envs.make("npfl139/CueRecall-v0", 100, 2), 100).mean() >= 0.85
+    batch = agent.batch(monitor.memory.sample(np.linspace(0, 0.999, 200)))
+    with torch.no_grad():
+        q = agent.values(agent.network, batch)[:-1][batch.mask > 0]
+    assert r2d2.rescale_inverse(q, config.rescale_epsilon).max() < 1.2  # of the best return, 1

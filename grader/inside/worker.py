@@ -105,9 +105,10 @@ class Executor:
         return getattr(self.revived(handle), attribute)
 
     def do_gradient(self, function: str, arguments: list, keywords: dict, wrt: list[int], handle: Handle | None) -> list:
-        """Return [value, gradients]: of the sum of the result, or results, by each argument; None where it does not depend on it.
+        """Return [value, gradients]: of the sum of the result by each argument; None where it does not depend on it.
 
-        For an argument that is a module the gradient is the list of the gradients by its parameters, for a list of tensors that by each.
+        The sum of a tuple is that of all its tensors.
+        For an argument that is a module the gradient is the list of those by its parameters, for a list of tensors of those by each.
         """
         arguments = self.revived(arguments)
         targets = [_leaves(arguments[position]) for position in wrt]
@@ -116,9 +117,9 @@ class Executor:
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = owner(*arguments, **self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
-        outputs = [tensor for tensor in (value if isinstance(value, list | tuple) else [value]) if isinstance(tensor, torch.Tensor)]
-        outputs = [tensor.sum() for tensor in outputs if tensor.requires_grad]
-        gradients = iter(torch.autograd.grad(sum(outputs), flat, allow_unused=True) if outputs else [None] * len(flat))
+        results = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list | tuple) else []
+        sums = [result.sum() for result in results if isinstance(result, torch.Tensor) and result.requires_grad]
+        gradients = iter(torch.autograd.grad(sum(sums), flat, allow_unused=True) if sums else [None] * len(flat))
         return [value, [[next(gradients) for _ in target] if isinstance(target, list) else next(gradients) for target in targets]]
 
     def do_train(self, environments: dict, overrides: dict) -> list:

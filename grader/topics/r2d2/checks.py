@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 
-from grader.contract.expect import expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
+from grader.contract.expect import Wrong, expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
 from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Topic, check, checks_of
 from grader.contract.student import StudentError
 from grader.contract.training import learns
-from solutions.r2d2 import CONFIGS
+from npfl139.recurrent.networks import RecurrentNetwork
+from solutions.r2d2 import CONFIGS, R2D2Config
 
 GAMMA = 0.9
 
@@ -116,16 +117,27 @@ def check_targets_of_wrong_shapes_are_refused(student, rng):
         expect_error(lambda wrong=wrong: student.n_step_double_q_targets(*wrong, 2), "ValueError", "shapes that do not fit one another")
 
 
+def expect_transformed(student, arguments, epsilon, steps, what="the targets"):
+    """Raise `Wrong` unless the targets are h of the n-step targets of h⁻¹: the right ones, or those of the submission, which other
+    checks judge."""
+    targets = student.transformed_double_q_targets(*arguments, steps, epsilon)
+    *plain, q_target = arguments
+    plain = [*plain, torch.as_tensor(h_inverse(q_target.numpy(), epsilon))]
+    right = h(double_q_targets(*plain, steps), epsilon)
+    expect_numbers(targets, right.shape, what)
+    try:
+        expect_close(targets, right, what)
+    except Wrong:
+        own = expect_numbers(student.n_step_double_q_targets(*plain, steps), right.shape, "the n-step targets")
+        expect_close(targets, h(own, epsilon), what)
+
+
 @check("transformed_double_q_targets")
 def check_transformed_targets_follow_their_definition(student, rng):
     """The values are transformed back before rewards are added to them, and the sum is transformed again, for values of both signs."""
     for steps, epsilon in ((1, 1e-3), (3, 1e-2), (5, 0.1)):
-        reward, discount, same_episode, q_online, q_target = transitions(rng, 10, 4, 3)
-        reward = 5 * reward
-        untransformed = torch.as_tensor(h_inverse(q_target.numpy(), epsilon))
-        expected = h(double_q_targets(reward, discount, same_episode, q_online, untransformed, steps), epsilon)
-        targets = student.transformed_double_q_targets(reward, discount, same_episode, q_online, q_target, steps, epsilon)
-        expect_close(targets, expected, "the targets")
+        reward, *others = transitions(rng, 10, 4, 3)
+        expect_transformed(student, [5 * reward, *others], epsilon, steps)
 
 
 @check("transformed_double_q_targets")
@@ -133,7 +145,7 @@ def check_transformed_targets_of_ended_episodes(student, rng):
     """Where every step ends its episode, a target is h(R), whatever the networks say."""
     reward = 20 * normal(rng, 4, 3, dtype=torch.float64)
     nothing, q = torch.zeros_like(reward), 5 * normal(rng, 4, 3, 2, dtype=torch.float64)
-    expect_close(student.transformed_double_q_targets(reward, nothing, nothing, q, q, 3, 1e-2), h(reward.numpy(), 1e-2), "the targets")
+    expect_transformed(student, [reward, nothing, nothing, q, q], 1e-2, 3)
 
 
 # Which sequences to replay
@@ -198,33 +210,41 @@ class Driven:
         self.position = np.zeros(streams, np.int64)
         self.episodes = [[[0, 0, False]] for _ in self.streams]  # of each stream: [first row, steps, whether it ended]
 
-    def row(self, position, valid=True):
-        observation = np.stack([self.streams, position], 1).astype(np.float32)
+    def row(self, stream, position, valid):
+        observation = np.stack([stream, position], 1).astype(np.float32)
         observation = np.where(np.reshape(valid, (-1, 1)), observation, np.float32(NEVER))
         return {"observation": observation, "action": np.where(valid, position % 7, -1)}
 
-    def add(self, ended):
-        """Make one step in all streams; `ended` [B] says where the episode ends with it."""
-        ended = np.array(ended, bool)
-        state = np.stack([self.streams, self.position, np.ones(len(ended))], 1).astype(np.float32)
-        self.replay.add(self.row(self.position), state, ended, self.row(self.position + 1, ended))
-        for stream, end in enumerate(ended):
-            self.episodes[stream][-1][1] += 1
-            self.position[stream] += 1 + end
+    def state(self, stream):
+        return np.stack([stream, self.position[stream], np.ones(len(stream))], 1).astype(np.float32)
+
+    def add(self, ended, stream=None):
+        """Make one step in the streams, or in all; `ended` [B] says where the episode ends with it."""
+        ended, stream = np.array(ended, bool), self.streams if stream is None else np.array(stream)
+        position = self.position[stream]
+        self.store(stream, self.row(stream, position, True), self.state(stream), ended, self.row(stream, position + 1, ended))
+        for b, end in zip(stream, ended, strict=True):
+            self.episodes[b][-1][1] += 1
+            self.position[b] += 1 + end
             if end:
-                self.episodes[stream][-1][2] = True
-                self.episodes[stream].append([int(self.position[stream]), 0, False])
+                self.episodes[b][-1][2] = True
+                self.episodes[b].append([int(self.position[b]), 0, False])
+
+    def store(self, *step):
+        self.replay.add(*step)
 
     def sequences(self):
         """Return {(stream, first row): (steps, first row of the episode)} of all sequences that should ever have been stored."""
-        found = {}
-        for stream, first, steps, ended in ((b, *episode) for b, episodes in enumerate(self.episodes) for episode in episodes):
-            for start in range(0, steps, self.period):
-                if start + self.length + 1 <= steps + ended:
-                    found[stream, first + start] = self.length, first
-                elif ended and (start == 0 or start - self.period + self.length < steps):
-                    found[stream, first + start] = steps - start, first
-        return found
+        episodes = ((b, *episode) for b, episodes in enumerate(self.episodes) for episode in episodes)
+        return {(b, first + start): (steps, first) for b, first, count, ended in episodes for start, steps in self.spans(count, ended)}
+
+    def spans(self, count, ended):
+        """Yield the start and the steps of the sequences of an episode that has so many steps so far."""
+        for start in range(0, count, self.period):
+            if start + self.length + 1 <= count + ended:
+                yield start, self.length
+            elif ended and (start == 0 or start - self.period + self.length < count):
+                yield start, count - start
 
     def table(self):
         """Return {slot: (stream, start, steps, episode, state)} of the sequences that the submission holds."""
@@ -246,6 +266,23 @@ class Driven:
             expect_numbers(self.replay.read("size"), (), "size") == len(wanted), "the size of the replay is not the number of its sequences"
         )
         return table
+
+
+class Filled(Driven):
+    """The same, but the grader itself says which sequences there are: what stands on a full replay does not stand on `add`."""
+
+    def store(self, stream, row, state, ended, successor):
+        self.replay.append(stream, row, state)
+        self.replay.append(stream[ended], {name: column[ended] for name, column in successor.items()}, 0 * state[ended])
+        for b, end in zip(stream, ended, strict=True):
+            count = self.episodes[b][-1][1]
+            for start, steps in sorted(set(self.spans(count + 1, end)) - set(self.spans(count, False))):
+                self.replay.insert(np.array([b]), np.array([start]), np.array([steps]))
+        self.replay.restart(stream[ended])
+
+    def weights(self):
+        """Return the weights of the slots."""
+        return expect_numbers(self.replay.read("weights"), (self.capacity,), "the weights")
 
 
 def play(driven, rng, steps, probability):
@@ -291,6 +328,32 @@ def check_streams_do_not_mix(student, rng):
 
 
 @check("SequenceReplay.add")
+def check_streams_advance_alone(student, rng):
+    """Only the streams that made a step get rows and sequences, in whichever order they are given; the others stay as they are."""
+    driven = Driven(student, 4, 200, 300, 4, 2, 1)
+    for _ in range(70):
+        stream = rng.permutation(4)[: rng.integers(1, 4)]
+        driven.add(rng.random(len(stream)) < 0.12, stream)
+    driven.check_sequences(driven.sequences())
+
+
+@check("SequenceReplay.add")
+def check_rows_are_stored_as_they_came(student, rng):
+    """Every row is stored as it was given, and after the last row of an episode its successor, which belongs to no other stream."""
+    driven = Driven(student, 3, 100, 60, 4, 2, 1)
+    for _ in range(25):
+        stream = rng.permutation(3)[: rng.integers(1, 4)]
+        driven.add(rng.random(len(stream)) < 0.2, stream)
+    for b in driven.streams:
+        position = np.arange(driven.position[b])
+        rows = driven.replay.rows_at(np.array([b]), position[:, None])
+        expect(type(rows) is dict and rows.keys() == FIELDS.keys(), "the rows must have the columns of the replay")
+        expected = driven.row(np.full(len(position), b), position, True)
+        for name, column in expected.items():
+            expect_close(rows[name], column[:, None], f"the column {name} of the rows")
+
+
+@check("SequenceReplay.add")
 def check_old_sequences_go(student, rng):
     """The replay holds at most as many sequences as it was made for, and none whose rows have been overwritten."""
     driven = Driven(student, 2, 100, 7, 4, 2, 1)
@@ -322,17 +385,17 @@ def expect_implemented(call):
 
 
 def sampled_from(*arguments):
-    """Return a `Driven` replay for a check of `sample`."""
-    driven = Driven(*arguments)
-    expect_implemented(lambda: driven.replay.sample(np.full(1, 0.5)))
-    return driven
+    """Return a `Filled` replay for a check of `sample`."""
+    filled = Filled(*arguments)
+    expect_implemented(lambda: filled.replay.sample(np.full(1, 0.5)))
+    return filled
 
 
 def updated_in(*arguments):
-    """Return a `Driven` replay for a check of `update_priorities`."""
-    driven = Driven(*arguments)
-    expect_implemented(lambda: driven.replay.update_priorities(np.zeros(1, np.int64), np.ones(1)))
-    return driven
+    """Return a `Filled` replay for a check of `update_priorities`."""
+    filled = Filled(*arguments)
+    expect_implemented(lambda: filled.replay.update_priorities(np.zeros(1, np.int64), np.ones(1)))
+    return filled
 
 
 def check_batch(driven, batch, uniform_numbers, weights):
@@ -378,12 +441,22 @@ def check_sample_follows_the_priorities(student, rng):
     play(driven, rng, 30, 0.1)
     priority = rng.uniform(0.1, 4, 32)
     priority[list(driven.table())[3]] = 60
-    keys = np.array(sorted(key for key in driven.key if key >= 0))
-    driven.replay.update_priorities(keys, priority[keys % 32])
     weights = np.where(driven.key >= 0, priority, 0)
+    driven.replay.reweigh(np.arange(32), weights)
     for count in (3, 64):
         numbers = rng.uniform(0.02, 0.98, count)
         check_batch(driven, driven.replay.sample(numbers), numbers, weights)
+
+
+@check("SequenceReplay.sample")
+def check_sample_tells_the_numbers_of_its_sequences(student, rng):
+    """The keys are the numbers of the sequences, also when the table is full and sequences have taken the slots of older ones."""
+    driven = sampled_from(student, 2, 100, 6, 4, 2, 1)
+    play(driven, rng, 30, 0.05)
+    weights = np.zeros(6)
+    weights[list(driven.table())] = 1
+    uniform_numbers = rng.uniform(0.02, 0.98, 18)
+    check_batch(driven, driven.replay.sample(uniform_numbers), uniform_numbers, weights)
 
 
 @check("SequenceReplay.sample")
@@ -403,32 +476,31 @@ def check_priorities_become_weights(student, rng):
         driven = updated_in(student, 2, 100, 16, 4, 2, 1, exponent)
         play(driven, rng, 24, 0.1)
         slots = list(driven.table())
-        priority = np.where(driven.key >= 0, 1.0, 0.0)
-        for chosen in (slots[2:5], slots[4:7]):
-            priority[chosen] = rng.uniform(0.05, 9, len(chosen))
-            driven.replay.update_priorities(driven.key[chosen], priority[chosen])
-        weights = np.where(driven.key >= 0, np.where(priority > 0, priority, 1) ** exponent, 0)
-        numbers = rng.uniform(0.02, 0.98, 40)
-        check_batch(driven, driven.replay.sample(numbers), numbers, weights)
+        weights = np.where(driven.key >= 0, 1.0, 0.0)
+        for some in (slots[2:5], slots[4:7]):
+            priority = rng.uniform(0.05, 9, len(some))
+            weights[some] = priority**exponent
+            driven.replay.update_priorities(driven.key[some], priority)
+        expect_close(driven.weights(), weights, "the weights")
 
 
 @check("SequenceReplay.update_priorities")
 def check_new_sequences_get_the_greatest_priority(student, rng):
-    """New sequences get the greatest priority ever given, also after smaller ones have been given since."""
+    """New sequences get the greatest priority ever given, wherever it stood in its batch, also after smaller ones have been given since."""
     driven = updated_in(student, 1, 100, 16, 4, 2, 0, 0.5)
-    for _ in range(8):
+    for _ in range(10):
         driven.add([False])
     key = driven.table() and driven.key[driven.key >= 0]
-    driven.replay.update_priorities(key[:1], np.array([9.0]))
-    driven.replay.update_priorities(key[:1], np.array([4.0]))
+    driven.replay.update_priorities(key[:3], np.array([2.25, 9.0, 6.25]))
+    expect_close(driven.replay.read("max_priority"), 9.0, "max_priority")
+    driven.replay.update_priorities(key[1:3], np.array([4.0, 1.44]))
     expect_close(driven.replay.read("max_priority"), 9.0, "max_priority")
     for _ in range(2):
         driven.add([False])
     weights = np.where(driven.table() and driven.key >= 0, 1.0, 0.0)
-    weights[key[0]] = 2
+    weights[key[:3]] = 1.5, 2.0, 1.2
     weights[driven.key.argmax()] = 3
-    numbers = rng.uniform(0.02, 0.98, 30)
-    check_batch(driven, driven.replay.sample(numbers), numbers, weights)
+    expect_close(driven.weights(), weights, "the weights")
 
 
 @check("SequenceReplay.update_priorities")
@@ -445,10 +517,9 @@ def check_evicted_sequences_are_left_alone(student, rng):
     driven.replay.update_priorities(np.array([*gone, kept]), np.array([*rng.uniform(20, 50, len(gone)), 2.0]))
     expect_close(driven.replay.read("max_priority"), 2.0, "max_priority")
     weights = np.where(driven.key == kept, 2.0, np.where(driven.key >= 0, 1.0, 0.0))
-    numbers = rng.uniform(0.02, 0.98, 30)
-    check_batch(driven, driven.replay.sample(numbers), numbers, weights)
+    expect_close(driven.weights(), weights, "the weights")
     driven.replay.update_priorities(gone, np.full(len(gone), 100.0))
-    check_batch(driven, driven.replay.sample(numbers), numbers, weights)
+    expect_close(driven.weights(), weights, "the weights")
 
 
 @check("SequenceReplay.update_priorities")
@@ -459,8 +530,8 @@ def check_no_sequence_is_lost_to_a_priority_of_zero(student, rng):
         driven.add([False])
     keys = driven.table() and driven.key[driven.key >= 0]
     driven.replay.update_priorities(keys, np.where(keys == keys[0], 1e-4, 0.0))
-    numbers = rng.uniform(0.02, 0.98, 12)
-    check_batch(driven, driven.replay.sample(numbers), numbers, np.where(driven.key >= 0, np.where(driven.key == keys[0], 1e-2, 1e-3), 0.0))
+    weights = np.where(driven.key >= 0, np.where(driven.key == keys[0], 1e-2, 1e-3), 0.0)
+    expect_close(100 * driven.weights(), 100 * weights, "the weights")
 
 
 # The recurrent state
@@ -542,6 +613,32 @@ def check_unroll_forgets_where_an_episode_starts(student, rng):
         check_unrolled(student, rng, length, batch, first)
 
 
+def given_inputs(rng, length, batch):
+    previous = {"previous_action": torch.zeros(length, batch, dtype=torch.int64), "previous_reward": normal(rng, length, batch)}
+    return {"observation": normal(rng, length, batch, 3)} | previous
+
+
+@check("unroll")
+def check_gradients_flow_through_time(student, rng):
+    """Gradients flow back through the states, from every row to the first one, except where an episode starts in that very sequence."""
+    sizes, seed = {"memory_size": 4, "head_size": 4}, int(rng.integers(2**31))
+    inputs, state = given_inputs(rng, 5, 3), normal(rng, 3, 8)
+    first = torch.zeros(5, 3, dtype=torch.bool)
+    first[1, 0] = first[3, 1] = True
+    network = RecurrentNetwork([3], 2, R2D2Config(**sizes), torch.Generator().manual_seed(seed))
+    leaf = state.clone().requires_grad_()
+    carried, total = leaf, 0
+    for t in range(5):
+        carried = torch.where(first[t, :, None], 0, carried)
+        q, carried = network({name: column[t : t + 1] for name, column in inputs.items()}, carried)
+        total = total + q.sum()
+    (expected,) = torch.autograd.grad(total + carried.sum(), leaf)
+    theirs = student.create("RecurrentNetwork", [3], 2, student.create("R2D2Config", **sizes), torch.Generator().manual_seed(seed))
+    _, (gradient,) = student.gradient("unroll", theirs, inputs, state, first, wrt=[2])
+    expect(gradient is not None, "no gradient flows from the action values back to the state")
+    expect_close(gradient, expected, "the gradient by the state before row 0")
+
+
 @check("burn_in")
 def check_burn_in_refreshes_the_state(student, rng):
     """The state after the burn-in is that of the network after all its rows, from the stored state."""
@@ -564,17 +661,18 @@ def check_burn_in_spares_the_start_of_an_episode(student, rng):
 
 @check("burn_in")
 def check_no_gradient_flows_through_the_burn_in(student, rng):
-    """The states after the burn-in are constants: no gradient flows into the network's parameters."""
+    """The states after the burn-in are constants: no gradient flows into the network's parameters, nor into the stored states."""
     config = student.create("R2D2Config", memory_size=4, head_size=4)
-    network = student.create("RecurrentQNetwork", [3], 2, config, torch.Generator().manual_seed(int(rng.integers(2**31))))
-    previous = {"previous_action": torch.zeros(5, 3, dtype=torch.int64), "previous_reward": normal(rng, 5, 3)}
-    inputs = {"observation": normal(rng, 5, 3, 3)} | previous
+    network = student.create("RecurrentNetwork", [3], 2, config, torch.Generator().manual_seed(int(rng.integers(2**31))))
     state = normal(rng, 3, 8)
-    result, gradients = student.gradient("burn_in", network, inputs, state, torch.tensor([True, False, True]), wrt=[0])
+    warm = torch.tensor([True, False, True])
+    result, gradients = student.gradient("burn_in", network, given_inputs(rng, 5, 3), state, warm, wrt=[0, 2])
     expect_close(expect_numbers(result, (3, 8), "the state")[1], state[1], "the state of a sequence that starts its episode")
-    expect_count(gradients[0], len(gradients[0]), "the gradients")
-    for gradient in gradients[0]:
+    by_network, by_state = gradients
+    expect_count(by_network, len(by_network), "the gradients")
+    for gradient in by_network:
         expect(gradient is None or not torch.as_tensor(gradient).any(), "a gradient flows through the burn-in")
+    expect(by_state is None or not torch.as_tensor(by_state).any(), "a gradient flows into the stored states")
 
 
 @check("q_discrepancy")

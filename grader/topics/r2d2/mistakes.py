@@ -159,15 +159,15 @@ MISTAKES = (
     Mistake(
         "does not store the end of an episode",
         "SequenceReplay.add",
-        "rest = np.flatnonzero(ended & (steps > self.covered))",
-        "rest = np.flatnonzero(ended & (steps < 0))",
+        "rest = over[self.count[over] - 1 > self.covered[over]]",
+        "rest = over[:0]",
         "The last steps of an episode, often the ones with the reward, would never be replayed, and short episodes not at all.",
     ),
     Mistake(
         "stores the end of an episode again although a sequence already holds it",
         "SequenceReplay.add",
-        "rest = np.flatnonzero(ended & (steps > self.covered))",
-        "rest = np.flatnonzero(ended & (steps > self.next_start))",
+        "rest = over[self.count[over] - 1 > self.covered[over]]",
+        "rest = over[self.count[over] - 1 > self.next_start[over]]",
         "Which steps of the episode are in no sequence yet? If there are none, nothing remains to be stored.",
     ),
     Mistake(
@@ -180,16 +180,31 @@ MISTAKES = (
     Mistake(
         "lets sequences run on into the next episode",
         "SequenceReplay.add",
-        "self.count[over] = self.next_start[over] = self.covered[over] = 0",
+        "self.restart(over)",
         "pass",
         "What has to be forgotten when an episode ends, so that the next one starts afresh?",
     ),
     Mistake(
         "stores a sequence before the row after its last step is there",
         "SequenceReplay.add",
-        "np.flatnonzero(self.count - self.next_start > self.length)",
-        "np.flatnonzero(self.count - self.next_start >= self.length)",
+        "stream[self.count[stream] - self.next_start[stream] > self.length]",
+        "stream[self.count[stream] - self.next_start[stream] >= self.length]",
         "The last step needs its successor to bootstrap from: m steps take m + 1 rows.",
+    ),
+    Mistake(
+        "takes the streams to be the first ones, whichever made a step",
+        "SequenceReplay.add",
+        "        self.append(stream, row, state)\n",
+        "        stream = np.arange(len(stream))\n        self.append(stream, row, state)\n",
+        "Row b of the arrays belongs to the stream `stream[b]`. Where is that used?",
+    ),
+    Mistake(
+        "stores the successor in the place of the row",
+        "SequenceReplay.add",
+        "self.append(stream, row, state)",
+        "self.append(stream, {name: np.where(ended if row[name].ndim == 1 else ended[:, None], successor[name], row[name]) "
+        "for name in row}, state)",
+        "The last step of an episode has a row of its own, and what the network sees after it is one more row.",
     ),
     Mistake(
         "draws without stratification",
@@ -211,6 +226,13 @@ MISTAKES = (
         "self.tree[slot] / self.tree.total, warm",
         "self.tree[slot], warm",
         "Probabilities of all sequences add up to 1.",
+    ),
+    Mistake(
+        "returns slots instead of the numbers of the sequences",
+        "SequenceReplay.sample",
+        "Sequences(self.key[slot], ",
+        "Sequences(slot, ",
+        "A slot is used again and again. By what does `update_priorities` see that the sequence drawn is still there?",
     ),
     Mistake(
         "gives sequences at the start of an episode a burn-in from another episode",
@@ -248,6 +270,20 @@ MISTAKES = (
         "New sequences are to be at least as urgent as any that has been seen, not only as those of the last batch.",
     ),
     Mistake(
+        "takes the smallest priority of the batch for the greatest",
+        "SequenceReplay.update_priorities",
+        "float(priority[present].max())",
+        "float(priority[present].min())",
+        "How urgent is the most urgent sequence that was ever seen?",
+    ),
+    Mistake(
+        "takes the last priority of the batch for the greatest",
+        "SequenceReplay.update_priorities",
+        "float(priority[present].max())",
+        "float(priority[present][-1])",
+        "The greatest priority may stand anywhere in the batch.",
+    ),
+    Mistake(
         "keeps the greatest priority at its first value",
         "SequenceReplay.update_priorities",
         "            self.max_priority = max(self.max_priority, float(priority[present].max()))\n",
@@ -283,6 +319,27 @@ MISTAKES = (
         "[t for t in range(1, len(first)) if first[t].any()]",
         "[]",
         "An episode may start at any row.",
+    ),
+    Mistake(
+        "cuts backpropagation through time before the network sees a row",
+        "unroll",
+        "torch.where(first[start, :, None], 0, state)",
+        "torch.where(first[start, :, None], 0, state.detach())",
+        "If no gradient reaches what the network remembered, it never learns what to remember. Which tensor must not be cut off?",
+    ),
+    Mistake(
+        "cuts backpropagation through time after the network has seen a row",
+        "unroll",
+        "        values.append(q)\n",
+        "        values.append(q)\n        state = state.detach()\n",
+        "If no gradient reaches what the network remembered, it never learns what to remember. Which tensor must not be cut off?",
+    ),
+    Mistake(
+        "lets gradients flow into the stored states",
+        "burn_in",
+        "        return torch.where(warm[:, None], refreshed, state)",
+        "    return torch.where(warm[:, None], refreshed, state)",
+        "All states that it returns are constants, also those that it does not refresh.",
     ),
     Mistake(
         "lets gradients flow through the burn-in",

@@ -25,23 +25,24 @@ def importance_weights(probability, size, exponent):
     return (probability.min() / probability) ** exponent
 
 
-def add(self, row, state, ended, successor):
-    self._append(np.arange(len(ended)), row, state)
-    (over,) = np.nonzero(ended)
+def add(self, stream, row, state, ended, successor):
+    self.append(stream, row, state)
+    over = np.compress(ended, stream)
     if len(over):
-        self._append(over, {name: column[over] for name, column in successor.items()}, state[over])
-    ready = self.count >= self.next_start + self.length + 1
+        self.append(over, {name: column[ended] for name, column in successor.items()}, state[ended])
+    made = np.isin(np.arange(len(self.count)), stream)
+    ready = made & (self.count >= self.next_start + self.length + 1)
     if ready.any():
         (full,) = ready.nonzero()
-        self._insert(full, self.next_start[full], np.repeat(self.length, len(full)))
+        self.insert(full, self.next_start[full], np.repeat(self.length, len(full)))
         self.covered = np.where(ready, self.next_start + self.length, self.covered)
         self.next_start = self.next_start + self.period * ready
-    remaining = ended & (self.count - 1 > self.covered)
+    remaining = np.isin(np.arange(len(self.count)), over) & (self.count - 1 > self.covered)
     if remaining.any():
         (rest,) = remaining.nonzero()
-        self._insert(rest, self.next_start[rest], self.count[rest] - 1 - self.next_start[rest])
+        self.insert(rest, self.next_start[rest], self.count[rest] - 1 - self.next_start[rest])
     for counter in (self.count, self.next_start, self.covered):
-        counter[ended] = 0
+        counter[over] = 0
 
 
 SequenceReplay.add = add

@@ -40,21 +40,21 @@ def importance_weights(probability, size, exponent):
     return torch.tensor([weight / max(weights) for weight in weights])
 
 
-def add(self, row, state, ended, successor):
-    for b, over in enumerate(ended):
+def add(self, stream, row, state, ended, successor):
+    for i, (b, over) in enumerate(zip(stream, ended)):
         here = np.array([b])
-        self._append(here, {name: column[b : b + 1] for name, column in row.items()}, state[b : b + 1])
+        self.append(here, {name: column[i : i + 1] for name, column in row.items()}, state[i : i + 1])
         if over:
-            self._append(here, {name: column[b : b + 1] for name, column in successor.items()}, 0 * state[b : b + 1])
+            self.append(here, {name: column[i : i + 1] for name, column in successor.items()}, 0 * state[i : i + 1])
         while self.count[b] >= self.next_start[b] + self.length + 1:
-            self._insert(here, self.next_start[here], np.array([self.length]))
+            self.insert(here, self.next_start[here], np.array([self.length]))
             self.covered[b] = self.next_start[b] + self.length
             self.next_start[b] += self.period
         if over:
             steps = self.count[b] - 1
             if steps > self.covered[b]:
-                self._insert(here, self.next_start[here], np.array([steps - self.next_start[b]]))
-            self.count[b] = self.next_start[b] = self.covered[b] = 0
+                self.insert(here, self.next_start[here], np.array([steps - self.next_start[b]]))
+            self.restart(here)
 
 
 SequenceReplay.add = add
@@ -73,7 +73,7 @@ def burn_in(network, inputs, state, warm):
     result = state
     for t in range(len(next(iter(inputs.values())))):
         result = network({name: column[t : t + 1] for name, column in inputs.items()}, result)[1].detach()
-    return torch.stack([new if use else old for new, old, use in zip(result, state, warm)])
+    return torch.stack([new if use else old for new, old, use in zip(result, state, warm)]).detach()
 
 
 def actor_epsilons(count, base, exponent):

@@ -1,0 +1,122 @@
+"""Actors: recurrent policies at work in vector environments, and what they leave for a replay."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from npfl139.rollout import Collector
+from npfl139.seeding import numpy_stream
+
+__all__ = ["Actor", "Actors", "Experience", "play"]
+
+
+class Experience(NamedTuple):
+    """One step of B streams, as a replay stores it."""
+
+    row: dict[str, np.ndarray]  # by name [B, ...], what the network saw and what came of it
+    state: np.ndarray  # [B, S] the recurrent state before the network saw the row
+    ended: np.ndarray  # [B] bool, whether the episode terminated or was truncated with the step
+    successor: dict[str, np.ndarray]  # by name [B, ...], what the network sees after the last step; of use where the episode ended
+
+
+class Actors:
+    """An ε-greedy policy at work in B environments: remembers their recurrent states, previous actions and latest observations.
+
+    A subclass may give each row a policy of its own for an episode (`begin`), make more of a step than its reward (`experience`), and show
+    either to the network (`see`).
+
+    Of the agent they need device, config, first_action, observation_dtype, network.state_size and `action_values(inputs, state, first)`,
+    which returns the values [T, B, A] to act by and the next state.
+    """
+
+    def __init__(self, agent: object, epsilon: np.ndarray, rng: np.random.Generator):
+        """Start with ε-greedy policies with the given ε [B]."""
+        self.agent, self.epsilon, self.rng = agent, epsilon, rng
+        self.state = torch.zeros(len(epsilon), agent.network.state_size, device=agent.device)
+        self.previous_action = np.full(len(epsilon), -1)
+        self.behaviour = np.ones(len(epsilon), np.float32)  # [B] the probability μ(a|x) of the latest actions
+        self.frames = None  # [B, stack, ...] the latest observations, where they are stacked
+
+    def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        """Prepare the rows in which an episode begins with the observation, those where `first`. It is called before every step."""
+
+    def see(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the network sees next of each row, unstacked, as a row of the replay."""
+        return {
+            "observation": observation.astype(self.agent.observation_dtype, copy=False),
+            "previous_action": np.where(first, -1, self.previous_action),
+            "previous_reward": np.where(first, 0, reward).astype(np.float32),
+        }
+
+    def act(self, seen: dict[str, np.ndarray], first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the actions [B], counted from 0, and the recurrent states [B, S] before the network saw the rows."""
+        state = self.state
+        with torch.no_grad():
+            starts = torch.from_numpy(first)[None].to(state.device)
+            q, self.state = self.agent.action_values(self._stacked(seen, first), state, starts)
+        actions, greedy = q.shape[-1], q[0].argmax(-1).cpu().numpy()
+        explore = self.rng.random(len(first)) < self.epsilon
+        self.previous_action = np.where(explore, self.rng.integers(actions, size=len(first)), greedy)
+        probability = self.epsilon / actions + (1 - self.epsilon) * (self.previous_action == greedy)
+        self.behaviour = probability.astype(np.float32)
+        return self.previous_action, state.cpu().numpy()
+
+    def experience(self, next_observation: np.ndarray, reward: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what else came of the step just made, by name [B, ...], such as an intrinsic reward.
+
+        It is called between step and store, with the true successors. While a policy is evaluated, an episode that begins hides the true
+        successor of the one before; what is made of such a row `begin` must forget.
+        """
+        return {}
+
+    def _stacked(self, seen: dict[str, np.ndarray], first: np.ndarray) -> dict[str, Tensor]:
+        observation, stack = seen["observation"], self.agent.config.frame_stack
+        if stack > 1:
+            repeated = np.repeat(observation[:, None], stack, 1)
+            if self.frames is None:
+                self.frames = repeated
+            self.frames = np.concatenate([self.frames[:, 1:], observation[:, None]], 1)
+            self.frames[first] = repeated[first]
+            seen = seen | {"observation": self.frames}
+        return {name: torch.from_numpy(column)[None].to(self.agent.device) for name, column in seen.items()}
+
+
+def play(collector: Collector, actors: Actors) -> Experience:
+    """Make one step in every environment; return the columns of it that the agent's `fields` name.
+
+    Whether an episode that ran out of time counts as terminated is `time_limit` in the agent's configuration.
+    """
+    agent = actors.agent
+    actors.begin(collector.observation, collector.first)
+    seen = actors.see(collector.observation, collector.reward, collector.first)
+    action, state = actors.act(seen, collector.first)
+    step = collector.step(action + agent.first_action)
+    ended = collector.first
+    more = actors.experience(step.next_observation, step.reward)
+    terminated = ended if agent.config.time_limit == "end" else step.terminated
+    outcome = {"action": action, "reward": step.reward, "terminated": terminated, "behaviour": actors.behaviour} | more
+    successor = actors.see(step.next_observation, step.reward, np.zeros_like(ended))
+    nothing = {name: np.zeros_like(column) for name, column in outcome.items()} | {"behaviour": np.ones_like(actors.behaviour)}
+    rows = ({name: columns[name] for name in agent.fields} for columns in (seen | outcome, successor | nothing))
+    return Experience(next(rows), state, ended, next(rows))
+
+
+class Actor:
+    """Environments and the actors in them, wherever they are: they deliver what they saw and did in chunks of steps.
+
+    The agent is a copy of the learner's, made of the same configuration; only its `load_weights` is needed beside what `Actors` need.
+    """
+
+    def __init__(self, agent: object, environments: VectorEnv, epsilon: np.ndarray, seed: int):
+        """Start with ε-greedy policies with the given ε [B], one for each environment; actors of one run have different seeds."""
+        self.agent, self.collector = agent, Collector(environments)
+        self.actors = agent.explorers(epsilon, numpy_stream(seed, "exploration"))
+
+    def collect(self, weights: dict | None, steps: int) -> list[Experience]:
+        """Return what `steps` steps in every environment gave, with the weights of the learner's `weights()`, or the old ones if None."""
+        if weights is not None:
+            self.agent.load_weights(weights)
+        return [play(self.collector, self.actors) for _ in range(steps)]
