@@ -21,9 +21,19 @@ OURS = {
     "npfl139/Collect-v0": ("collect:Collect", {}),
     "npfl139/CollectContinuous-v0": ("collect:Collect", {"continuous": True}),
     "npfl139/CueRecall-v0": ("memory:CueRecall", {}),
+    "npfl139/DeepSea-v0": ("chains:DeepSea", {}),
+    "npfl139/DiscoGoal-v0": ("disco:DiscoGoal", {}),
+    "npfl139/DiscoMaze-v0": ("disco:DiscoMaze", {}),
+    "npfl139/KeyDoor-v0": ("chains:KeyDoor", {}),
+    "npfl139/Lottery-v0": ("lottery:Lottery", {}),
+    "npfl139/NoisyTelevision-v0": ("television:NoisyTelevision", {}),
+    "npfl139/Patience-v0": ("patience:Patience", {}),
+    "npfl139/RandomCoin-v0": ("coin:RandomCoin", {}),
+    "npfl139/ShortCueRecall-v0": ("memory:CueRecall", {"corridor": 5, "max_episode_steps": 20, "limit_terminates": True}),
     "npfl139/TwoRooms-v0": ("memory:TwoRooms", {}),
     "npfl139/MaskedCartPole-v0": ("memory:MaskedCartPole", {}),
     "npfl139/TreasureChain-v0": ("treasure:TreasureChain", {}),
+    "npfl139/Vaults-v0": ("vaults:Vaults", {}),
 }
 BATCHED_INSTEAD = {"CartPole-v1": "npfl139/CartPole-v1"}  # Gymnasium's id: ours with the same dynamics
 ATARI = "ALE"  # the namespace of the games, which `npfl139.envs.atari` preprocesses

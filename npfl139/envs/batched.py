@@ -27,9 +27,13 @@ __all__ = ["BatchedEnv", "SingleEnv"]
 
 
 class BatchedEnv(VectorEnv):
-    """A vector environment in the SAME_STEP autoreset mode, with a time limit and checked actions."""
+    """A vector environment in the SAME_STEP autoreset mode, with a time limit and checked actions.
+
+    The limit truncates an episode, unless it is a part of the task (`limit_terminates`), where it terminates it.
+    """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"], "render_fps": 30}
+    limit_terminates = False
 
     def __init__(
         self, num_envs: int, observation_space: Space, action_space: Space, max_episode_steps: int, render_mode: str | None = None
@@ -42,7 +46,7 @@ class BatchedEnv(VectorEnv):
         self.num_envs, self.max_episode_steps, self.render_mode = num_envs, max_episode_steps, render_mode
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space, self.action_space = batch_space(observation_space, num_envs), batch_space(action_space, num_envs)
-        self.elapsed = None  # [B] steps made in the current episodes
+        self.elapsed, self._started = np.zeros(num_envs, np.int64), False  # [B] steps made in the current episodes
 
     def restart(self, rows: np.ndarray) -> None:
         """Draw start states for the rows of the given indices from `self.np_random`."""
@@ -56,13 +60,17 @@ class BatchedEnv(VectorEnv):
         """Return what the current states show, [B, ...], as an array of its own."""
         raise NotImplementedError
 
+    def summary(self) -> dict[str, np.ndarray]:
+        """Return what `info` tells of episodes that end, [B] each; other rows do not count."""
+        return {}
+
     def draw(self, row: int) -> np.ndarray:
         """Return an image [height, width, 3] of uint8 of the row."""
         raise NotImplementedError(f"{type(self).__name__} cannot be rendered")
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
-        self.elapsed = np.zeros(self.num_envs, np.int64)
+        self.elapsed[:], self._started = 0, True
         self.restart(np.arange(self.num_envs))
         return self.observe(), {}
 
@@ -72,17 +80,20 @@ class BatchedEnv(VectorEnv):
         if not ended.any():
             return self.observe(), reward, terminated, truncated, {}
         info = {"final_obs": self.observe(), "_final_obs": ended}
+        for name, value in self.summary().items():
+            info |= {name: value, f"_{name}": ended}
         self.elapsed[ended] = 0
         self.restart(np.flatnonzero(ended))
         return self.observe(), reward, terminated, truncated, info
 
     def transition(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all rows without starting new episodes; return reward, terminated and truncated, [B] each."""
-        if self.elapsed is None:
+        if not self._started:
             raise RuntimeError("call reset before step")
         reward, terminated = self.advance(self._checked(np.asarray(actions)))
         self.elapsed += 1
-        return reward, terminated, self.elapsed >= self.max_episode_steps
+        late = self.elapsed >= self.max_episode_steps
+        return (reward, terminated | late, np.zeros_like(late)) if self.limit_terminates else (reward, terminated, late)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         if self.render_mode is None:
@@ -122,7 +133,8 @@ class SingleEnv(gymnasium.Env):
 
     def step(self, action: object) -> tuple[np.ndarray, float, bool, bool, dict]:
         reward, terminated, truncated = self.batch.transition(np.asarray(action)[None])
-        return self.batch.observe()[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+        info = {name: value[0] for name, value in self.batch.summary().items()} if terminated[0] or truncated[0] else {}
+        return self.batch.observe()[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def render(self) -> np.ndarray | None:
         frames = self.batch.render()

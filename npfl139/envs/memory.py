@@ -5,11 +5,15 @@ saw in the very first observation. Where it stands in a corridor is not shown, o
 better than guess.
 """
 
+from functools import cached_property
+
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from npfl139.envs.batched import BatchedEnv, SingleEnv
 from npfl139.envs.cartpole import CartPoleVector
+from npfl139.envs.exact import occupancy
+from npfl139.envs.pictures import AGENT, BLUE, DARK, RED, TRAIL, box, canvas, disc
 
 __all__ = ["CueRecall", "CueRecallVector", "MaskedCartPole", "MaskedCartPoleVector", "TwoRooms", "TwoRoomsVector"]
 
@@ -76,26 +80,55 @@ class Corridors(BatchedEnv):
         observation[:, 2 + len(self.corridors) :] = 2 * self.np_random.integers(2, size=(self.num_envs, self.noise)) - 1
         return observation
 
+    @property
+    def best_return(self) -> float:
+        """Of a right answer in each room."""
+        return float(len(self.corridors))
+
+    @cached_property
+    def random_return(self) -> float:
+        """The expected return of uniformly random actions: right and wrong answers of the first room cancel out, dawdling costs."""
+        rooms = np.cumsum(self.corridors + 1) - 1  # of all places, numbered from the start to the last room
+        end = rooms[-1] + 1
+        successors = np.tile(np.arange(end + 1)[:, None], 3)
+        successors[:end, FORWARD] += 1
+        successors[rooms] = np.stack([rooms, rooms + 1, np.full_like(rooms, end)], axis=1)  # dawdling, a right answer, a wrong one
+        reward = np.full(end + 1, 2 / 3 * DAWDLING)
+        reward[rooms], reward[end] = DAWDLING / 3, 0
+        return float((occupancy(successors, 0, self.max_episode_steps)[:-1] @ reward).sum())
+
     def draw(self, row: int) -> np.ndarray:
-        """Return an image: corridors from left to right, rooms in grey, the agent in black, the cue's colour above the start."""
-        cell, height = 10, 60
+        """Return a picture: corridors from left to right, the rooms at their ends, the cue's colour above the start while it is shown."""
         rooms = np.cumsum(self.corridors + 1) - 1
-        image = np.full((height, cell * (rooms[-1] + 1), 3), 255, np.uint8)
-        image[20:40] = 225
+        cell = max(16, 240 // (rooms[-1] + 1))
+        y, here = 3 * cell, rooms[self.room[row]] - self.corridors[self.room[row]] + self.place[row]
+        image = canvas(cell * (rooms[-1] + 1), 6 * cell)
+        for place in range(rooms[-1] + 1):
+            shade = TRAIL if place <= here else DARK
+            height = 3 if place in rooms else 1.2
+            box(image, cell * place, y - 0.5 * height * cell, cell - 1, height * cell, shade)
         for room in rooms:
-            image[10:50, cell * room : cell * (room + 1)] = 160
+            for side, colour in ((-1, RED), (1, BLUE)):
+                disc(image, cell * (room + 0.5), y + side * cell, 0.25 * cell, colour)
         if self.elapsed[row] == 0:
-            image[5:15, :cell] = (202, 60, 60) if self.cue[row] < 0 else (60, 60, 202)
-        place = cell * (rooms[self.room[row]] - self.corridors[self.room[row]] + self.place[row])
-        image[25:35, place + 2 : place + cell - 2] = 0
+            disc(image, 0.5 * cell, y - 1.5 * cell, 0.4 * cell, RED if self.cue[row] < 0 else BLUE)
+        disc(image, cell * (here + 0.5), y, 0.36 * cell, AGENT)
         return image
 
 
 class CueRecallVector(Corridors):
-    """A cue, a corridor of 20 steps, one room, where the cue is the answer. The best return is 1; guessing gives 0."""
+    """A cue, a corridor of 20 steps, one room, where the cue is the answer. The best return is 1; guessing gives 0.
 
-    def __init__(self, num_envs: int, corridor: int = 20, max_episode_steps: int = 70, render_mode: str | None = None):
+    After `max_episode_steps` an episode is truncated, or, if `limit_terminates`, it terminates: a short limit is better a part of the
+    task, for an agent would bootstrap from the state behind it, which it never sees in training.
+    """
+
+    def __init__(
+        self, num_envs: int, corridor: int = 20, max_episode_steps: int = 70, limit_terminates: bool = False,
+        render_mode: str | None = None,
+    ):  # fmt: skip
         super().__init__(num_envs, (corridor,), (False,), 2, max_episode_steps, render_mode)
+        self.limit_terminates = limit_terminates
 
 
 class CueRecall(SingleEnv):
