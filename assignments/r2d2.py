@@ -14,7 +14,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +23,13 @@ from gymnasium.vector import VectorEnv
 from torch import nn
 
 import npfl139.runs
+from npfl139.checkpoints import load_parts, state_of_parts
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
-from npfl139.nets import MLP, orthogonal_
-from npfl139.replay import StreamStore, SumTree, replace_array
+from npfl139.nets import MLP
+from npfl139.recurrent.actors import Actors, play
+from npfl139.recurrent.networks import RecurrentNetwork
+from npfl139.recurrent.sequences import Sequences, SequenceTable
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -186,25 +188,10 @@ def importance_weights(probability: Tensor, size: int, exponent: float) -> Tenso
     raise NotImplementedError("importance_weights")
 
 
-class Sequences(NamedTuple):
-    """A batch of B sequences drawn from a `SequenceReplay`; numpy arrays.
-
-    In `rows`, all of [l + m + 1, B, ...], row l + t holds step t of the sequence, t = 0 ... length - 1. Row l + length holds what the
-    network sees after the last step, as the next row of the episode or as its last observation. The l rows before are the burn-in.
-    """
-
-    key: np.ndarray  # [B] the numbers of the sequences, for `update_priorities`
-    probability: np.ndarray  # [B] with which each was drawn
-    warm: np.ndarray  # [B] bool: the sequence starts inside an episode, so it has a burn-in
-    state: np.ndarray  # [B, S] the recurrent state as stored: before the burn-in, or zeros where there is none
-    length: np.ndarray  # [B] 1 ... m, how many steps there are
-    rows: dict[str, np.ndarray]  # each [l + m + 1, B, ...]
-
-
-class SequenceReplay:
+class SequenceReplay(SequenceTable):
     """Prioritized replay of overlapping sequences with stored recurrent states, in memory that is allocated once.
 
-    B environments each produce a stream of rows. A row is kept once, in `store`, although sequences overlap. In each episode the
+    Environments produce streams of rows. A row is kept once, in `store`, although sequences overlap. In each episode the
     sequences start at its steps 0, period, 2·period, … and have m steps (`length`), except that the last one ends with the episode. A
     sequence never crosses an episode's boundary. One that starts inside an episode also owns the l rows before it (`burn_in`), and the
     recurrent state from before those.
@@ -213,83 +200,32 @@ class SequenceReplay:
     counted as `store` does), `steps` (how many there are), `episode` (the first row of its episode), `state`. Sequence number k is in
     slot k modulo the table's size. `tree` holds the weight of each slot, priority^exponent.
 
+    What is known of the running episode of each stream: `count`, its rows so far; `next_start`, the step at which its next sequence starts;
+    `covered`, how many of its steps are in some sequence.
+
     Memory: streams · rows · (bytes of a row + 8) + sequences · (4·S + 80) + streams · (l + m + 2) · 4·S bytes, `nbytes`, whatever
     happens. With the paper's 4·10⁶ rows of one 84 × 84 frame and 10⁵ sequences with the states of an LSTM of 512 units that is 28.9 GB.
     """
 
-    def __init__(
-        self,
-        fields: Mapping[str, Sequence],
-        streams: int,
-        rows: int,
-        sequences: int,
-        length: int,
-        period: int,
-        burn_in: int,
-        state_size: int,
-        priority_exponent: float,
-    ):
-        """Make an empty replay.
+    def add(
+        self, stream: np.ndarray, row: Mapping[str, np.ndarray], state: np.ndarray, ended: np.ndarray, successor: Mapping[str, np.ndarray]
+    ) -> None:
+        """Store one step of some streams, and the sequences that it completes [r2d2:sequences].
 
-        Args:
-            fields: (shape, dtype[, stack]) of each column of a row by name, as for `npfl139.replay.StreamStore`.
-            streams: B, the environments that are stepped together.
-            rows: kept of each stream.
-            sequences: kept at most; the oldest go first, also when their rows are overwritten.
-            length: m.
-            period: distance of the starts of sequences, at most m.
-            burn_in: l, at most the period.
-            state_size: S.
-            priority_exponent: how strongly to prefer large priorities; 0 samples uniformly.
-
-        Raises:
-            ValueError: burn_in ≤ period ≤ length does not hold, or the memory is too small for the sequences of every stream.
-        """
-        if not 0 <= burn_in <= period <= length or period < 1:
-            raise ValueError(f"burn_in ≤ period ≤ length must hold, got {burn_in}, {period} and {length}")
-        self.store = StreamStore(fields, streams, rows)
-        self.states = StreamStore({"state": ((state_size,), "float32")}, streams, burn_in + length + 2)
-        self.length, self.period, self.burn_in, self.priority_exponent = length, period, burn_in, priority_exponent
-        self._margin = burn_in + max(field.stack for field in self.store.fields.values()) - 1
-        if rows < self._margin + length + period + 2 or sequences < streams:
-            raise ValueError(f"{rows} rows of a stream and {sequences} sequences are too few for {streams} streams and {length} steps")
-
-        self.count = np.zeros(streams, np.int64)  # rows of the running episode so far
-        self.next_start = np.zeros(streams, np.int64)  # the step of the running episode at which its next sequence starts
-        self.covered = np.zeros(streams, np.int64)  # steps of the running episode that are in some sequence
-
-        self.key = np.full(sequences, -1, np.int64)
-        self.stream, self.start, self.steps, self.episode = np.zeros((4, sequences), np.int64)
-        self.state = np.zeros((sequences, state_size), np.float32)
-        self.tree = SumTree(sequences)
-        self.added, self.size, self.max_priority = 0, 0, 1.0  # sequences ever, sequences now, the greatest priority ever given
-        self._slot_at = np.full((rows, streams), -1, np.int64)  # the slot of the sequence that starts at the row
-
-    def __len__(self) -> int:
-        """Return how many sequences can be drawn."""
-        return self.size
-
-    @property
-    def nbytes(self) -> int:
-        """Memory in bytes, the same from the first row to the last."""
-        table = (self.key, self.stream, self.start, self.steps, self.episode, self.state, self._slot_at)
-        return self.store.nbytes + self.states.nbytes + self.tree.nbytes + sum(array.nbytes for array in table)
-
-    def add(self, row: Mapping[str, np.ndarray], state: np.ndarray, ended: np.ndarray, successor: Mapping[str, np.ndarray]) -> None:
-        """Store one step of all streams, and the sequences that it completes [r2d2:sequences].
-
-        First append the row of every stream; to the streams that ended also append their successor, a row that holds only what
-        the network sees after the last step. Call `self._append` for both; it also makes room by evicting.
+        First append the row of every one of the streams; to those that ended also append their successor, a row that holds only what
+        the network sees after the last step. Call `self.append` for both; it also makes room by evicting.
 
         Then a sequence that starts at step s of its episode is stored as soon as the row after its last step is there: when the
         episode has at least s + m + 1 rows. The next one starts a period later. When an episode ends with steps that are in no
         sequence yet, one more is stored, which starts where the next one would have and ends with the episode, so it may be shorter
-        than m. Call `self._insert(stream, start, steps)`, three arrays [K], for the K streams where a sequence is complete.
+        than m. Call `self.insert(stream, start, steps)`, three arrays [K], for the K streams where a sequence is complete.
 
-        In the end `count`, `next_start` and `covered` are 0 in the streams that ended: their next row starts an episode.
+        In the end call `self.restart(stream)` for the streams that ended: it sets their counters to 0, since their next row starts an
+        episode. Streams that made no step are left as they are; not all actors deliver at the same time.
 
         Args:
-            row: by name [B, ...], one step of each stream.
+            stream: [B] the numbers of the streams that made a step.
+            row: by name [B, ...], the step of each.
             state: [B, S] the recurrent state before the network saw the row.
             ended: [B] bool, whether the episode terminated or was truncated with this step.
             successor: by name [B, ...], like `row`; read only where the episode ended.
@@ -298,7 +234,7 @@ class SequenceReplay:
 
         >>> replay = SequenceReplay({"x": ((), "float32")}, 1, 20, 5, length=4, period=2, burn_in=0, state_size=1, priority_exponent=1.0)
         >>> for t in range(7):  # an episode of 7 steps: sequences of its steps 0-3, 2-5 and 4-6
-        ...     replay.add({"x": np.array([t])}, np.zeros((1, 1)), np.array([t == 6]), {"x": np.array([t + 1])})
+        ...     replay.add(np.array([0]), {"x": np.array([t])}, np.zeros((1, 1)), np.array([t == 6]), {"x": np.array([t + 1])})
         >>> replay.start[:3].tolist(), replay.steps[:3].tolist()
         ([0, 2, 4], [4, 4, 3])
         """
@@ -335,82 +271,6 @@ class SequenceReplay:
         """
         raise NotImplementedError("SequenceReplay.update_priorities")
 
-    def save(self, directory: Path) -> None:
-        """Store all that can be sampled in a directory, writing only the rows that are new. `load` goes on from there.
-
-        Raises:
-            OSError: the directory cannot be written.
-        """
-        self.store.save(directory)
-        table = np.zeros(len(self.key), self._entry_type)
-        for name in table.dtype.names[:-1]:
-            table[name] = getattr(self, name)
-        table["weight"] = self.tree[np.arange(len(table))]
-        replace_array(directory / "sequences.npy", table)
-        replace_array(directory / "counters.npy", np.array([self.added, self.max_priority]))
-
-    def load(self, directory: Path) -> None:
-        """Continue, with new episodes in all streams, from what was last saved, whether or not a later attempt was interrupted.
-
-        Raises:
-            OSError: there are no such files.
-            ValueError: they are of another replay.
-        """
-        intact = self.store.load(directory)
-        self.states.written[:] = self.store.written
-        table = np.load(directory / "sequences.npy")
-        if table.dtype != self._entry_type or len(table) != len(self.key):
-            raise ValueError(f"{directory} holds {len(table)} sequences of another kind than the {len(self.key)} of this replay")
-        for name in table.dtype.names[:-1]:
-            getattr(self, name)[:] = table[name]
-        added, self.max_priority = np.load(directory / "counters.npy")
-        self.added = int(added)
-        slot = np.flatnonzero(self.key >= 0)
-        self._slot_at[self.start[slot] % self.store.rows, self.stream[slot]] = slot
-        self.tree.set(slot, table["weight"][slot])
-        self.size = len(slot)
-        needed = np.maximum(self.start[slot] - self._margin, self.episode[slot])
-        self._evict(slot[needed < intact[self.stream[slot]]])
-
-    @property
-    def _entry_type(self) -> np.dtype:
-        whole = [(name, "int64") for name in ("key", "stream", "start", "steps", "episode")]
-        return np.dtype([*whole, ("state", "float32", self.state.shape[1:]), ("weight", "float64")])
-
-    def _append(self, stream: np.ndarray, row: Mapping[str, np.ndarray], state: np.ndarray) -> None:
-        """Append a row and the state before it to each of the K streams, evicting the sequences whose rows are overwritten."""
-        doomed = self._slot_at[(self.store.written[stream] + self._margin) % self.store.rows, stream]
-        self._evict(doomed[doomed >= 0])
-        self.store.append(stream, row)
-        self.states.append(stream, {"state": state})
-        self.count[stream] += 1
-
-    def _insert(self, stream: np.ndarray, start: np.ndarray, steps: np.ndarray) -> None:
-        """Store the sequence of `steps` steps that begins at step `start` of the running episode of each of the K streams."""
-        if len(stream) == 0:
-            return
-        key = self.added + np.arange(len(stream))
-        slot = key % len(self.key)
-        self._evict(slot[self.key[slot] >= 0])
-        episode = self.store.written[stream] - self.count[stream]
-        warm = start > 0
-        state = self.states.read(stream, (episode + start - self.burn_in * warm)[None], episode)["state"][0]
-        self.key[slot], self.stream[slot], self.episode[slot] = key, stream, episode
-        self.start[slot], self.steps[slot] = episode + start, steps
-        self.state[slot] = np.where(warm[:, None], state, 0)
-        self._slot_at[self.start[slot] % self.store.rows, stream] = slot
-        # Deviation: the paper's actors compute first priorities from their own TD errors; new sequences here are as urgent as any has
-        # ever been.
-        self.tree.set(slot, self.max_priority**self.priority_exponent)
-        self.added += len(stream)
-        self.size += len(stream)
-
-    def _evict(self, slot: np.ndarray) -> None:
-        self._slot_at[self.start[slot] % self.store.rows, self.stream[slot]] = -1
-        self.key[slot] = -1
-        self.tree.set(slot, 0.0)
-        self.size -= len(slot)
-
 
 # %% [markdown]
 # ## The recurrent state
@@ -423,12 +283,13 @@ def unroll(network: Network, inputs: dict[str, Tensor], state: Tensor, first: Te
         h_{t-1} ← 0 where an episode starts with row t;    q_t, h_t = network(x_t, h_{t-1})
 
     The network takes any number of rows at once, and is fastest if called seldom: it need be called only once where no episode starts
-    after row 0. It knows nothing of episodes, so a state must be set to zero before the network sees the first row of one.
+    after row 0. It knows nothing of episodes, so a state must be set to zero before the network sees the first row of one. Gradients flow
+    through the states, from every row back to `state` or to the start of its episode: that is how a memory learns what to keep.
 
     Args:
         network: maps (inputs [T, B, ...], state [B, S]) to (q [T, B, A], state [B, S]), for any T ≥ 1.
         inputs: by name [T, B, ...], what the network sees.
-        state: [B, S] before row 0; it is not changed.
+        state: [B, S] before row 0; it is not changed in place.
         first: [T, B] bool, whether an episode starts with the row.
 
     Returns:
@@ -450,8 +311,9 @@ def burn_in(network: Network, inputs: dict[str, Tensor], state: Tensor, warm: Te
 
         h_t = network(x_t, h_{t-1}) for the l rows of the burn-in, from the stored state, under the current parameters
 
-    A stored state is stale: older parameters computed it. Some rows later most of that is gone. No gradient flows through the
-    burn-in. A sequence that starts its episode has no burn-in: its rows here are only padding, and it keeps the state it has.
+    A stored state is stale: older parameters computed it. Some rows later most of that is gone. No gradient flows through the burn-in,
+    neither into the network nor into `state`. A sequence that starts its episode has no burn-in: its rows here are only padding, and it
+    keeps the state it has.
 
     Args:
         network: as for `unroll`.
@@ -555,19 +417,29 @@ class R2D2Config(Config):
     # Deviation: the paper's learning rate is constant. With one large enough to learn our tasks in seconds the policy never settles.
     final_learning_rate: float = 0.0  # of Adam in the end; in between it falls linearly
     adam_epsilon: float = 1e-8  # 1e-3 in the paper
-    max_gradient_norm: float = 40.0  # Wang et al. (2016)
+    # Deviation: R2D2's paper names no bound. This one is of Badia et al. (2020), arXiv:2002.06038, Table 6; Wang et al. (2016) have 10.
+    max_gradient_norm: float = 40.0
     target_period: int = 25  # updates between two copies into the target network
     exploration_base: float = 0.4  # ε, Horgan et al. (2018)
     exploration_exponent: float = 3.0  # α; 7 in Horgan et al. (2018)
+    # What changes little from step to step must be large for a new LSTM to see the change.
+    observation_scale: tuple[float, ...] = ()  # multiplies each number of observations that are vectors; () leaves them
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
     memory_size: int = 64  # units of the LSTM
     memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
     head_size: int = 64  # units of the hidden layer of each dueling head
     frame_stack: int = 1  # observations that the network sees together
+    # A limit that is no part of the task hides a future that has a value; one that is part of it and short is the end of the task.
+    time_limit: str = "bootstrapped"  # bootstrapped, or end: an episode that ran out of time is stored as terminated
 
     def __post_init__(self):
         super().__post_init__()
-        allowed = {"rewards": ("rescaled", "clipped"), "memory": ("lstm", "none"), "replayed_state": ("stored", "zero")}
+        allowed = {
+            "rewards": ("rescaled", "clipped"),
+            "memory": ("lstm", "none"),
+            "replayed_state": ("stored", "zero"),
+            "time_limit": ("bootstrapped", "end"),
+        }
         for field, choices in allowed.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
@@ -575,15 +447,18 @@ class R2D2Config(Config):
 
 CONFIGS = {
     "npfl139/TwoRooms-v0": R2D2Config(sequence_length=20, sequence_period=10, burn_in=4),
-    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5),
+    "npfl139/CueRecall-v0": R2D2Config(steps=100_000, sequence_length=30, sequence_period=15, burn_in=5, time_limit="end"),
     "npfl139/MaskedCartPole-v0": R2D2Config(
         steps=250_000,
         sequence_length=20,
         sequence_period=10,
         burn_in=5,
+        return_steps=10,
+        batch_size=64,
         learning_rate=1e-3,
-        target_period=50,
+        target_period=20,
         replay_rows=50_000,
+        observation_scale=(4.0, 20.0),  # the position lies within ±2.4, the angle within ±0.21
         memory_span=4.0,
     ),
     # Kapturowski et al. (2019), Table 2 and Section 2.3; what those leave open is Horgan et al. (2018), except for `memory_span`.
@@ -615,177 +490,66 @@ CONFIGS = {
 }
 
 
-class Convolutions(nn.Module):
-    """The torso for images of uint8: [T, B, C, H, W] or [T, B, H, W] -> [T, B, output_size], three convolutions (Mnih et al., 2015)."""
-
-    LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # channels, kernel, stride
-
-    def __init__(self, shape: Sequence[int], generator: torch.Generator):
-        super().__init__()
-        self.shape = channels, height, width = (1, *shape)[-3:]
-        self.layers = nn.ModuleList()
-        for outputs, kernel, stride in self.LAYERS:
-            layer = nn.utils.skip_init(nn.Conv2d, channels, outputs, kernel, stride)
-            orthogonal_(layer, 2**0.5, generator)
-            self.layers.append(layer)
-            channels, height, width = outputs, (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        if min(height, width) < 1:
-            raise ValueError(f"images must be [C, H, W] or [H, W] with at least 36 × 36 pixels, got {list(shape)}")
-        self.output_size = channels * height * width
-
-    def forward(self, image: Tensor) -> Tensor:
-        hidden = image.reshape(-1, *self.shape).float() / 255
-        for layer in self.layers:
-            hidden = layer(hidden).relu()
-        return hidden.view(*image.shape[:2], self.output_size)
-
-
-class Vectors(nn.Module):
-    """The torso for vectors: [T, B, ...] -> [T, B, output_size], fully connected layers, or none at all."""
-
-    def __init__(self, size: int, hidden_sizes: Sequence[int], generator: torch.Generator):
-        super().__init__()
-        self.output_size = hidden_sizes[-1] if hidden_sizes else size
-        self.layers = MLP(size, hidden_sizes[:-1], hidden_sizes[-1], generator, 2**0.5, torch.relu) if hidden_sizes else None
-
-    def forward(self, vector: Tensor) -> Tensor:
-        vector = vector.flatten(2)
-        return vector if self.layers is None else self.layers(vector).relu()
-
-
-class LSTM(nn.Module):
-    """A memory that carries the state [B, 2·H], the hidden and the cell state of an LSTM side by side."""
-
-    def __init__(self, input_size: int, size: int, span: float, generator: torch.Generator):
-        """Make an LSTM whose cells forget, before anything is learnt, over different times of up to `span` steps.
-
-        The bias of a forget gate is log τ and that of the input gate is -log τ, so the cell forgets at a rate of 1 / (1 + τ), with τ
-        drawn from [1, span - 1].
-
-        Source: Tallec and Ollivier (2018), arXiv:1804.11188.
-        """
-        super().__init__()
-        self.layer = nn.LSTM(input_size, size)
-        for parameter in self.layer.parameters():
-            nn.init.uniform_(parameter, -(size**-0.5), size**-0.5, generator=generator)
-        with torch.no_grad():
-            bias = self.layer.bias_ih_l0
-            self.layer.bias_hh_l0.zero_()
-            bias[size : 2 * size].uniform_(1, span - 1, generator=generator).log_()
-            bias[:size] = -bias[size : 2 * size]
-
-    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        hidden, cell = state.chunk(2, -1)
-        output, (hidden, cell) = self.layer(inputs, (hidden.contiguous()[None], cell.contiguous()[None]))
-        return output, torch.cat([hidden[0], cell[0]], -1)
-
-
-class NoMemory(nn.Module):
-    """A feed-forward layer in the place of the LSTM, for the ablation. It passes the state on untouched."""
-
-    def __init__(self, input_size: int, size: int, span: float, generator: torch.Generator):
-        super().__init__()
-        self.layer = MLP(input_size, (), size, generator, 2**0.5)
-
-    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return self.layer(inputs).relu(), state
-
-
-class RecurrentQNetwork(nn.Module):
+class RecurrentQNetwork(RecurrentNetwork):
     """Action values of a history: torso, then the LSTM, which also sees the previous action and reward, then dueling heads.
 
     Called with `inputs` of time-major tensors and a state [B, S], returns q [T, B, A] and the next state.
     """
 
-    INPUTS = ("observation", "previous_action", "previous_reward")  # what the network sees of a row
-
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: R2D2Config, generator: torch.Generator):
-        super().__init__()
-        self.action_count, self.state_size, self.rescale_epsilon = action_count, 2 * config.memory_size, config.rescale_epsilon
-        if len(observation_shape) > 1:
-            self.torso = Convolutions(observation_shape, generator)
-        else:
-            self.torso = Vectors(int(np.prod(observation_shape)), config.torso_sizes, generator)
-        memory = {"lstm": LSTM, "none": NoMemory}[config.memory]
-        self.memory = memory(self.torso.output_size + self.extra_size, config.memory_size, config.memory_span, generator)
+        super().__init__(observation_shape, action_count, config, generator)
+        self.rescale_epsilon = config.rescale_epsilon
         self.value = MLP(config.memory_size, (config.head_size,), 1, generator, activation=torch.relu)
         self.advantage = MLP(config.memory_size, (config.head_size,), action_count, generator, activation=torch.relu)
 
-    @property
-    def extra_size(self) -> int:
-        """How many numbers `extra` gives."""
-        return self.action_count + 1
-
     def extra(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Return what the memory sees besides the observation, [T, B, extra_size]; a previous action of -1 stands for none."""
-        action = nn.functional.one_hot(inputs["previous_action"].long() + 1, self.action_count + 1)[..., 1:]
-        return torch.cat([action, rescale(inputs["previous_reward"], self.rescale_epsilon)[..., None]], -1)
+        # Deviation: the paper feeds the previous reward itself. Rewards of very different sizes are inputs of similar sizes after h.
+        return super().extra(inputs | {"previous_reward": rescale(inputs["previous_reward"], self.rescale_epsilon)})
 
     def forward(self, inputs: dict[str, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
-        hidden, state = self.memory(torch.cat([self.torso(inputs["observation"]), self.extra(inputs)], -1), state)
+        hidden, state = super().forward(inputs, state)
         return dueling(self.value(hidden), self.advantage(hidden)), state
 
 
-class Actors:
-    """A policy at work in B environments: remembers their recurrent states, previous actions and latest observations."""
+class Batch(NamedTuple):
+    """A batch of B sequences as tensors, on the agent's device."""
 
-    def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
-        """Start with ε-greedy policies with the given ε [B]."""
-        self.agent, self.epsilon, self.rng = agent, epsilon, rng
-        self.state = torch.zeros(len(epsilon), agent.network.state_size, device=agent.device)
-        self.previous_action = np.full(len(epsilon), -1)
-        self.frames = None  # [B, stack, ...] the latest observations, where they are stacked
-
-    def see(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what the network sees next of each row, unstacked, as a row of the replay."""
-        return {
-            "observation": observation.astype(self.agent.observation_dtype, copy=False),
-            "previous_action": np.where(first, -1, self.previous_action),
-            "previous_reward": np.where(first, 0, reward).astype(np.float32),
-        }
-
-    def act(self, seen: dict[str, np.ndarray], first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the actions [B], counted from 0, and the recurrent states [B, S] before the network saw the rows."""
-        state = self.state
-        with torch.no_grad():
-            q, self.state = unroll(self.agent.network, self._stacked(seen, first), state, torch.from_numpy(first)[None].to(state.device))
-        greedy = q[0].argmax(-1).cpu().numpy()
-        explore = self.rng.random(len(first)) < self.epsilon
-        self.previous_action = np.where(explore, self.rng.integers(q.shape[-1], size=len(first)), greedy)
-        return self.previous_action, state.cpu().numpy()
-
-    def _stacked(self, seen: dict[str, np.ndarray], first: np.ndarray) -> dict[str, Tensor]:
-        observation, stack = seen["observation"], self.agent.config.frame_stack
-        if stack > 1:
-            repeated = np.repeat(observation[:, None], stack, 1)
-            if self.frames is None:
-                self.frames = repeated
-            self.frames = np.concatenate([self.frames[:, 1:], observation[:, None]], 1)
-            self.frames[first] = repeated[first]
-            seen = seen | {"observation": self.frames}
-        return {name: torch.from_numpy(column)[None].to(self.agent.device) for name, column in seen.items()}
+    rows: dict[str, Tensor]  # [l + m + 1, B, ...], as in `Sequences`
+    steps: dict[str, Tensor]  # [m, B, ...], the rows of the steps only
+    mask: Tensor  # [m, B] 1 for the steps that there are, 0 for the padding after short sequences
+    state: Tensor  # [B, S]
+    warm: Tensor  # [B] bool
+    probability: Tensor  # [B]
 
 
 class Agent:
-    """R2D2: the online and the target network, the optimizer, and an update on a batch of sequences."""
+    """R2D2: the online and the target network, the optimizer, and an update on a batch of sequences.
 
-    network_type = RecurrentQNetwork
+    What an agent built on this one changes is a method of its own, or one of: `network_type`, `actors_type`; `fields`, what is stored of a
+    step; `parts`, what a checkpoint holds; `acting`, which of the parts actors need; `optimizers`.
+    """
+
+    network_type: type[nn.Module] = RecurrentQNetwork
+    actors_type: type[Actors] = Actors
+    acting = ("network",)
 
     def __init__(self, observation_space: Box, action_space: Discrete, config: R2D2Config):
-        self.config, self.device, self.first_action = config, config.torch_device, int(action_space.start)
+        self.config, self.device = config, config.torch_device
+        self.first_action, self.action_count = int(action_space.start), int(action_space.n)
         self.observation_dtype = "uint8" if observation_space.dtype == np.uint8 else "float32"
         self.observation_shape = observation_space.shape
         stacked = (config.frame_stack, *self.observation_shape) if config.frame_stack > 1 else self.observation_shape
         generator = torch_stream(config.seed, "network")
-        self.network = self.network_type(stacked, int(action_space.n), config, generator).to(self.device)
+        self.network = self.network_type(stacked, self.action_count, config, generator).to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)
+        self.parts = {"network": self.network, "target": self.target}
+        self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
         self.updates = 0
-        self._greedy = None
+        self._evaluators = None
 
     @property
     def fields(self) -> dict[str, tuple]:
-        """The columns of a row of the replay: what the network sees, then what came of it."""
+        """The columns of a row of the replay: what the network sees, then what came of it. They may also hold `behaviour`, μ(a|x)."""
         seen = {
             "observation": (self.observation_shape, self.observation_dtype, self.config.frame_stack),
             "previous_action": ((), "int64"),
@@ -793,77 +557,122 @@ class Agent:
         }
         return seen | {"action": ((), "int64"), "reward": ((), "float32"), "terminated": ((), "bool")}
 
+    def explorers(self, epsilon: np.ndarray, rng: np.random.Generator) -> Actors:
+        """Return actors that explore with the given ε [B]."""
+        return self.actors_type(self, epsilon, rng)
+
+    def evaluators(self, count: int) -> Actors:
+        """Return `count` actors that show what was learnt."""
+        return self.actors_type(self, np.zeros(count), numpy_stream(0, "unused"))
+
     def act(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Return greedy actions [B]; the recurrent state is kept from call to call, and forgotten in the rows where `first`."""
-        if self._greedy is None or len(self._greedy.epsilon) != len(first):
-            self._greedy = Actors(self, np.zeros(len(first)), numpy_stream(0, "unused"))
-        seen = self._greedy.see(observation, reward, first)
-        return self._greedy.act(seen, first)[0] + self.first_action
+        if self._evaluators is None or len(self._evaluators.epsilon) != len(first):
+            self._evaluators = self.evaluators(len(first))
+        actors = self._evaluators
+        actors.experience(observation, reward)
+        actors.begin(observation, first)
+        return actors.act(actors.see(observation, reward, first), first)[0] + self.first_action
+
+    def action_values(self, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values [T, B, A] that actors act by, and the next state."""
+        return unroll(self.network, inputs, state, first)
 
     def anneal(self, done: float) -> None:
         """Lower the learning rate to what it is when the part `done` of the training is over."""
         first, last = self.config.learning_rate, self.config.final_learning_rate
-        for group in self.optimizer.param_groups:
+        for group in self.optimizers["network"].param_groups:
             group["lr"] = first + (last - first) * done
 
     def improve(self, sequences: Sequences, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
+        """Learn from sequences; return their new priorities [B], and scalars to log."""
+        return self.learn_from(self.batch(sequences), replay_size)
+
+    def learn_from(self, batch: Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Take one step of the optimizer; return the new priorities [B] of the sequences, and scalars to log."""
-        config = self.config
+        td_error = self.td_errors(batch)
+        weight = importance_weights(batch.probability, replay_size, self.config.importance_exponent).float()
+        loss = (weight * batch.mask * td_error.square()).sum() / batch.mask.sum() / 2
+        norm = self.descend(loss)
+        priority = sequence_priority(self.priority_error(td_error.detach(), batch), batch.mask, self.config.priority_max_weight)
+        return priority.cpu().numpy(), {"loss": loss.item(), "gradient_norm": norm, "priority": priority.mean().item()}
+
+    def batch(self, sequences: Sequences) -> Batch:
+        """Return the sequences as tensors."""
         rows = {name: torch.from_numpy(column).to(self.device) for name, column in sequences.rows.items()}
-        steps = {name: column[config.burn_in : -1] for name, column in rows.items()}  # [m, B, ...]
-        mask = torch.arange(config.sequence_length, device=self.device)[:, None] < torch.from_numpy(sequences.length).to(self.device)
-        mask = mask.float()
-
-        q_online = self.values(self.network, rows, sequences)
-        with torch.no_grad():
-            targets = self.targets(steps, mask, q_online, self.values(self.target, rows, sequences))
-        td_error = targets - q_online[:-1].gather(-1, steps["action"][..., None]).squeeze(-1)
-        weight = importance_weights(torch.from_numpy(sequences.probability).to(self.device), replay_size, config.importance_exponent)
-        loss = (weight.float() * mask * td_error.square()).sum() / mask.sum() / 2
-
-        self.optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
-        self.optimizer.step()
-        self.updates += 1
-        if self.updates % config.target_period == 0:
-            self.target.load_state_dict(self.network.state_dict())
-        priority = sequence_priority(td_error.detach(), mask, config.priority_max_weight)
-        return priority.cpu().numpy(), {"loss": loss.item(), "gradient_norm": norm.item(), "priority": priority.mean().item()}
-
-    def values(self, network: nn.Module, rows: dict[str, Tensor], sequences: Sequences) -> Tensor:
-        """Return the action values [m + 1, B, A] of the states of the sequences, after their burn-in."""
-        inputs = {name: rows[name] for name in network.INPUTS}
-        state = torch.from_numpy(sequences.state).to(self.device)
-        if self.config.replayed_state == "zero":
-            state = torch.zeros_like(state)
-        length = self.config.burn_in
-        if length:
-            warm = torch.from_numpy(sequences.warm).to(self.device)
-            state = burn_in(network, {name: column[:length] for name, column in inputs.items()}, state, warm)
-        return network({name: column[length:] for name, column in inputs.items()}, state)[0]
-
-    def targets(self, steps: dict[str, Tensor], mask: Tensor, q_online: Tensor, q_target: Tensor) -> Tensor:
-        """Return the targets [m, B] of the steps, from the values [m + 1, B, A] of their states."""
-        config = self.config
-        discount = config.discount * (~steps["terminated"]).float()
-        same_episode = torch.cat([mask[1:], torch.zeros_like(mask[:1])])  # after the last step of a sequence there is only padding
-        if config.rewards == "clipped":
-            reward = steps["reward"].clamp(-1, 1)
-            return n_step_double_q_targets(reward, discount, same_episode, q_online[1:], q_target[1:], config.return_steps)
-        return transformed_double_q_targets(
-            steps["reward"], discount, same_episode, q_online[1:], q_target[1:], config.return_steps, config.rescale_epsilon
+        steps = {name: column[self.config.burn_in : -1] for name, column in rows.items()}
+        length, state, warm, probability = (
+            torch.from_numpy(array).to(self.device) for array in (sequences.length, sequences.state, sequences.warm, sequences.probability)
         )
+        mask = torch.arange(self.config.sequence_length, device=self.device)[:, None] < length
+        return Batch(rows, steps, mask.float(), state, warm, probability)
+
+    def td_errors(self, batch: Batch) -> Tensor:
+        """Return the TD errors [H, m, B] of all heads, of which R2D2 has one; gradients flow into the online network."""
+        q_online = self.values(self.network, batch)
+        with torch.no_grad():
+            targets = self.targets(batch, q_online, self.values(self.target, batch))
+        return (targets - chosen(q_online[:-1], batch.steps["action"]))[None]
+
+    def priority_error(self, td_error: Tensor, batch: Batch) -> Tensor:
+        """Return the errors [m, B] that make the priorities from those of the heads [H, m, B]."""
+        return td_error.abs().sum(0)
+
+    def descend(self, loss: Tensor) -> float:
+        """Take a step of the optimizer, now and then copy the network into the target; return the norm of the gradient."""
+        optimizer = self.optimizers["network"]
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient_norm)
+        optimizer.step()
+        self.updates += 1
+        if self.updates % self.config.target_period == 0:
+            self.target.load_state_dict(self.network.state_dict())
+        return norm.item()
+
+    def values(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the action values [m + 1, B, A] of the states of the sequences, after their burn-in."""
+        inputs, length = {name: batch.rows[name] for name in network.INPUTS}, self.config.burn_in
+        state = batch.state if self.config.replayed_state == "stored" else torch.zeros_like(batch.state)
+        if length:
+            state = burn_in(network, {name: column[:length] for name, column in inputs.items()}, state, batch.warm)
+        inside = torch.zeros(self.config.sequence_length + 1, len(state), dtype=torch.bool, device=self.device)
+        return unroll(network, {name: column[length:] for name, column in inputs.items()}, state, inside)[0]
+
+    def targets(self, batch: Batch, q_online: Tensor, q_target: Tensor) -> Tensor:
+        """Return the targets [m, B] of the steps, from the values [m + 1, B, A] of their states."""
+        config, steps = self.config, batch.steps
+        discount = config.discount * (~steps["terminated"]).float()
+        arguments = discount, same_episode(batch.mask), q_online[1:], q_target[1:], config.return_steps
+        if config.rewards == "clipped":
+            return n_step_double_q_targets(steps["reward"].clamp(-1, 1), *arguments)
+        return transformed_double_q_targets(steps["reward"], *arguments, config.rescale_epsilon)
+
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """Return what actors elsewhere need of the agent, for their `load_weights`."""
+        return {name: dict(self.parts[name].state_dict()) for name in self.acting}
+
+    def load_weights(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        """Act with the weights of another agent."""
+        for name, state in weights.items():
+            self.parts[name].load_state_dict(state)
 
     def state_dict(self) -> dict[str, Tensor]:
-        networks = {"network": self.network, "target": self.target}
-        tensors = {f"{name}.{key}": tensor for name, network in networks.items() for key, tensor in network.state_dict().items()}
-        return tensors | {"updates": torch.tensor(self.updates)}
+        return state_of_parts(self.parts) | {"updates": torch.tensor(self.updates)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name, network in {"network": self.network, "target": self.target}.items():
-            network.load_state_dict({key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")})
+        load_parts(self.parts, state)
         self.updates = int(state["updates"])
+
+
+def chosen(q: Tensor, action: Tensor) -> Tensor:
+    """Return the values [...] of the actions [...] among q [..., A]."""
+    return q.gather(-1, action[..., None]).squeeze(-1)
+
+
+def same_episode(mask: Tensor) -> Tensor:
+    """Return, for steps of sequences with the mask [m, B], 0 where the next step is padding, or beyond the sequence; else 1."""
+    return torch.cat([mask[1:], torch.zeros_like(mask[:1])])
 
 
 def make_agent(observation_space: Space, action_space: Space, config: R2D2Config) -> Agent:
@@ -916,12 +725,11 @@ def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequence
     position = np.minimum(episode + np.arange(start.max() + replay.length)[:, None], end - 1)
     rows = replay.store.read(replay.stream[slot], position, episode)
     inputs = {name: torch.from_numpy(rows[name]).to(agent.device) for name in agent.network.INPUTS}
-    chosen = Sequences(*(column[use] for column in sequences[:-1]), {name: column[:, use] for name, column in sequences.rows.items()})
+    used = Sequences(*(column[use] for column in sequences[:-1]), {name: column[:, use] for name, column in sequences.rows.items()})
     with torch.no_grad():
         whole = agent.network(inputs, torch.zeros(len(use), agent.network.state_size, device=agent.device))[0]
         reference = torch.stack([whole[t : t + replay.length, b] for b, t in enumerate(start)], 1)
-        rows = {name: torch.from_numpy(column).to(agent.device) for name, column in chosen.rows.items()}
-        replayed = agent.values(agent.network, rows, chosen)
+        replayed = agent.values(agent.network, agent.batch(used))
     discrepancy = q_discrepancy(replayed[:-1], reference)
     return discrepancy[0], discrepancy[-1]
 
@@ -933,15 +741,21 @@ def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequence
 # %%
 def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Monitor) -> Agent:
     """Return an agent trained in the environments, one actor in each."""
-    agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
+    return learn(make_agent(environments.single_observation_space, environments.single_action_space, config), environments, monitor)
+
+
+def learn(agent: Agent, environments: VectorEnv, monitor: npfl139.runs.Monitor) -> Agent:
+    """Train an agent of R2D2's kind in the environments, one actor in each; return it."""
+    config = agent.config
     replay = make_replay(agent, config)
     collector = Collector(environments, monitor.watch(agent, replay))
     epsilon = actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent)
-    actors = Actors(agent, np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
+    actors = agent.explorers(np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
+    streams = np.arange(config.env_count)
     rng = numpy_stream(config.seed, "replay", collector.steps)
 
     while collector.steps + config.env_count <= config.steps:
-        play(collector, actors, replay)
+        replay.add(streams, *play(collector, actors))
         while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
             sequences = replay.sample(rng.random(config.batch_size))
             agent.anneal(collector.steps / config.steps)
@@ -951,12 +765,6 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
     return agent
 
 
-def play(collector: Collector, actors: Actors, replay: SequenceReplay) -> None:
-    """Make one step in every environment, and store it."""
-    seen = actors.see(collector.observation, collector.reward, collector.first)
-    action, state = actors.act(seen, collector.first)
-    step = collector.step(action + actors.agent.first_action)
-    outcome = {"action": action, "reward": step.reward, "terminated": step.terminated}
-    nothing = {name: np.zeros_like(column) for name, column in outcome.items()}
-    successor = actors.see(step.next_observation, step.reward, np.zeros_like(step.terminated))
-    replay.add(seen | outcome, state, collector.first, successor | nothing)
+# %%
+if __name__ == "__main__":
+    npfl139.runs.main(train)

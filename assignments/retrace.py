@@ -182,7 +182,7 @@ def transformed_off_policy_targets(
     Returns:
         [T, B] the targets for the transformed q(S_t, A_t).
 
-    Source: Badia et al. (2020), arXiv:2002.06038, the transformed Retrace loss.
+    Source: Badia et al. (2020), arXiv:2002.06038, Appendix E.
 
     >>> one = torch.ones(2, 1)
     >>> q, q_next = torch.tensor([[2.0], [3.0]]), torch.tensor([[[1.0, 3.0]], [[2.0, 4.0]]])
