@@ -9,13 +9,25 @@
 # world. The former profits from what the latter find.
 
 # %%
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.vector import VectorEnv
 from torch import nn
 
+import npfl139.runs
+from npfl139.envs import expect_spaces
+from npfl139.nets import MLP
+from npfl139.recurrent.actors import Actors
+from npfl139.recurrent.networks import Convolutions, Vectors
+from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
+from solutions import r2d2
 from solutions.ppo import RunningMoments
 from solutions.retrace import retrace_trace, transformed_off_policy_targets
 from solutions.transformed_rewards import rescale, rescale_inverse
@@ -434,3 +446,314 @@ def ngu_targets(
     tensor([[3.]])
     """
     raise NotImplementedError("ngu_targets")
+
+
+# %% [markdown]
+# ## The agent
+#
+# NGU is R2D2 with four things more: networks that say what is novel, an intrinsic reward between each step and its storage, a family of
+# policies in one network, and other targets.
+
+
+# %%
+@dataclass(frozen=True)
+class NGUConfig(r2d2.R2D2Config):
+    """Hyperparameters; the defaults suit small mazes, `CONFIGS["paper"]` is the paper's column for Atari."""
+
+    steps: int = 60_000  # environment steps in all
+    policies: int = 1  # N
+    exploration_weight: float = 0.3  # β, Badia et al. (2020), Table 6
+    discount: float = 0.8  # γ_max, of policy 0; 0.997 in the paper
+    shortest_discount: float = 0.8  # γ_min, of policy N - 1; 0.99 in the paper
+    trace_lambda: float = 0.95  # λ, Table 6
+    target_epsilon: float = 0.01  # ε of the target policy, Table 6
+    # Not in the paper: the share of each batch that is learnt for another policy of the family, drawn at random (off-policy, by Retrace).
+    cross_mixture: float = 0.0
+    embedding: str = "controllable"  # controllable, or random: f stays as it was made, for the ablation
+    novelty: str = "both"  # both, episodic, life-long (without the episodic memory) or none
+    embedding_size: int = 16  # P; 32 in the paper
+    novelty_sizes: tuple[int, ...] = (64,)  # hidden layers of f, of its classifier, of g and ĝ
+    neighbours: int = 5  # k; 10 in the paper
+    kernel_epsilon: float = 1e-2  # ε of the kernel, Table 7; 1e-4 for Atari
+    cluster_distance: float = 0.008  # ξ, Table 6
+    pseudo_count: float = 1e-3  # c, Table 6
+    max_similarity: float = 8.0  # s_m, Table 6
+    memory_capacity: int = 128  # C, of the states of an episode; 30,000 in the paper
+    max_modulation: float = 5.0  # L, Table 6
+    novelty_learning_rate: float = 2e-3  # of Adam for f and ĝ; 5e-4 in the paper
+    novelty_steps: int = 5  # the last steps of each sequence teach f and ĝ, Appendix A
+    classifier_decay: float = 1e-5  # L2 penalty of the classifier, Appendix A
+    # Deviation: the paper's networks start from the first update of R2D2. Our tasks are too short for curiosity about noise.
+    novelty_warmup: int = 300  # updates of f and ĝ alone, on the first, random steps
+    flat_images: bool = True  # whether images are taken as vectors: small ones need no convolutions
+
+    def __post_init__(self):
+        super().__post_init__()
+        allowed = {"embedding": ("controllable", "random"), "novelty": ("both", "episodic", "life-long", "none")}
+        for field, choices in allowed.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
+
+    @property
+    def weights(self) -> Tensor:
+        """[N] β_j."""
+        return exploration_weights(self.policies, self.exploration_weight)
+
+    @property
+    def discounts(self) -> Tensor:
+        """[N] γ_j."""
+        return discounts(self.policies, self.discount, self.shortest_discount)
+
+
+class Encoder(nn.Module):
+    """A feed-forward network of observations, [N, ...] -> [N, P]."""
+
+    def __init__(self, shape: Sequence[int], sizes: Sequence[int], size: int, generator: torch.Generator):
+        super().__init__()
+        self.torso = Convolutions(shape, generator) if len(shape) > 1 else Vectors(math.prod(shape), (), (), generator)
+        self.layers = MLP(self.torso.output_size, sizes, size, generator, activation=torch.relu)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.layers(self.torso(observation[None])[0])
+
+
+class Novelty(nn.Module):
+    """What says how novel a state is: f with its classifier, the random network g with its predictor ĝ, and what they are relative to."""
+
+    def __init__(self, shape: Sequence[int], action_count: int, config: NGUConfig, generator: torch.Generator):
+        super().__init__()
+        self.config, size = config, config.embedding_size
+        self.embed, self.predict, self.random = (Encoder(shape, config.novelty_sizes, size, generator) for _ in range(3))
+        self.random.requires_grad_(False)
+        self.classify = MLP(2 * size, config.novelty_sizes, action_count, generator, activation=torch.relu)
+        self.observations = RunningMoments(math.prod(shape))  # g and ĝ see normalized observations, as in Burda et al. (2019)
+        self.distances, self.errors, self.squared_rewards = RunningMoments(1), RunningMoments(1), RunningMoments(1)
+
+    def errors_of(self, observation: Tensor) -> Tensor:
+        """Return err(x) [N]; gradients flow into ĝ."""
+        normalized = self.observations(observation.flatten(1)).view(observation.shape)
+        return prediction_error(self.predict(normalized), self.random(normalized))
+
+    def memory(self, rows: int) -> EpisodicMemory:
+        """Return an empty memory for episodes in `rows` rows, which shares its mean distance with all others."""
+        config = self.config
+        memory = EpisodicMemory(
+            rows,
+            config.embedding_size,
+            config.memory_capacity,
+            config.neighbours,
+            config.kernel_epsilon,
+            config.cluster_distance,
+            config.pseudo_count,
+            config.max_similarity,
+        )
+        memory.squared_distance = self.distances
+        return memory
+
+    @torch.no_grad()
+    def reward(self, memory: EpisodicMemory, observation: Tensor) -> Tensor:
+        """Return r^i [B] of the states that the rows of a memory have just reached."""
+        if self.config.novelty == "none":
+            return torch.zeros(len(observation))
+        episodic, modulator = torch.ones(len(observation)), torch.ones(len(observation))
+        if self.config.novelty != "life-long":
+            episodic = memory.bonus(self.embed(observation))
+        if self.config.novelty != "episodic":
+            self.observations.update(observation.flatten(1))
+            error = self.errors_of(observation)
+            self.errors.update(error[:, None])
+            modulator = life_long_modulator(error, self.errors.mean.float(), self.errors.variance.sqrt().float())
+        if self.config.novelty == "life-long":
+            reward = modulator.clamp(0, self.config.max_modulation)
+        else:
+            reward = intrinsic_reward(episodic, modulator, self.config.max_modulation)
+        # Deviation: the scale of r^i depends on ε, k and P. Divided by its root mean square, one β suits all tasks.
+        self.squared_rewards.update(reward.square()[:, None])
+        return reward / self.squared_rewards.mean.sqrt().float().clamp(min=1e-6)
+
+    def loss(self, observation: Tensor, observation_next: Tensor, action: Tensor, valid: Tensor) -> Tensor:
+        """Return the loss [] of f, its classifier and ĝ, on rows [N, ...]."""
+        loss = self.errors_of(observation_next)[valid].mean()
+        if self.config.embedding == "controllable":
+            loss = loss + inverse_dynamics_loss(self.embed, self.classify, observation, observation_next, action, valid)
+        return loss
+
+
+class ConditionedQNetwork(r2d2.RecurrentQNetwork):
+    """R2D2's network for a whole family of policies: it is told which one to be, and both previous rewards."""
+
+    INPUTS = ("observation", "previous_action", "previous_reward", "previous_intrinsic", "arm")
+
+    def __init__(self, observation_shape: Sequence[int], action_count: int, config: NGUConfig, generator: torch.Generator):
+        super().__init__(flattened(observation_shape, config), action_count, config, generator)
+        self.arm_count = config.policies
+
+    @classmethod
+    def extra_size(cls, action_count: int, config: NGUConfig) -> int:
+        return config.policies + action_count + 2
+
+    def extra(self, inputs: dict[str, Tensor]) -> Tensor:
+        arm, action, extrinsic, intrinsic = (inputs[name] for name in ("arm", "previous_action", "previous_reward", "previous_intrinsic"))
+        return conditioned(arm, action, extrinsic, intrinsic, action < 0, self.arm_count, self.action_count)
+
+
+def flattened(shape: Sequence[int], config: NGUConfig) -> Sequence[int]:
+    """Return the shape of observations, or of vectors of the same size where the configuration takes images as such."""
+    return (math.prod(shape),) if config.flat_images else shape
+
+
+class CuriousActors(Actors):
+    """Actors each of which follows one policy of the family, and rewards itself for what is novel."""
+
+    def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
+        super().__init__(agent, epsilon, rng)
+        self.novelty = agent.novelty
+        self.memory = self.novelty.memory(len(epsilon))
+        # The paper has j mod (N - 1), by which the last policy would never act.
+        self.arm = np.arange(len(epsilon)) % agent.config.policies
+        self.intrinsic = np.zeros(len(epsilon), np.float32)
+
+    def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        if first.any():
+            rows = torch.from_numpy(first)
+            self.memory.reset(rows)
+            with torch.no_grad():
+                self.memory.store(rows, self.novelty.embed(self.agent.seen(observation)))
+
+    def see(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
+        intrinsic = np.where(first, 0, self.intrinsic).astype(np.float32)
+        return super().see(observation, reward, first) | {"previous_intrinsic": intrinsic, "arm": self.arm.copy()}
+
+    def act(self, seen: dict[str, np.ndarray], first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own = self.epsilon
+        if not self.agent.updates:  # f learns first of all from random steps, which go everywhere
+            self.epsilon = np.ones_like(own)
+        action, state = super().act(seen, first)
+        self.epsilon = own
+        return action, state
+
+    def experience(self, next_observation: np.ndarray, reward: np.ndarray) -> dict[str, np.ndarray]:
+        # Deviation: the actors' copies of f and ĝ are refreshed once an episode in the paper; here they are always the newest.
+        self.intrinsic = self.novelty.reward(self.memory, self.agent.seen(next_observation)).cpu().numpy()
+        return {"intrinsic": self.intrinsic}
+
+
+class Agent(r2d2.Agent):
+    """NGU: R2D2's agent with a family of policies that are rewarded for what is novel."""
+
+    network_type: type[nn.Module] = ConditionedQNetwork
+    actors_type: type[Actors] = CuriousActors
+    acting = ("network", "novelty")
+
+    def __init__(self, observation_space: Box, action_space: Discrete, config: NGUConfig):
+        super().__init__(observation_space, action_space, config)
+        shape = flattened(self.observation_shape, config)
+        self.novelty = Novelty(shape, self.action_count, config, torch_stream(config.seed, "novelty")).to(self.device)
+        self.parts["novelty"] = self.novelty
+        learnt = [*self.novelty.embed.parameters(), *self.novelty.predict.parameters()]
+        classifier = {"params": self.novelty.classify.parameters(), "weight_decay": config.classifier_decay}
+        self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate)
+        self.arm_weights, self.arm_discounts = config.weights.to(self.device), config.discounts.to(self.device)
+        self.rng = numpy_stream(config.seed, "cross mixture")
+
+    @property
+    def fields(self) -> dict[str, tuple]:
+        number = ((), "float32")
+        more = {"previous_intrinsic": number, "arm": ((), "int64"), "intrinsic": number, "behaviour": number}
+        return super().fields | more
+
+    def seen(self, observation: np.ndarray) -> Tensor:
+        """Return observations [B, ...] as the networks of novelty take them."""
+        tensor = torch.from_numpy(observation.astype(self.observation_dtype, copy=False)).to(self.device)
+        return self.scaled(tensor)
+
+    def scaled(self, observation: Tensor) -> Tensor:
+        """Return observations [N, ...], images as numbers up to 1, and as vectors if they are taken as such."""
+        observation = observation / 255 if observation.dtype == torch.uint8 else observation
+        return observation.flatten(1) if self.config.flat_images else observation
+
+    def evaluators(self, count: int) -> Actors:
+        """Return actors of policy 0, who learn nothing about what is novel from what they see."""
+        actors = super().evaluators(count)
+        actors.arm[:] = 0
+        actors.novelty = copy.deepcopy(self.novelty)
+        actors.memory = actors.novelty.memory(count)
+        return actors
+
+    def prepare(self, replay: r2d2.SequenceReplay, rng: np.random.Generator) -> None:
+        for _ in range(self.config.novelty_warmup if self.config.novelty != "none" else 0):
+            self.learn_novelty(self.batch(replay.sample(rng.random(self.config.batch_size))), self.config.sequence_length)
+
+    def learn_from(self, batch: r2d2.Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
+        priority, scalars = super().learn_from(batch, replay_size)
+        if self.config.novelty != "none":
+            scalars["novelty_loss"] = self.learn_novelty(batch, self.config.novelty_steps)
+        return priority, scalars
+
+    def learn_novelty(self, batch: r2d2.Batch, steps: int) -> float:
+        """Take a step of f, its classifier and ĝ on the last steps of each sequence; return the loss."""
+        length = batch.mask.sum(0).long()
+        step = length - 1 - torch.arange(steps, device=self.device)[:, None]  # [steps, B]
+        row, column = (step.clamp(min=0) + self.config.burn_in).flatten(), torch.arange(len(length), device=self.device).repeat(steps)
+        observation = batch.rows["observation"]
+        before, after = (self.scaled(observation[row + later, column]) for later in (0, 1))
+        loss = self.novelty.loss(before, after, batch.rows["action"][row, column], (step >= 0).flatten())
+        self.optimizers["novelty"].zero_grad()
+        loss.backward()
+        self.optimizers["novelty"].step()
+        return loss.item()
+
+    def batch(self, sequences: r2d2.Sequences) -> r2d2.Batch:
+        batch = super().batch(sequences)
+        if self.config.cross_mixture:
+            mixed = torch.from_numpy(self.rng.random(len(sequences.key)) < self.config.cross_mixture).to(self.device)
+            other = torch.from_numpy(self.rng.integers(self.config.policies, size=len(sequences.key))).to(self.device)
+            batch.rows["arm"][:, mixed] = other[mixed]
+        return batch
+
+    def targets(self, batch: r2d2.Batch, q_online: Tensor, q_target: Tensor) -> Tensor:
+        steps, arm = batch.steps, batch.steps["arm"][0]
+        return ngu_targets(
+            q_online,
+            q_target,
+            steps["action"],
+            steps["behaviour"],
+            steps["reward"],
+            steps["intrinsic"],
+            self.arm_weights[arm],
+            self.arm_discounts[arm] * (~steps["terminated"]).float(),
+            r2d2.same_episode(batch.mask),
+            self.config.trace_lambda,
+            self.config.target_epsilon,
+            self.config.rescale_epsilon,
+        )
+
+
+CONFIGS = {
+    "npfl139/DiscoMaze-v0": NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=2e-3),
+}
+
+
+def make_agent(observation_space: Space, action_space: Space, config: NGUConfig) -> Agent:
+    """Return an untrained agent for environments with the given spaces of a single one.
+
+    Raises:
+        ValueError: the observations are not a Box, or the actions not Discrete.
+    """
+    expect_spaces(observation_space, action_space, Discrete)
+    return Agent(observation_space, action_space, config)
+
+
+# %% [markdown]
+# ## Training
+
+
+# %%
+def train(environments: VectorEnv, config: NGUConfig, monitor: npfl139.runs.Monitor) -> Agent:
+    """Return an agent trained in the environments, one actor in each."""
+    return r2d2.learn(make_agent(environments.single_observation_space, environments.single_action_space, config), environments, monitor)
+
+
+# %%
+if __name__ == "__main__":
+    npfl139.runs.main(train)

@@ -18,7 +18,8 @@ import npfl139.envs
 from grader.contract.served import serve
 from grader.contract.student import InProcess
 from grader.grading.remote import Sandboxed
-from grader.grading.sandbox import KINDS, Sandbox, open_sandbox
+from grader.grading.sandbox import Sandbox, open_sandbox
+from grader.records import SANDBOXES
 
 SUBMISSION = """
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def training_steps(student: object) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sandbox", choices=KINDS, default="bwrap")
+    parser.add_argument("--sandbox", choices=SANDBOXES, default="bwrap")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

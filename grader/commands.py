@@ -1,14 +1,16 @@
-"""The instructor's commands of `npfl139`. They appear wherever this package is installed, and in no student bundle."""
+"""The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from npfl139.cli import UserError, app, say
+from npfl139.terminal import UserError, console, say
 
-__all__ = ["calibrate", "grade", "release", "report"]
+__all__ = ["app"]
 
+app = typer.Typer()
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 
@@ -17,49 +19,56 @@ def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.  [default: one per processor]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor")] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything hidden.  [default: drawn once, kept in the folder of results]")
+        int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
     ] = None,
 ) -> None:
-    """Grade submissions. What was graded before is not graded again. The status is 0 when all were graded, whatever the marks."""
-    from grader.classroom.engines import grade_class
-    from grader.classroom.store import StoreError
-    from grader.grading.grade import Options
-    from grader.grading.sandbox import KINDS, SandboxUnavailable
+    """Grade submissions. What was graded before is not graded again.
 
-    if topic is not None:
-        _known(topic)
-    if sandbox not in KINDS:
-        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(KINDS)}")
+    The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
+    """
+    from grader.classroom.session import grade_class
+    from grader.classroom.store import StoreError
+    from grader.contract.registry import available
+    from grader.grading.sandbox import SandboxUnavailable
+    from grader.records import SANDBOXES, Options
+
+    if topic is not None and topic not in available():
+        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+    kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
+    if kind is None:
+        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
     try:
-        grade_class(paths, out, topic, jobs, Options(seed=seed, training=training, sandbox=sandbox))
+        results = grade_class(paths, out, topic, jobs, Options(seed=seed, training=training, sandbox=kind))
     except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
+    if any(result.is_fault for result in results):
+        raise typer.Exit(3)
 
 
 @app.command(rich_help_panel="For instructors")
 def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
     """Write the reports of a folder of results once more."""
-    from grader.classroom.store import Store, StoreError
-    from grader.show.report import write_reports
+    from grader.classroom.reports import write_reports
+    from grader.classroom.store import Store
 
     if not results.is_dir():
         raise UserError(f"there is no folder {results}")
-    try:
-        say(f"written: {write_reports(Store(results))}")
-    except StoreError as error:
-        raise UserError(str(error)) from error
+    written = write_reports(Store(results))
+    if written.failed:
+        raise UserError("; ".join(written.failed))
+    say(f"written: {written.path}")
 
 
 @app.command(rich_help_panel="For instructors")
 def release(
     topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write.  [default: assignments; for a bundle, bundle]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
-    """Regenerate assignments/ from the solutions; or, for TOPICs, build the bundle that their students download."""
+    """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
     from grader.release.bundle import bundle, regenerate
 
     try:
@@ -67,7 +76,7 @@ def release(
             bundle(topics, out or Path("bundle"))
             say(f"{out or 'bundle'}: {', '.join(topics)}; its README.md tells the students what to do.")
         else:
-            changed = regenerate(*([out] if out else []))
+            changed = regenerate(out)
             say("\n".join(f"written: {path}" for path in changed) or "Everything is as the solutions make it.")
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
@@ -79,27 +88,63 @@ def calibrate(
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
     mistake_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each mistake.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [default: calibrated.json beside the checks, in a checkout]")] = None,
 ) -> None:
     """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
     from rich.progress import Progress
 
-    from grader.contract.figures import calibrated
+    from grader.contract.sources import checkout
     from grader.grading import calibrate as calibration
-    from npfl139.cli import console
 
     declared = _known(topic)
     if not declared.trainings:
         raise UserError(f"{topic} has no training check to calibrate")
+    if out is None and checkout(declared.files) is None:
+        raise UserError(f"{topic} is installed in {declared.files}, where nothing is written: name a file with --out, or use its checkout")
     with Progress(console=console) as progress:
         task = progress.add_task(topic)
 
         def finished(label: str, total: int) -> None:
             progress.update(task, description=label, total=total, advance=1)
 
-        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished)
-    for training in declared.trainings:
-        say(f"{training.name}\n{calibration.summary(calibrated(topic, training.name))}")
+        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished, out)
+    for name, figures in json.loads(path.read_text())["trainings"].items():
+        say(f"{name}\n{calibration.summary(figures)}")
     say(f"written: {path}")
+
+
+@app.command(rich_help_panel="For instructors")
+def new_topic(
+    name: Annotated[str, typer.Argument(help="The topic's name: small letters, digits and _.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, which must be empty or new.")],
+) -> None:
+    """Write a small complete topic of your own as a package to install: it grades at once, and you turn it into yours."""
+    from grader.release.newtopic import TopicError, new_topic
+
+    try:
+        new_topic(name, out)
+    except TopicError as error:
+        raise UserError(str(error)) from error
+    say(f"{out}: a complete topic; its README.md says what to do next, which begins with\npip install -e {out}")
+
+
+@app.command(rich_help_panel="For instructors")
+def audit(
+    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.  [default: all]")] = None,
+    exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per processor]")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
+) -> None:
+    """Make every small change of the solutions, and see whether a check notices. The status is 1 where one survives unreviewed."""
+    from grader.audit.audits import AuditError, audited
+
+    try:
+        passed = audited(topics, exercise, since, jobs, seed, html)
+    except AuditError as error:
+        raise UserError(str(error)) from error
+    raise typer.Exit(0 if passed else 1)
 
 
 def _known(topic: str) -> object:

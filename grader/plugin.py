@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # they import torch, and pytest loads this module wherever it runs
-    from grader.classroom.intake import Submission
     from grader.contract.spec import Check, Topic
     from grader.contract.student import Student
     from grader.grading.sandbox import Sandbox
+    from grader.records import Submission
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,10 +95,10 @@ def rng() -> None:
 def only_submission(path: Path, topic: "Topic") -> "Submission":
     """Return the submission at a path; where there is not exactly one that can be run, end pytest with a sentence."""
     from grader.classroom.intake import NoSubmission, collect
-    from grader.contract.registry import ORDER
+    from grader.contract.registry import available
 
     try:
-        submissions = collect([path], ORDER, topic.name)
+        submissions = collect([path], available(), topic.name)
     except NoSubmission as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     if len(submissions) != 1:

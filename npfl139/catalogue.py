@@ -1,14 +1,14 @@
-"""What assignments there are: read from the folder `assignments/`, which `npfl139 release` generates."""
+"""What assignments there are: read from folders `assignments/`, which `npfl139 release` generates."""
 
 import json
+import math
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "topic_of"]
-
-INDEX = "topics.json"
+__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of"]
 
 
 class CatalogueError(ValueError):
@@ -24,6 +24,7 @@ class Assignment:
     points: dict[str, float]  # by exercise, in the order of the file
     training_points: float  # of the training checks
     prerequisites: tuple[str, ...]
+    place: float  # among the assignments that do not build on each other
     folder: Path
 
     @property
@@ -42,19 +43,23 @@ class Assignment:
 def assignments() -> dict[str, Assignment]:
     """Return the assignments by name, in lecture order.
 
-    They lie next to the package (in a clone or a student bundle, where the package is installed with `pip install -e`), or in
-    the current directory or one above it.
+    They lie in folders `assignments/`, one `<topic>.json` each: next to the package (in a clone or a student bundle, where it is
+    installed with `pip install -e`), wherever else Python finds packages (of other distributions), and in the current directory or
+    one above it. The first one of a name counts.
 
     Raises:
-        CatalogueError: they lie in neither place.
+        CatalogueError: there is none.
     """
-    here = Path.cwd()
-    for root in (Path(__file__).resolve().parent.parent, here, *here.parents):
-        index = root / "assignments" / INDEX
-        if index.exists():
-            entries = json.loads(index.read_text(encoding="utf-8"))
-            return {name: _assignment(name, entry, index.parent) for name, entry in entries.items()}
-    raise CatalogueError("there is no folder assignments/ here: run the command in the folder that holds it")
+    found: dict[str, Assignment] = {}
+    for root in _roots():
+        for path in sorted((root / "assignments").glob("*.json")):
+            item = _read(path)
+            if item is not None:
+                found.setdefault(item.name, item)
+    if not found:
+        raise CatalogueError("there is no folder assignments/ here: run the command in the folder that holds it")
+    order = lecture_order({name: item.prerequisites for name, item in found.items()}, {name: item.place for name, item in found.items()})
+    return {name: found[name] for name in order}
 
 
 def assignment(name: str) -> Assignment:
@@ -67,6 +72,20 @@ def assignment(name: str) -> Assignment:
     if name not in known:
         raise CatalogueError(f"there is no assignment {name!r}; there are {', '.join(known)}")
     return known[name]
+
+
+def lecture_order(prerequisites: Mapping[str, Collection[str]], place: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the names so that each comes after those that it builds on, otherwise by place, then by name.
+
+    >>> lecture_order({"b": [], "a": [], "early": ["b"]}, {"b": 3, "a": 3, "early": 1})
+    ('a', 'b', 'early')
+    """
+    waiting, ordered = sorted(prerequisites, key=lambda name: (place[name], name)), []
+    while waiting:
+        ready = (name for name in waiting if not set(prerequisites[name]) & set(waiting))
+        ordered.append(next(ready, waiting[0]))  # in a circle, which cannot be imported anyway, somebody has to begin
+        waiting.remove(ordered[-1])
+    return tuple(ordered)
 
 
 def topic_of(filename: str, topics: Iterable[str]) -> tuple[str | None, str]:
@@ -83,5 +102,23 @@ def topic_of(filename: str, topics: Iterable[str]) -> tuple[str | None, str]:
     return None, ""
 
 
-def _assignment(name: str, entry: dict, folder: Path) -> Assignment:
-    return Assignment(name, entry["title"], entry["points"], entry["training_points"], tuple(entry["prerequisites"]), folder)
+def _roots() -> list[Path]:
+    here = Path.cwd()
+    return [Path(__file__).resolve().parent.parent, *map(Path, sys.path), here, *here.parents]
+
+
+def _read(path: Path) -> Assignment | None:
+    """Return the assignment that a file describes; None where it is some other JSON, as any folder of this name may hold."""
+    try:
+        entry = json.loads(path.read_bytes())
+        return Assignment(
+            name=path.stem,
+            title=entry["title"],
+            points=entry["points"],
+            training_points=entry["training_points"],
+            prerequisites=tuple(entry["prerequisites"]),
+            place=entry.get("place", math.inf),
+            folder=path.parent,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,6 +1,5 @@
 """Checkpoints: an agent's tensors, its optimizers' and some strings, in one safetensors file."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +7,8 @@ from typing import Protocol
 import safetensors
 import safetensors.torch
 import torch
+
+from npfl139.files import write_atomically
 
 __all__ = ["Part", "RunError", "load_checkpoint", "load_parts", "read_metadata", "save_checkpoint", "state_of_parts"]
 
@@ -17,7 +18,7 @@ class RunError(Exception):
 
 
 class Part(Protocol):
-    """A part of an agent whose tensors go into checkpoints: a module, or anything else that can tell and take them."""
+    """An agent, or a part of one, whose tensors go into checkpoints: a module, or anything else that can tell and take them."""
 
     def state_dict(self) -> Mapping[str, torch.Tensor]:
         """Return the tensors by name."""
@@ -41,7 +42,7 @@ def load_parts(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> 
         part.load_state_dict({key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")})
 
 
-def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -> None:
+def save_checkpoint(path: str | Path, agent: Part, metadata: dict[str, str]) -> None:
     """Store an agent's tensors, the state of its optimizers and some strings; the file appears only once it is complete.
 
     The agent's `state_dict()` is a flat dictionary of tensors. Its optimizers are those of its dictionary `optimizers`, by name; without
@@ -55,19 +56,10 @@ def save_checkpoint(path: str | Path, agent: object, metadata: dict[str, str]) -
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
     content = safetensors.torch.save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, content)
 
 
-def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:
+def load_checkpoint(path: str | Path, agent: Part) -> dict[str, str]:
     """Load a checkpoint into an agent made with the same configuration; return the strings stored with it.
 
     Raises:
@@ -82,7 +74,7 @@ def load_checkpoint(path: str | Path, agent: object) -> dict[str, str]:
         if stored - optimizers.keys():
             raise ValueError(f"it holds optimizers for {sorted(stored)}, the agent has {sorted(optimizers)}")
         for name, optimizer in optimizers.items():
-            state = {}
+            state: dict[int, dict[str, torch.Tensor]] = {}
             for key, tensor in tensors.items():
                 if key.startswith(f"optimizer/{name}/"):
                     index, field = key.removeprefix(f"optimizer/{name}/").split("/")

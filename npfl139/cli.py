@@ -3,13 +3,15 @@
 Whatever imports torch is imported by the command that needs it, so that the others answer at once.
 """
 
+import difflib
 import importlib
+import importlib.metadata
 import shutil
 import sys
 import tempfile
 import types
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,37 +19,68 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
 from npfl139.source import SUFFIXES, Unreadable
+from npfl139.terminal import UserError, console, say
 
-__all__ = ["UserError", "app", "console", "main", "say"]
+__all__ = ["GROUP", "add_commands", "app", "main"]
 
-app = typer.Typer(
-    help="A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
-console = Console()
+GROUP = "npfl139.commands"
+OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 STYLES = {"passed": "green", "failed": "red", "missing": "yellow", "blocked": "yellow"}
 
 
-class UserError(Exception):
-    """What was asked for cannot be done. The message is one sentence; the command ends with status 2."""
-
-
 def main() -> None:
-    """Run the command line."""
-    _add_instructor_commands()
+    """Run the command line, with the commands that other distributions add to it."""
+    add_commands()
     try:
-        app()
+        usage.answer(app, "npfl139")
     except (UserError, CatalogueError) as error:
-        typer.echo(f"npfl139: {error}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in OURS:
+            raise
+        _refuse(f"{error.name} is not installed: install it, or for the instructors' commands pip install '{DISTRIBUTION}[grader]'")
 
 
-def say(text: str, style: str = "") -> None:
-    """Print a text as it is: no markup, no wrapping."""
-    console.print(Text(text, style=style), soft_wrap=True)
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"npfl139: {sentence}", err=True)
+    sys.exit(2)
+
+
+def add_commands() -> None:
+    """Add what is registered in the entry-point group: functions that take the app, or apps of their own. What is broken is told."""
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            commands = point.load()
+            if isinstance(commands, typer.Typer):
+                app.add_typer(commands)
+            else:
+                commands(app)
+        except Exception as error:  # another's code may fail in any way, and a student's command must go on
+            brought_by = f" of {point.dist.name}" if point.dist else ""
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            say(importlib.metadata.version(DISTRIBUTION))
+        except importlib.metadata.PackageNotFoundError:
+            raise UserError(f"the version is unknown, because {DISTRIBUTION} is not installed: run pip install in its folder") from None
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading."""
 
 
 @app.command()
@@ -90,14 +123,14 @@ def check(
     topic: Annotated[str | None, typer.Option(help="The topic, if the file's name does not tell it.")] = None,
 ) -> None:
     """Run the public examples on your file, and list the exercises still to be written."""
-    from npfl139.examples import LoadError, check_examples
+    from npfl139.examples import LoadError, check_examples, indented
 
     item = assignment(topic) if topic else _assignment_of(file)
     try:
-        with console.status(f"running the examples of {item.name}"):
+        with Console(stderr=True).status(f"running the examples of {item.name}"):  # stdout is the examples' own
             outcomes = check_examples(item, file)
     except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+        raise _cannot_be_read(file, error) from error
     except (Unreadable, LoadError) as error:
         say(str(error), style="red")
         raise typer.Exit(1) from error
@@ -106,21 +139,25 @@ def check(
         table.add_row(outcome.exercise, Text(outcome.status, style=STYLES[outcome.status]), Text(outcome.summary))
     console.print(table)
     for outcome in outcomes:
-        if outcome.details:
+        printed = f"it printed:\n{indented(outcome.printed)}" if outcome.printed else ""
+        if outcome.details or printed:
             say(f"\n{outcome.exercise}", style="bold")
-            say(outcome.details)
+            say("\n".join(filter(None, (outcome.details, printed))))
     passed = sum(outcome.status == "passed" for outcome in outcomes)
     say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
     raise typer.Exit(0 if passed == len(outcomes) else 1)
 
 
 @app.command(context_settings=PASS_ON)
-def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE")]) -> None:
+def train(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
+) -> None:
     """Train an agent: of your file, or of a topic's solution.
 
     Every field of its configuration is an option: npfl139 train TOPIC|FILE --help lists them.
     """
-    from npfl139.runs import main as train_main
+    from npfl139 import commandline
 
     if agent == "--help":
         say(context.get_help())
@@ -129,25 +166,32 @@ def train(context: typer.Context, agent: Annotated[str, typer.Argument(metavar="
     if not hasattr(module, "train"):
         raise UserError(f"{agent} has no function train, so there is nothing to train")
     try:
-        train_main(module.train, context.args)
+        commandline.main(module.train, context.args, f"npfl139 train {agent}")
     except NotImplementedError as error:
-        raise UserError(f"{error} is not implemented yet, and training needs it") from error
+        _blame_stub(error, "training needs it")
+        raise
 
 
 @app.command()
 def demo(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE")],
-    env: Annotated[str | None, typer.Option(help="Environment id.  [default: the topic's first]")] = None,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
+    env: Annotated[str | None, typer.Option(help="Environment id.", show_default="the topic's first")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of an earlier `npfl139 train`, instead of training now.")] = None,
-    gif: Annotated[Path | None, typer.Option(help="Save the first episode as an animation.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="Save the first episode as an animation, a .gif file.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the episodes.")] = 42,
-    steps: Annotated[int | None, typer.Option(help="Environment steps of the training.  [default: the configuration's]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of the training.", show_default="as the configuration says")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch; small networks are fastest with one.")] = 1,
 ) -> None:
     """Show an agent at work: train it now, or take it from an earlier run; play episodes; save an animation."""
+    import torch
+
     from npfl139 import demonstration
     from npfl139.runs import RunError
 
+    if gif is not None:
+        _expect_gif(gif)
+    torch.set_num_threads(threads)
     module = _module(topic)
     if not hasattr(module, "make_agent"):
         raise UserError(f"{topic} has no agent to show")
@@ -160,14 +204,41 @@ def demo(
         for returned in demonstration.play(agent, environment_id, episodes, seed, gif):
             say(f"{environment_id}: return {returned:.1f}")
     except NotImplementedError as error:
-        raise UserError(f"{error} is not implemented yet, and the agent needs it") from error
+        _blame_stub(error, "the agent needs it")
+        raise
     except (ValueError, ImportError, RunError, OSError) as error:
         raise UserError(str(error)) from error
     if gif:
         say(f"The first episode is in {gif}.")
 
 
+def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
+    if file.exists():
+        return UserError(f"{file} cannot be read: {error.strerror if error else 'unknown error'}")
+    beside = [path.name for path in file.parent.glob("*") if path.suffix in SUFFIXES]
+    near = difflib.get_close_matches(file.name, beside, n=1)
+    return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
+
+
+def _expect_gif(path: Path) -> None:
+    if path.suffix.lower() != ".gif":
+        raise UserError(f"the animation is a GIF, so that its name must end in .gif: --gif {path.with_suffix('.gif')}")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def _blame_stub(error: NotImplementedError, need: str) -> None:
+    """Raise a UserError if the error is that of an exercise that is not written yet; torch raises such errors, too."""
+    from npfl139.examples import missing_exercise
+
+    exercise = missing_exercise(error)
+    if exercise is not None:
+        raise UserError(f"{exercise} is not implemented yet, and {need}") from error
+
+
 def _assignment_of(file: Path) -> Assignment:
+    if not file.exists():
+        raise _cannot_be_read(file)
     known = assignments()
     topic, _ = topic_of(file.name, known)
     if topic is None:
@@ -192,17 +263,9 @@ def _module(agent: str) -> types.ModuleType:
     try:
         return load_module(path, path.stem)[0]
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise _cannot_be_read(path, error) from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
-
-
-def _add_instructor_commands() -> None:
-    try:
-        importlib.import_module("grader.commands")
-    except ModuleNotFoundError as error:
-        if error.name not in ("grader", "grader.commands"):
-            raise
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.k
     os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it when it is imported; without a screen its default cannot draw
 
 
-def trained(module: types.ModuleType, environment_id: str | None, seed: int, steps: int | None, out_dir: Path) -> tuple[object, str]:
+def trained(module: types.ModuleType, environment_id: str | None, seed: int, steps: int | None, out_dir: Path) -> tuple[Any, str]:
     """Return an agent trained now, and the id of its environment, by default the first that the module has a configuration for.
 
     Raises:
@@ -33,7 +34,7 @@ def trained(module: types.ModuleType, environment_id: str | None, seed: int, ste
     return runs.run(module, environment_id, config, out_dir), environment_id
 
 
-def restored(module: types.ModuleType, out_dir: Path, environment_id: str | None) -> tuple[object, str]:
+def restored(module: types.ModuleType, out_dir: Path, environment_id: str | None) -> tuple[Any, str]:
     """Return the agent of an earlier run, and the id of its environment unless another is asked for.
 
     Raises:
@@ -43,7 +44,7 @@ def restored(module: types.ModuleType, out_dir: Path, environment_id: str | None
     return agent, environment_id or own
 
 
-def play(agent: object, environment_id: str, episodes: int, seed: int, gif: Path | None = None) -> Iterator[float]:
+def play(agent: Any, environment_id: str, episodes: int, seed: int, gif: Path | None = None) -> Iterator[float]:
     """Yield the return of one greedy episode after another; the first one goes into an animation.
 
     Raises:
@@ -51,7 +52,8 @@ def play(agent: object, environment_id: str, episodes: int, seed: int, gif: Path
         OSError: the animation cannot be written.
     """
     environment = envs.make(environment_id, 1, derived_seed(seed, "demonstration"), **({"render_mode": "rgb_array"} if gif else {}))
-    collector, frames = Collector(environment), []
+    collector = Collector(environment)
+    frames: list[np.ndarray] = []
     for episode in range(episodes):
         running, ended = 0.0, False
         while not ended:
@@ -65,7 +67,7 @@ def play(agent: object, environment_id: str, episodes: int, seed: int, gif: Path
     environment.close()
 
 
-def _frame(environment: object) -> np.ndarray:
+def _frame(environment: Any) -> np.ndarray:
     try:
         return environment.render()[0]
     except Exception as error:  # each simulator has its own exceptions for a missing display or an environment without pictures

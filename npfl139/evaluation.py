@@ -24,7 +24,8 @@ def evaluate(policy: Policy, environments: VectorEnv, episodes: int) -> np.ndarr
     collector = Collector(environments)
     count = environments.num_envs
     quota = np.full(count, episodes // count) + (np.arange(count) < episodes % count)
-    returns, running = [[] for _ in range(count)], np.zeros(count)
+    returns: list[list[float]] = [[] for _ in range(count)]
+    running = np.zeros(count)
     while (quota > 0).any():
         transition = collector.step(policy(collector.observation, collector.reward, collector.first))
         running += transition.reward

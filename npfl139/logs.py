@@ -65,7 +65,7 @@ class EventFile:
 
 def read_log(path: str | Path) -> dict[str, list[list[float]]]:
     """Return what a run's log.csv holds: name -> [[steps, value], ...]."""
-    scalars = {}
+    scalars: dict[str, list[list[float]]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             scalars.setdefault(row["name"], []).append([int(row["steps"]), float(row["value"])])
@@ -91,15 +91,17 @@ def plot_curves(scalars: dict[str, list[list[float]]], path: str | Path) -> None
     names = sorted(scalars, key=lambda name: (not name.startswith("episode"), name))
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns) or 1
-    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
+    width, height = 4 * columns, 2.6 * rows  # in inches, as are the margins
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(0.7 / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.35 / height, wspace=0.3, hspace=0.6)
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(panels, names, strict=False):
         steps, values = torch.tensor(scalars[name], dtype=torch.float64).T
-        width = max(1, len(values) // 50)
+        window = max(1, len(values) // 50)
         axes.plot(steps, values, color="tab:blue", alpha=0.25, linewidth=0.8)
-        axes.plot(steps[width - 1 :], values.unfold(0, width, 1).mean(1), color="tab:blue")
+        axes.plot(steps[window - 1 :], values.unfold(0, window, 1).mean(1), color="tab:blue")
         axes.set(title=name.replace("_", " "), xlabel="environment steps")
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -25,9 +25,10 @@ class MLP(nn.Module):
     ):
         super().__init__()
         sizes = [input_size, *hidden_sizes, output_size]
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, *pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(_Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
         self.activation = activation
         for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
             orthogonal_(layer, output_scale if layer is self.layers[-1] else 2**0.5, generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -37,7 +38,15 @@ class MLP(nn.Module):
         return last(inputs)
 
 
+class _Linear(nn.Linear):
+    """A linear layer that is not filled with numbers from torch's global generator first."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 def orthogonal_(layer: nn.Linear | nn.Conv2d, scale: float, generator: torch.Generator) -> None:
     """Fill the weights of a layer with a scaled orthogonal matrix and its biases with zeros, in place."""
     nn.init.orthogonal_(layer.weight, scale, generator)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,6 +1,6 @@
 """Memories of what happened, from which learners draw: bounded, allocated once, every row stored once."""
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
+
+from npfl139.files import write_atomically
 
 __all__ = ["Field", "StreamStore", "SumTree", "UniformReplay", "replace_array"]
 
@@ -144,7 +146,8 @@ class StreamStore:
         self.rows = rows
         self.written = np.zeros(streams, np.int64)  # rows of each stream so far
         self.columns = {name: np.zeros((rows, streams, *field.shape), field.dtype) for name, field in self.fields.items()}
-        self._saved, self._saved_in = None, None  # what `written` was when the rows were last saved, and where
+        self._saved = np.zeros_like(self.written)  # what `written` was when the rows were last saved
+        self._saved_in: Path | None = None
 
     @property
     def nbytes(self) -> int:
@@ -234,9 +237,6 @@ class StreamStore:
 
 def replace_array(path: Path, array: np.ndarray) -> None:
     """Write an array into a .npy file, which has its old content until all of the new one is there."""
-    partial = path.with_name(f".{path.name}")
-    with open(partial, "wb") as file:
-        np.save(file, array)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.save(content, array)
+    write_atomically(path, content.getvalue())

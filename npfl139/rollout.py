@@ -120,18 +120,16 @@ class Collector:
 
     def rollout(self, policy: Policy, length: int, device: str | torch.device = "cpu") -> Rollout:
         """Return `length` steps of all rows under the policy. Floating-point arrays become float32."""
-        transitions, final = [], []
+        transitions: list[Transition] = []
+        ended: list[np.ndarray] = []
         for _ in range(length):
             transition = self.step(policy(self.observation, self.reward, self.first))
             transitions.append(transition)
-            final.extend(transition.next_observation[self.first])
-        columns = Transition(*zip(*transitions, strict=True))
-        final = np.stack(final) if final else self.observation[:0]
-        arrays = [
-            *map(np.stack, (columns.observation, columns.action, columns.reward, columns.terminated, columns.truncated)),
-            self.observation,
-            final,
-        ]
+            ended.extend(transition.next_observation[self.first])
+        final = np.stack(ended) if ended else self.observation[:0]
+        over_time = ("observation", "action", "reward", "terminated", "truncated")
+        arrays = [np.stack([getattr(transition, name) for transition in transitions]) for name in over_time]
+        arrays += [self.observation, final]
         return Rollout(*(_tensor(array, device) for array in arrays))
 
     def rollouts(self, policy: Policy, length: int, steps: int, device: str | torch.device = "cpu") -> Iterator[Rollout]:

@@ -1,216 +1,54 @@
-"""A training run: its monitor, its directory, and the command line of a solution run as a script."""
+"""A training run in a directory: made, and its agent restored. What a solution needs of a run is importable from here."""
 
-import argparse
 import dataclasses
 import json
-import re
-import sys
-import tempfile
-import time
 import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import Any
 
 from npfl139 import envs
 from npfl139.checkpoints import RunError, load_checkpoint, read_metadata, save_checkpoint
-from npfl139.config import Config, add_arguments, overridden
-from npfl139.evaluation import evaluate
-from npfl139.logs import AppendedFile, EventFile, cut_log, plot_curves, read_log
+from npfl139.config import Config
+from npfl139.eager import skip_compiler
+from npfl139.logs import plot_curves, read_log
+from npfl139.monitor import CHECKPOINT, LOG, MemoryMonitor, Monitor, RunMonitor
 from npfl139.seeding import derived_seed
 
 __all__ = [
-    "MemoryMonitor", "Monitor", "RunError", "RunMonitor", "config_for", "config_type_of", "load_agent", "load_checkpoint", "main",
-    "plot_curves", "read_log", "read_metadata", "run", "save_checkpoint",
-]  # fmt: skip
+    "CHECKPOINT",
+    "MemoryMonitor",
+    "Monitor",
+    "RunError",
+    "RunMonitor",
+    "config_for",
+    "config_type_of",
+    "load_agent",
+    "load_checkpoint",
+    "main",
+    "plot_curves",
+    "read_log",
+    "read_metadata",
+    "run",
+    "save_checkpoint",
+]
 
-CHECKPOINT, MEMORY, LOG, CURVES = "agent.safetensors", "memory", "log.csv", "curves.png"
-
-
-class Monitor(Protocol):
-    """What `train` tells about its progress."""
-
-    def watch(self, agent: object, memory: object | None = None) -> int:
-        """Take charge of the agent's checkpoints; return how many environment steps it has already made (0 unless resumed).
-
-        A `memory` is what a resumed run also needs and a trained agent does not, such as a replay: it is stored beside each
-        checkpoint by `memory.save(directory)`, and restored by `memory.load(directory)`, which may raise OSError or ValueError.
-        """
-
-    def log(self, steps: int, **scalars: float) -> None:
-        """Record scalars after that many environment steps."""
-
-
-class MemoryMonitor:
-    """Keeps what was logged in `scalars`: name -> [[steps, value], ...], at most `limit` points per name, evenly thinned."""
-
-    def __init__(self, limit: int = 2000):
-        self.limit, self.scalars = limit, {}
-        self._strides, self._counts = {}, {}
-
-    def watch(self, agent: object, memory: object | None = None) -> int:
-        return 0
-
-    def log(self, steps: int, **scalars: float) -> None:
-        for name, value in scalars.items():
-            points = self.scalars.setdefault(name, [])
-            stride, count = self._strides.setdefault(name, 1), self._counts.get(name, 0)
-            self._counts[name] = count + 1
-            if count % stride == 0:
-                points.append([int(steps), float(value)])
-            if len(points) >= self.limit:
-                del points[1::2]
-                self._strides[name] = 2 * stride
+CURVES = "curves.png"
 
 
-class RunMonitor(MemoryMonitor):
-    """Writes a run into a directory: log.csv, TensorBoard events, agent.safetensors; shows progress on the terminal.
-
-    Nothing is lost when the disk fills up: rows wait in memory until they can be written, a checkpoint replaces the last one only
-    when it is complete, and what cannot be written at the end goes to a temporary directory, whose name is printed.
-    """
-
-    def __init__(self, directory: str | Path, total_steps: int, metadata: dict[str, str] | None = None, resume: bool = False,
-                 checkpoint_seconds: float = 60.0, console: Console | None = None):  # fmt: skip
-        """Open the directory.
-
-        Args:
-            directory: made if needed; it must not hold a run already, unless that one is resumed.
-            total_steps: environment steps of the whole run, for the progress display.
-            metadata: strings stored in the checkpoints.
-            resume: continue from the directory's checkpoint, if there is one.
-            checkpoint_seconds: at least this long between two checkpoints.
-            console: where progress goes; by default the standard error stream.
-
-        Raises:
-            RunError: the directory cannot be written, holds another run, or its checkpoint is damaged.
-        """
-        super().__init__()
-        self.directory, self.metadata, self.checkpoint_seconds = Path(directory), metadata or {}, checkpoint_seconds
-        self.console = console or Console(stderr=True)
-        self.agent, self.memory, self.steps, self.problem = None, None, 0, None
-        if (self.directory / CHECKPOINT).exists():
-            if not resume:
-                raise RunError(f"{self.directory} already holds a run: resume it, or choose another directory")
-            self.steps = int(read_metadata(self.directory / CHECKPOINT)["steps"])
-        self.start_steps = self.steps
-        self._csv, self._events = AppendedFile(self.directory / LOG), EventFile(self.directory)
-        self._flushed = self._checkpointed = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
-            console=self.console, auto_refresh=False, transient=True,
-        )  # fmt: skip
-        self._task = self._progress.add_task("training", total=total_steps, completed=self.steps, note="")
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            if self.start_steps:  # the curve goes on where the agent does, not where the killed run wrote last
-                if (self.directory / LOG).exists():
-                    cut_log(self.directory / LOG, self.start_steps)
-                self._events.restart(self.start_steps)
-            self._csv.open(b"steps,name,value\n")
-            self._events.file.open(b"")
-        except OSError as error:
-            raise RunError(f"cannot write to {self.directory}: {error.strerror}") from error
-
-    def __enter__(self) -> "RunMonitor":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-        self.close()
-
-    def watch(self, agent: object, memory: object | None = None) -> int:
-        self.agent, self.memory = agent, memory
-        if self.start_steps:
-            load_checkpoint(self.directory / CHECKPOINT, agent)
-            if memory is not None:
-                try:
-                    memory.load(self.directory / MEMORY)
-                except (OSError, ValueError) as error:
-                    raise RunError(f"the memory of the run in {self.directory} cannot be restored: {error}") from error
-        return self.start_steps
-
-    def log(self, steps: int, **scalars: float) -> None:
-        super().log(steps, **scalars)
-        self.steps = max(self.steps, int(steps))
-        for name, value in scalars.items():
-            self._csv.append(f"{int(steps)},{name},{float(value):.7g}\n".encode())
-            self._events.append(int(steps), name, float(value))
-        now = time.monotonic()
-        if now - self._flushed > 0.5:
-            self._flushed = now
-            self.flush()
-            returns = self.scalars.get("episode_return", [])[-20:]
-            note = f"return {sum(value for _, value in returns) / len(returns):.1f}" if returns else ""
-            self._progress.update(self._task, completed=self.steps, note=note)
-            self._progress.refresh()
-        if now - self._checkpointed > self.checkpoint_seconds:
-            self._checkpointed = now
-            self.flush()  # a checkpoint never knows of more than the log
-            self._tried(self.checkpoint)
-
-    def flush(self) -> None:
-        """Write what was logged since the last time; if that fails, keep it for the next time."""
-        self._tried(self._write_logs)
-
-    def checkpoint(self) -> None:
-        """Store the watched agent and its memory."""
-        if self.memory is not None:
-            self.memory.save(self.directory / MEMORY)
-        if self.agent is not None:
-            save_checkpoint(self.directory / CHECKPOINT, self.agent, {**self.metadata, "steps": str(self.steps)})
-
-    def close(self) -> None:
-        """Write everything; what cannot be written goes to a temporary directory, and a message says where.
-
-        Raises:
-            RunError: it cannot be written there either.
-        """
-        self.problem = None
-        self._tried(self._write_logs)
-        self._tried(self.checkpoint)
-        if self.problem is None:
-            return
-        failed, self.directory = self.directory, Path(tempfile.mkdtemp(prefix="npfl139-"))
-        self._csv.path, self._events.file.path = self.directory / LOG, self.directory / self._events.file.path.name
-        try:
-            self._csv.open(b"steps,name,value\n")
-            self._events.file.open(b"")
-            self._write_logs()
-            self.checkpoint()
-        except OSError as error:
-            places = f"{failed} ({self.problem}), nor to {self.directory} ({error.strerror})"
-            raise RunError(f"the run is lost: cannot write to {places}") from error
-        self.console.print(f"What could not be written to {failed} is in {self.directory}.")
-
-    def _write_logs(self) -> None:
-        self._csv.flush()
-        self._events.file.flush()
-
-    def _tried(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except OSError as error:
-            if self.problem is None:
-                self.console.print(f"Cannot write to {self.directory}: {error.strerror}. Training goes on; it will be tried again.")
-            self.problem = error.strerror
-
-
-def load_agent(module: types.ModuleType, path: str | Path) -> tuple[object, str]:
+def load_agent(module: types.ModuleType, path: str | Path) -> tuple[Any, str]:
     """Return the agent of a run's checkpoint, made by the module's `make_agent`, and its environment's id.
 
     Raises:
         RunError: as `load_checkpoint`, and as `config_for`.
     """
+    skip_compiler()
     metadata = read_metadata(path)
     try:
         environment_id = metadata["environment"]
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["config"]).items()}
+        stored: dict[str, Any] = json.loads(metadata["config"])
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         config = config_type_of(module.train)(**{**fields, "device": "auto"})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} was not made by a run of this agent: {error}") from error
@@ -230,13 +68,14 @@ def config_for(module: types.ModuleType, name: str) -> Config:
     return getattr(module, "CONFIGS", {}).get(name) or config_type_of(module.train)()
 
 
-def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> object:
+def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> Any:
     """Train the module's agent; return it. The directory gets log.csv, TensorBoard events, agent.safetensors and curves.png.
 
     Raises:
         ValueError: there is no such environment, or the agent cannot handle its spaces.
         RunError: the directory cannot be written, holds another run, or its checkpoint is damaged.
     """
+    skip_compiler()
     metadata = {"environment": environment_id, "config": json.dumps(dataclasses.asdict(config))}
     environments = envs.make(environment_id, config.env_count, config.seed)
     monitor = RunMonitor(out_dir, config.steps, metadata, resume)
@@ -251,32 +90,10 @@ def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: 
 
 
 def main(train: Callable, arguments: Sequence[str] | None = None) -> object:
-    """Train from the command line, with options derived from the type of `train`'s config; print the evaluation, return the agent.
+    """Train from the command line, see `npfl139.commandline.main`."""
+    from npfl139 import commandline  # it imports this module
 
-    Exits with status 2 and one sentence when something is wrong with what was asked for.
-    """
-    module = sys.modules[train.__module__]
-    presets = getattr(module, "CONFIGS", {})
-    parser = argparse.ArgumentParser(description=(module.__doc__ or "Train an agent.").strip().splitlines()[0])
-    parser.add_argument("--env", default=next(iter(presets), "CartPole-v1"), help="environment id [default: %(default)s]")
-    parser.add_argument("--config", choices=list(presets), help="configuration to start from [default: the environment's own]")
-    parser.add_argument("--out", type=Path, help="directory of the logs and the checkpoint [default: runs/...]")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument("--episodes", type=int, default=20, help="episodes of the final evaluation [default: %(default)s]")
-    try:
-        add_arguments(parser, config_type_of(train))
-        options = parser.parse_args(arguments)
-        config = overridden(config_for(module, options.config or options.env), options)
-        out = options.out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', options.env)}-{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-        agent = run(module, options.env, config, out, options.resume)
-    except (ValueError, ImportError, RunError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: interrupted; go on with --out {out} --resume\n")
-    environments = envs.make(options.env, min(options.episodes, 20), derived_seed(config.seed, "evaluation"))
-    returns = evaluate(agent.act, environments, options.episodes)
-    print(f"{options.env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes; see {out}")
-    return agent
+    return commandline.main(train, arguments)
 
 
 def config_type_of(train: Callable) -> type[Config]:
@@ -286,6 +103,6 @@ def config_type_of(train: Callable) -> type[Config]:
         RunError: it does not.
     """
     config_type = typing.get_type_hints(train).get("config")
-    if not dataclasses.is_dataclass(config_type):
+    if not (isinstance(config_type, type) and dataclasses.is_dataclass(config_type)):
         raise RunError("train must annotate its argument config with the dataclass of the configuration, as in the assignment")
-    return config_type
+    return typing.cast(type[Config], config_type)

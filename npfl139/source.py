@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from npfl139.text import printable, shortened
+
 __all__ = ["SUFFIXES", "Source", "Unreadable", "names_without_import", "read_source"]
 
 SUFFIXES = (".py", ".ipynb")
@@ -144,9 +146,10 @@ def _without_magics(text: str, magics: int) -> str:
         return "\n".join(f"# {line}" for line in lines)
     for _ in range(magics):
         error = _syntax_error("\n".join(lines))
-        if error is None or not 1 <= (error.lineno or 0) <= len(lines) or not _is_magic(lines[error.lineno - 1]):
+        number = 0 if error is None or error.lineno is None else error.lineno
+        if not 1 <= number <= len(lines) or not _is_magic(lines[number - 1]):
             break
-        _comment_out(lines, error.lineno - 1)
+        _comment_out(lines, number - 1)
     return "\n".join(lines)
 
 
@@ -187,17 +190,12 @@ def _checked(source: Source) -> Source:
     if error is None:
         return source
     lines = source.text.split("\n")
-    line = lines[error.lineno - 1].strip() if 1 <= (error.lineno or 0) <= len(lines) else ""
-    where = f" in {source.locate(error.lineno)}" if line else ""
+    number = error.lineno or 0
+    line = lines[number - 1].strip() if 1 <= number <= len(lines) else ""
+    where = f" in {source.locate(number)}" if line else ""
     quote = f", {_quoted(line)}" if line else ""
-    raise Unreadable(f"Python cannot read the code{where}{quote}: {_printable(error.msg)}")
+    raise Unreadable(f"Python cannot read the code{where}{quote}: {printable(shortened(error.msg, MAX_QUOTE))}")
 
 
 def _quoted(text: str) -> str:
-    return f"`{_printable(text)}`"
-
-
-def _printable(text: str) -> str:
-    """Return the start of a text of the submission's, fit to stand in a message: no control characters, no end of line."""
-    shown = "".join(character if character.isprintable() else "�" for character in text[:MAX_QUOTE])
-    return shown + ("…" if len(text) > MAX_QUOTE else "")
+    return f"`{printable(shortened(text, MAX_QUOTE))}`"

@@ -35,11 +35,11 @@ class MarkovDecisionProcess(NamedTuple):
 
     def rollout(self, policy: Tensor, length: int, count: int, rng: np.random.Generator) -> Trajectories:
         """Return `count` trajectories of `length` steps under a policy [S, A]; episodes start in any state, all equally likely."""
-        transition, policy = self.transition.numpy(), policy.numpy()
-        states = len(policy)
+        transition, probability = self.transition.numpy(), policy.numpy()
+        states = len(probability)
         state, steps = rng.integers(states, size=count), []
         for _ in range(length):
-            action = _drawn(policy[state], rng)
+            action = _drawn(probability[state], rng)
             successor = _drawn(transition[state, action], rng)
             reward, discount = self.reward.numpy()[state, action, successor], self.discount.numpy()[state, action, successor]
             steps.append((state, action, reward, discount, (discount > 0).astype(np.float64), successor))

@@ -24,6 +24,7 @@ from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
 from npfl139.replay import StreamStore
 from npfl139.rollout import Collector, Transition
+from npfl139.schedules import linear
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
 
@@ -354,7 +355,7 @@ class DQNConfig(Config):
 
     def exploration(self, steps: int) -> float:
         """Return the probability of a random action after so many steps."""
-        return max(self.exploration_end, 1 - (1 - self.exploration_end) * steps / (self.exploration_part * self.steps))
+        return linear(1.0, self.exploration_end, steps / (self.exploration_part * self.steps))
 
 
 CONFIGS = {"CartPole-v1": DQNConfig(learning_rate=1e-3, n=3)}
@@ -470,7 +471,7 @@ def train(environments: VectorEnv, config: DQNConfig, monitor: npfl139.runs.Moni
         replay.add(collector.step(agent.explore(collector.observation, exploration)), agent.action_space.start)
         if collector.steps >= config.learning_start and replay.steps >= config.n:
             for _ in range(config.updates_per_step):
-                loss = agent.improve(replay.sample(), config.learning_rate * (1 - collector.steps / config.steps))
+                loss = agent.improve(replay.sample(), linear(config.learning_rate, 0.0, collector.steps / config.steps))
             monitor.log(collector.steps, loss=loss, exploration=exploration)
     return agent
 

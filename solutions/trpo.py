@@ -21,6 +21,7 @@ import npfl139.runs
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
+from npfl139.policies import categorical_log_prob, categorical_sample, gaussian_sample
 from npfl139.rollout import Collector, Rollout
 from npfl139.runs import Monitor
 from npfl139.seeding import torch_stream
@@ -166,14 +167,14 @@ class CategoricalPolicy(Policy):
 
     def log_prob(self, distribution, action):
         (logits,) = distribution
-        return logits.log_softmax(dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return categorical_log_prob(logits, action)
 
     def kl(self, p, q):
         return categorical_kl(*p, *q)
 
     def sample(self, distribution, generator):
         (logits,) = distribution
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+        return categorical_sample(logits, generator)
 
     def mode(self, distribution):
         (logits,) = distribution
@@ -201,7 +202,7 @@ class GaussianPolicy(Policy):
 
     def sample(self, distribution, generator):
         mean, log_std = distribution
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return gaussian_sample(mean, log_std.exp(), generator)
 
     def mode(self, distribution):
         return distribution[0]
@@ -599,8 +600,10 @@ class Agent(torch.nn.Module, ABC):
         return self.policy.sample(self._distribution(observation), self.action_noise).cpu().numpy()
 
     def execute(self, action: np.ndarray) -> np.ndarray:
-        """Return the policy's actions [B, ...] as the environment takes them: continuous ones are clipped to their bounds."""
-        return np.clip(action, self.action_space.low, self.action_space.high) if isinstance(self.action_space, Box) else action
+        """Return the policy's actions [B, ...] as the environment takes them: continuous ones clipped to their bounds."""
+        if isinstance(self.action_space, Box):
+            return np.clip(action, self.action_space.low, self.action_space.high)
+        return action + self.action_space.start
 
     @torch.no_grad()
     def prepared(self, rollout: Rollout) -> Batch:
@@ -742,8 +745,16 @@ class Scale(torch.nn.Module):
     """The mean and standard deviation of all rows seen so far.
 
     They come from sums in float64 of the rows and their squares, less the mean of the first rows: without that shift the squares
-    would lose the digits of a small deviation from a large mean.
+    would lose the digits of a small deviation from a large mean. The class is not in the library, because a later topic has the
+    students find moments themselves.
     """
+
+    count: Tensor
+    origin: Tensor
+    total: Tensor
+    total_of_squares: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, size: int):
         super().__init__()
@@ -754,7 +765,14 @@ class Scale(torch.nn.Module):
         self.register_buffer("std", torch.ones(size))
 
     def update(self, rows: Tensor) -> None:
-        """Take rows [N, size] into account."""
+        """Take rows [N, size] into account.
+
+        >>> scale = Scale(1)
+        >>> scale.update(torch.tensor([[1.0], [3.0]]))
+        >>> scale.update(torch.tensor([[5.0], [7.0]]))
+        >>> scale.mean.tolist(), round(scale.std.item() ** 2, 4)
+        ([4.0], 5.0)
+        """
         rows = rows.double()
         if self.count == 0:
             self.origin.copy_(rows.mean(dim=0))
@@ -767,9 +785,11 @@ class Scale(torch.nn.Module):
         self.std.copy_((self.total_of_squares / self.count - mean.square()).clamp(min=1e-8).sqrt())
 
     def normalized(self, values: Tensor) -> Tensor:
+        """Return values [..., size] less the mean, divided by the standard deviation."""
         return (values - self.mean) / self.std
 
     def restored(self, values: Tensor) -> Tensor:
+        """Return the values [..., size] of which these are the normalized ones."""
         return values * self.std + self.mean
 
 

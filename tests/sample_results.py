@@ -1,8 +1,12 @@
 """A class of made-up results, for the tests of the reports and for looking at them."""
 
+import hashlib
 import math
 
-HASH = "6f1ed002ab5595859014ebf0951522d9a1b2c3d4e5f60718293a4b5c6d7e8f90"
+from msgspec.structs import replace
+
+from grader.records import Basis, CheckResult, Previous, Provenance, Result, SeedResult, TrainingResult, Verdict
+
 CLAIMS = {
     "lambda_advantage": (
         "A terminated episode is not bootstrapped.",
@@ -19,37 +23,47 @@ CLAIMS = {
 }
 
 
-def check(exercise, number, verdict="passed", **fields):
-    part = {
-        "exercise": exercise,
-        "name": f"check_{exercise}_{number}",
-        "claim": CLAIMS[exercise][number],
-        "verdict": verdict,
-        "score": 1.0 * (verdict == "passed"),
-    }
-    return {**part, "max_score": 1.0, "mistake": None, "hint": None, "feedback": None, **fields}
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def basis(submission="submission", engine="engine", topic="ppo", seed="seed", training=True, sandbox="bwrap"):
+    """Return a basis whose hashes are those of the given words."""
+    return Basis(sha(submission), sha(engine), sha(topic), sha(seed), training, sandbox)
+
+
+def check(exercise="entropy", number=0, verdict="passed", points=1.0, **fields):
+    values = {"name": f"check_{exercise}_{number}", "claim": CLAIMS[exercise][number], "exercise": exercise}
+    values |= {"score": points * (verdict == "passed"), "max_score": points, "mistake": None, "hint": None, "feedback": None}
+    return CheckResult(verdict=Verdict(verdict), **(values | fields))
 
 
 def training(verdict="passed", final=498.0, **fields):
-    curve = [[steps, final * (1 - math.exp(-steps / 8000)) + 9 * math.sin(steps / 700)] for steps in range(1024, 30721, 1024)]
-    seeds = [
-        {"seed": 11 + index, "return": final - 2.5 * index, "steps": 30720, "seconds": 2.31, "passed": verdict == "passed"}
-        for index in range(2)
-    ]
-    part = {"name": "CartPole", "env": "CartPole-v1", "claim": "PPO balances the pole.", "threshold": 450.0, "verdict": verdict}
+    curve = tuple((steps, final * (1 - math.exp(-steps / 8000)) + 9 * math.sin(steps / 700)) for steps in range(1024, 30721, 1024))
+    seeds = tuple(SeedResult(11 + index, final - 2.5 * index, 30720, 2.31, verdict == "passed") for index in range(2))
     traces = {
-        "entropy": [[steps, 0.69 * math.exp(-steps / 20000)] for steps in range(1024, 30721, 1024)],
-        "value_loss": [[steps, 40 / (1 + steps / 3000)] for steps in range(1024, 30721, 1024)],
+        "entropy": tuple((steps, 0.69 * math.exp(-steps / 20000)) for steps in range(1024, 30721, 1024)),
+        "value_loss": tuple((steps, 40 / (1 + steps / 3000)) for steps in range(1024, 30721, 1024)),
     }
-    score = {"score": 3.0 * (verdict == "passed"), "max_score": 3.0, "feedback": None, "false_fail": 0.0031, "false_fail_bound": 0.021}
-    return {**part, **score, "seeds": seeds, "curve": curve, "traces": traces, "passes": 2, "fails": 0, **fields}
+    values = {"name": "CartPole", "environment": "CartPole-v1", "claim": "PPO balances the pole.", "threshold": 450.0}
+    values |= {"score": 3.0 * (verdict == "passed"), "max_score": 3.0, "mistake": None, "hint": None, "feedback": None}
+    values |= {"false_fail": 0.0031, "false_fail_bound": 0.021, "seeds": seeds, "curve": curve, "traces": traces}
+    return TrainingResult(verdict=Verdict(verdict), **(values | fields))
 
 
 def untrained(verdict, feedback):
-    return training(verdict, seeds=[], curve=[], traces={}, feedback=feedback)
+    return training(verdict, seeds=(), curve=(), traces={}, feedback=feedback)
 
 
-def graded(student, changes=None, trained=None, topic="ppo", **fields):
+def result_of(student, checks=(), trainings=(), topic="ppo", seconds=9.8, previous=None, problem=None, note=None, **rests_on):
+    """Return the result that has these parts; what it rests on is told as to `basis`."""
+    versions = {"python": "3.11.7", "torch": "2.13.0+cpu"}
+    provenance = Provenance(basis(**({"topic": topic} | rests_on)), versions, 1, "AVX512", seconds)
+    result = Result.of(student, topic, checks, trainings, provenance, problem=problem, note=note)
+    return replace(result, previous=previous)
+
+
+def graded(student, changes=None, trained=None, **fields):
     """Return a result in which every check passed but those in `changes`, {(exercise, number): {"verdict": ...}}."""
     changes = changes or {}
     checks = [
@@ -57,30 +71,7 @@ def graded(student, changes=None, trained=None, topic="ppo", **fields):
         for exercise, claims in CLAIMS.items()
         for number in range(len(claims))
     ]
-    trainings = [trained or training()]
-    return {
-        "schema": 1,
-        "student": student,
-        "topic": topic,
-        "problem": None,
-        "note": None,
-        "checks": checks,
-        "training": trainings,
-        "score": sum(part["score"] for part in checks + trainings),
-        "max_score": sum(part["max_score"] for part in checks + trainings),
-        "provenance": {
-            "submission_sha256": HASH,
-            "grader_sha256": HASH[::-1],
-            "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"},
-            "threads": 1,
-            "cpu_capability": "AVX512",
-            "sandbox": "bwrap",
-            "seed": 0,
-            "seconds": 9.8,
-            "options": {"seed": 0, "training": True, "sandbox": "bwrap"},
-        },
-        **fields,
-    }
+    return result_of(student, checks, [trained or training()], **fields)
 
 
 def everything(verdict, feedback, trained=None, problem=None):
@@ -116,7 +107,7 @@ def sample_class():
             "blaise",
             {("lambda_advantage", 0): bootstraps},
             training("wrong", 121.0, feedback="it reached 121, 118.5; 450 is needed"),
-            previous={"score": 4.0, "max_score": 11.0},
+            previous=Previous(4.0, 11.0, sha("earlier"), sha("engine"), sha("ppo")),
         ),
         graded(
             "carl",

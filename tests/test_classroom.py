@@ -1,16 +1,19 @@
 """A class is graded to the end, whatever happens to one submission or to a process of the grader, and nothing twice."""
 
+import subprocess
+import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from sample_results import check
 
-from grader.classroom import engines as classroom
-from grader.classroom.engines import grade_class
+from grader.classroom import engines
+from grader.classroom.session import grade_class
 from grader.classroom.store import Store
 from grader.contract.registry import load
-from grader.grading.grade import Options
 from grader.grading.sandbox import SandboxUnavailable
+from grader.records import Options, Result
 from grader.release.skeleton import make_skeleton
 
 TOPIC = load("ppo")
@@ -30,6 +33,12 @@ def folder(tmp_path):
     return tmp_path / "class"
 
 
+def passed(submission, options):
+    """Return a made-up result in which one check passed."""
+    provenance = engines.fault(TOPIC, submission, options, "").provenance
+    return Result.of(submission.student, "ppo", [check()], [], provenance)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Results without grading, in this process; returns the list of the students graded."""
@@ -37,7 +46,7 @@ def quick(monkeypatch):
 
     def result(submission, sandbox, options):
         graded.append(submission.student)
-        return classroom.fault(TOPIC, submission, options, "not really graded") | {"checks": [], "score": 1.0}
+        return passed(submission, options)
 
     class NoSandbox:
         def __enter__(self):
@@ -46,15 +55,15 @@ def quick(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(classroom, "_result", result)
-    monkeypatch.setattr(classroom, "open_sandbox", lambda kind: NoSandbox())
+    monkeypatch.setattr(engines, "_result", result)
+    monkeypatch.setattr(engines, "open_sandbox", lambda kind: NoSandbox())
     return graded
 
 
 def test_a_class_is_graded_in_several_processes(folder, tmp_path):
     results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
-    assert [(result["student"], result["score"] > 0) for result in results] == [("ada", True), ("blaise", False), ("carl", False)]
-    assert "line 1" in results[2]["problem"]
+    assert [(result.student, result.score > 0) for result in results] == [("ada", True), ("blaise", False), ("carl", False)]
+    assert "line 1" in results[2].problem
     assert Store(tmp_path / "out").results()[0] == [Store(tmp_path / "out").read(student, "ppo") for student in SOURCES]
     assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "ada" / "report.html").exists()
 
@@ -75,7 +84,7 @@ def test_other_options_grade_again(folder, tmp_path, quick):
 
 
 def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
-    result = classroom._result
+    result = engines._result
 
     def killed(submission, sandbox, options):
         if submission.student == "blaise":
@@ -83,7 +92,7 @@ def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
         return result(submission, sandbox, options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(classroom, "_result", killed)
+        patch.setattr(engines, "_result", killed)
         grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
     assert quick == ["ada"]
     grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
@@ -94,10 +103,10 @@ def test_a_failure_of_the_grader_is_a_result(folder, tmp_path, monkeypatch):
     def broken(topic, submission, sandbox, options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(classroom, "grade", broken)
+    monkeypatch.setattr(engines, "grade", broken)
     results = grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
-    assert {check["verdict"] for result in results for check in result["checks"]} == {"grader_fault"}
-    assert "a bug" in results[0]["checks"][0]["feedback"]
+    assert {check.verdict for result in results for check in result.checks} == {"grader_fault"}
+    assert "a bug" in results[0].checks[0].feedback
 
 
 @pytest.mark.parametrize(("deaths", "verdicts"), [(1, {"passed"}), (2, {"grader_fault"})])
@@ -117,33 +126,57 @@ def test_a_process_of_the_grader_that_dies_is_replaced_once(folder, tmp_path, mo
                 left[0] -= 1
                 future.set_exception(BrokenProcessPool("died"))
             else:
-                checks = [{"exercise": "value_loss", "name": "check", "claim": "", "verdict": "passed", "score": 1.0, "max_score": 1.0}]
-                checks[0] |= dict.fromkeys(("mistake", "hint", "feedback"))
-                future.set_result(classroom.fault(TOPIC, submission, options, "") | {"checks": checks})
+                future.set_result(passed(submission, options))
             return future
 
-    monkeypatch.setattr(classroom, "_pool", lambda jobs, options: Pool())
+    monkeypatch.setattr(engines, "_pool", lambda jobs, options: Pool())
     results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
-    assert {check["verdict"] for check in results[0]["checks"]} == verdicts
-    assert {check["verdict"] for result in results[1:] for check in result["checks"]} == {"passed"}
+    assert {check.verdict for check in results[0].checks} == verdicts
+    assert {check.verdict for result in results[1:] for check in result.checks} == {"passed"}
 
 
 def test_a_sandbox_that_cannot_be_opened_stops_the_class(folder, tmp_path, monkeypatch):
     def refuse(kind):
         raise SandboxUnavailable("install bubblewrap")
 
-    monkeypatch.setattr(classroom, "open_sandbox", refuse)
+    monkeypatch.setattr(engines, "open_sandbox", refuse)
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
         grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
-    monkeypatch.setattr(classroom, "_sandbox", None, raising=False)
-    classroom._enter_pool("bwrap")
+    monkeypatch.setattr(engines, "_sandbox", None, raising=False)
+    engines._enter_pool("bwrap")
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
-        classroom._in_pool(None, UNITS)
+        engines._in_pool(None, UNITS)
 
 
 def test_without_a_seed_the_folder_keeps_one(folder, tmp_path, quick):
     for out in ("out", "out", "other"):
         grade_class([folder], tmp_path / out, jobs=1, options=Options(training=False, seed=None))
     assert len(quick) == 6
-    seeds = {Store(tmp_path / out).read("ada", "ppo")["provenance"]["seed"] for out in ("out", "other")}
-    assert len(seeds) == 2 and None not in seeds
+    seeds = {Store(tmp_path / out).read("ada", "ppo").provenance.basis.seed_sha256 for out in ("out", "other")}
+    assert seeds == {Options(seed=Store(tmp_path / out).seed()).seed_sha256 for out in ("out", "other")} and len(seeds) == 2
+
+
+NOTHING_LEFT = """
+import sys
+from pathlib import Path
+from grader.classroom.session import grade_class
+from grader.records import Options
+results = grade_class([Path(sys.argv[1])], Path(sys.argv[2]), options=Options(training=False))
+print(len(results), "torch" in sys.modules, "grader.classroom.engines" in sys.modules)
+"""
+
+
+def test_with_nothing_left_to_grade_neither_torch_nor_a_sandbox_is_needed(folder, tmp_path, quick):
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    command = [sys.executable, "-c", NOTHING_LEFT, str(folder), str(tmp_path / "out")]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.splitlines()[-1] == "3 False False"
+
+
+def test_a_damaged_result_is_graded_again(folder, tmp_path, quick):
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    path = Store(tmp_path / "out").path("blaise", "ppo")
+    path.write_text(path.read_text().replace('"score": 1.0', '"score": 2.0'))
+    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    assert quick == ["ada", "blaise", "carl", "blaise"]
+    assert Store(tmp_path / "out").results()[1] == []

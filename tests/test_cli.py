@@ -1,16 +1,20 @@
 """The command as a student meets it: every answer is a sentence, every status is right."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npfl139.cli
+import npfl139.terminal
 from grader.release.skeleton import make_notebook
-from npfl139 import catalogue
+from npfl139 import DISTRIBUTION, catalogue
 from npfl139.cli import main
 from npfl139.demonstration import play
 
@@ -69,11 +73,12 @@ def project(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     entry = {"title": "A toy", "points": {"doubled": 1, "quadrupled": 2.5, "Counter.add": 1}, "training_points": 3, "prerequisites": []}
     index = {"toy": entry, "toy_two": entry | {"title": "Another", "prerequisites": ["toy"]}}
-    (folder / "topics.json").write_text(json.dumps(index))
-    for name in index:
+    for name, entry in index.items():
+        (folder / f"{name}.json").write_text(json.dumps(entry))
         (folder / f"{name}.py").write_text(SKELETON)
         (folder / f"{name}.ipynb").write_text(make_notebook(SKELETON))
     monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "project" / "npfl139" / "catalogue.py"))
+    monkeypatch.setattr(catalogue.sys, "path", [path for path in sys.path if not (Path(path) / "assignments").is_dir()])
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -86,7 +91,7 @@ def command(monkeypatch, capsys):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["npfl139", *arguments])
-        monkeypatch.setattr(npfl139.cli.console, "_width", 120)
+        monkeypatch.setattr(npfl139.terminal.console, "_width", 120)
         with pytest.raises(SystemExit) as ended:
             main()
             sys.exit(0)
@@ -223,6 +228,22 @@ def test_check_names_what_is_not_defined_any_more(project, command):
     assert "quadrupled   missing  not defined" in printed and "Counter.add  missing  not defined" in printed
 
 
+def test_what_a_file_prints_is_shown_apart_and_is_no_mistake(project, command):
+    debugging = COMPLETE.replace("return 2 * x", "print('x is', x, end=''); return 2 * x")
+    (project / "toy.py").write_text(debugging)
+    status, printed, _ = command("check", "toy.py")
+    assert status == 0 and "3 of 3 exercises pass" in printed
+    assert "\ndoubled\nit printed:\n    x is 2x is 0.5\n\nquadrupled\nit printed:\n    x is 1x is 2\n" in printed
+    (project / "toy.py").write_text(debugging.replace("return 2 * x", "return 3 * x"))
+    assert "expected\n    4\ngot\n    6\nit printed:\n    x is 2\n" in command("check", "toy.py")[1]
+
+
+def test_a_printed_result_is_no_returned_one(project, command):
+    (project / "toy.py").write_text(written(doubled="print(x * 2, end='')", quadrupled="print(4)"))
+    status, printed, _ = command("check", "toy.py")
+    assert status == 1 and "doubled      failed   another result" in printed
+
+
 def test_check_shortens_long_output(project, command):
     (project / "toy.py").write_text(written(doubled="print('x\\n' * 1000)"))
     assert "... and 988 more lines" in command("check", "toy.py")[1]
@@ -247,9 +268,12 @@ def test_check_explains_a_file_that_cannot_be_run(project, command, content, mes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("check", "homework.py"), "the name of homework.py tells no topic: add --topic with one of toy, toy_two"),
-        (("check", "toy.py"), "toy.py cannot be read: No such file or directory"),
-        (("train", "toy.py"), "toy.py cannot be read: No such file or directory"),
+        (("check", "empty.py"), "the name of empty.py tells no topic: add --topic with one of toy, toy_two"),
+        (("check", "homework.py"), "there is no file homework.py"),
+        (("check", "toy.py"), "there is no file toy.py"),
+        (("check", "emtpy.py", "--topic", "toy"), "there is no file emtpy.py; did you mean empty.py?"),
+        (("check", "folder", "--topic", "toy"), "folder cannot be read: Is a directory"),
+        (("train", "nowhere/toy.py"), "there is no file nowhere/toy.py"),
         (("train", "toy"), "there is no solution of toy here, and no file toy.py; name your file, as in npfl139 train toy.py"),
         (("train", "empty.py"), "empty.py has no function train, so there is nothing to train"),
         (("train", "broken.py"), "Python cannot read the code in line 1, `def f(:`: invalid syntax"),
@@ -265,6 +289,7 @@ def test_check_explains_a_file_that_cannot_be_run(project, command, content, mes
 def test_what_cannot_be_done_is_one_sentence_and_status_2(project, command, arguments, message):
     (project / "empty.py").write_text("")
     (project / "broken.py").write_text("def f(:\n")
+    (project / "folder").mkdir()
     status, _, complaint = command(*arguments)
     assert status == 2
     assert complaint.startswith("npfl139: ") and message in complaint and complaint.count("\n") == 1
@@ -333,11 +358,12 @@ def test_train_demo_and_the_animation(project, command):
     ("arguments", "message"),
     [
         (("train", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
-        (("train", "toy.py", "--gain", "much"), "invalid float value: 'much'"),
-        (("train", "toy.py", "--gian", "1"), "unrecognized arguments: --gian 1"),
+        (("train", "toy.py", "--gain", "much"), "Invalid value for '--gain': expected a number, got 'much'"),
+        (("train", "toy.py", "--gian", "1"), "npfl139 train toy.py: there is no option --gian; did you mean --gain?"),
         (("demo", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
+        (("demo", "toy.py", "--gif", "one.mp4"), "the animation is a GIF, so that its name must end in .gif: --gif one.gif"),
         (("demo", "toy.py", "--run", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
-        (("demo", "toy.py", "--steps", "32", "--gif", "nowhere/one.gif"), "nowhere/one.gif"),
+        (("demo", "toy.py", "--gif", "nowhere/one.gif"), "there is no folder nowhere to write one.gif into"),
     ],
 )
 def test_what_cannot_be_trained_or_shown_is_explained(project, command, arguments, message):
@@ -345,6 +371,18 @@ def test_what_cannot_be_trained_or_shown_is_explained(project, command, argument
     status, _, complaint = command(*arguments)
     assert status == 2
     assert message in complaint and "Traceback" not in complaint
+    assert complaint.startswith("npfl139") and complaint.count("\n") == 1
+
+
+def test_an_error_of_torch_is_no_exercise_to_be_written(project, command):
+    broken = AGENT.replace("    monitor.watch(agent)\n", "    torch.ones(2, 2).to_sparse().median()\n")
+    (project / "toy.py").write_text(broken)
+    for arguments in (("train", "toy.py", "--out", "run"), ("demo", "toy.py")):
+        with pytest.raises(NotImplementedError, match="SparseCPU"):
+            command(*arguments)
+    (project / "toy.py").write_text(f"import torch\n{written(doubled='return torch.ones(2, 2).to_sparse().median()')}")
+    printed = command("check", "toy.py")[1]
+    assert "doubled      failed   NotImplementedError" in printed and "return torch.ones(2, 2)" in printed
 
 
 def test_train_names_the_exercise_that_it_needs(project, command):
@@ -357,14 +395,26 @@ def test_train_names_the_exercise_that_it_needs(project, command):
 def test_train_help_lists_the_fields_of_the_configuration(project, command):
     (project / "toy.py").write_text(AGENT)
     status, printed, _ = command("train", "toy.py", "--help")
-    assert status == 0 and "--gain" in printed and "of the observation" in printed
+    assert status == 0 and "--gain" in printed and "of the observation [default: 1.0]" in " ".join(printed.split())
     status, printed, _ = command("train", "--help")
     assert status == 0 and "TOPIC|FILE" in printed
 
 
 def test_the_command_answers_without_importing_torch():
-    code = "import sys, npfl139.cli; npfl139.cli._add_instructor_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
+    code = "import sys, npfl139.cli; npfl139.cli.add_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_an_installation_the_version_is_unknown(command, monkeypatch):
+    assert command("--version")[:2] == (0, f"{npfl139.cli.importlib.metadata.version(DISTRIBUTION)}\n")
+
+    def version(name: str) -> str:
+        raise npfl139.cli.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(npfl139.cli.importlib.metadata, "version", version)
+    status, _, complaint = command("--version")
+    told = "npfl139: the version is unknown, because deep-rl-unit is not installed: run pip install in its folder\n"
+    assert (status, complaint) == (2, told)
 
 
 def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
@@ -375,3 +425,51 @@ def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
     agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
     with pytest.raises(ValueError, match="CartPole-v1 cannot be drawn here, so there is no animation of it: no display$"):
         list(play(agent, "CartPole-v1", 1, seed=1, gif=tmp_path / "one.gif"))
+
+
+WARNING = written(
+    doubled="import torch; torch.tensor(x).new_tensor(torch.tensor(1.0)); print('debugging'); return 2 * x",
+    quadrupled="import warnings; warnings.warn('slow', stacklevel=1); return doubled(doubled(x))",
+    add="pass",
+)
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_warnings_and_prints_fail_no_right_file(project, terminal):
+    (project / "toy.py").write_text(WARNING)
+    program = "import sys, npfl139.catalogue as c, npfl139.cli as cli; c.__file__ = sys.argv.pop(1); cli.main()"
+    arguments = [sys.executable, "-c", program, catalogue.__file__, "check", "toy.py"]
+    status, shown = in_terminal(arguments) if terminal else in_pipe(arguments)
+    assert status == 0 and "3 of 3 exercises pass" in shown
+    assert "it printed:" in shown and "debugging" in shown and "UserWarning" in shown
+    assert ("\x1b[" in shown) == terminal
+
+
+def in_pipe(arguments: list[str]) -> tuple[int, str]:
+    finished = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return finished.returncode, finished.stdout
+
+
+def in_terminal(arguments: list[str]) -> tuple[int, str]:
+    """Return the status of a command and what it shows in a terminal of 80 columns."""
+    leader, follower = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=environment, close_fds=True)
+    os.close(follower)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(leader, 65536):
+            shown += part
+    os.close(leader)
+    return process.wait(), shown.decode()
+
+
+def test_help_shows_what_is_taken_where_nothing_is_given(command):
+    for arguments, defaults in {
+        ("demo",): ["the topic's first", "as the configuration says"],
+        ("grade",): ["one per processor", "drawn once, kept in the folder of results"],
+        ("release",): ["assignments; for a bundle, bundle"],
+    }.items():
+        status, printed, _ = command(*arguments, "--help")
+        words = " ".join(printed.replace("│", " ").split())
+        assert status == 0 and all(f"[default: ({default})]" in words for default in defaults)

@@ -19,7 +19,7 @@ def diagnosed(source, exercise, seed=0):
             failed += [check.name] if verdict_of(TOPIC, check, recorded, seed)[0] != "passed" else []
             answers[check.name] = recorded.answers
     likely = likely_mistakes(TOPIC, exercise, answers, seed)
-    return {name: likely[name] and likely[name].name for name in failed}
+    return {name: (found := likely.get(name)) and found.mistake.name for name in failed}
 
 
 def test_a_mistake_in_another_style_is_named_the_same():
@@ -57,3 +57,25 @@ def test_answers_are_the_same_up_to_rounding_and_nothing_else():
     assert not same_answers({"a": 1}, {"b": 1})
     assert not same_answers([1, 2], [1])
     assert not same_answers(2**70, 2**70 + 1)
+
+
+def test_every_answer_must_be_the_mistakes():
+    """One check that agrees is no proof: a second difference takes the name away."""
+    swapped = SOLUTION.replace("torch.minimum(ratio * advantage, clipped_ratio * advantage).mean()",
+                               "torch.maximum(ratio * advantage, clipped_ratio * advantage).mean()")  # fmt: skip
+    assert set(diagnosed(swapped, "clipped_surrogate").values()) == {"takes the maximum"}
+    also = swapped.replace("torch.maximum(ratio * advantage", "torch.maximum(1.001 * ratio * advantage")
+    found = diagnosed(also, "clipped_surrogate")
+    assert found and set(found.values()) == {None}
+
+
+def test_zeros_and_exceptions_prove_nothing():
+    for body in ("torch.zeros(())", "1 / 0"):
+        source = SOLUTION.split("if __name__")[0] + f"\n\ndef clipped_surrogate(*_):\n    return {body}\n"
+        assert set(diagnosed(source, "clipped_surrogate").values()) <= {None}
+
+
+def test_how_often_a_given_function_is_called_is_an_answer():
+    counted = Recorded(trusted(TOPIC, "def thrice(f):\n    return f(1.0) + f(2.0) + f(3.0)\n", "f.py"))
+    assert counted.thrice(lambda x: 2 * x) == 12.0
+    assert counted.answers == [[12.0, 3]]

@@ -5,65 +5,39 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sample_results
+from msgspec.structs import replace
 from rich.console import Console
+from sample_results import result_of, training
 
 from grader.show.display import Display
 from grader.show.findings import finding, number, printable
 
 
 def check(verdict="passed", **fields):
-    part = {
-        "exercise": "entropy",
-        "name": "check_entropy",
-        "claim": "It is positive.",
-        "verdict": verdict,
-        "score": 1.0 * (verdict == "passed"),
-    }
-    return {**part, "max_score": 1.0, "mistake": None, "hint": None, "feedback": None, **fields}
+    return replace(sample_results.check(verdict=verdict), **fields)
 
 
-def training(verdict="passed", **fields):
-    return {
-        "name": "CartPole",
-        "env": "CartPole-v1",
-        "verdict": verdict,
-        "score": 3.0 * (verdict == "passed"),
-        "max_score": 3.0,
-        "feedback": None,
-        **fields,
-    }
+def graded(student="ada", checks=(), trainings=(), **fields):
+    return result_of(student, checks, trainings, seconds=9.81, **fields)
 
 
-def graded(student="ada", checks=(), trainings=(), problem=None, sandbox="bwrap"):
-    parts = [*checks, *trainings]
-    return {
-        "schema": 1,
-        "student": student,
-        "topic": "ppo",
-        "problem": problem,
-        "note": None,
-        "checks": list(checks),
-        "training": list(trainings),
-        "score": sum(part["score"] for part in parts),
-        "max_score": sum(part["max_score"] for part in parts),
-        "provenance": {"seconds": 9.81, "sandbox": sandbox},
-    }
-
-
-def shown(*results, terminal=False, started=True, jobs=1, folder=None):
+def shown(*results, terminal=False, started=True, jobs=1, report=None, failed=()):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=110, height=40, color_system=None)
     with Display(len(results), jobs, console) as display:
         for result in results if started else ():
-            display.started(SimpleNamespace(student=result["student"], topic="ppo"))
+            display.started(SimpleNamespace(student=result.student, topic="ppo"))
         for result in results:
             display.finished(result)
-    display.table(list(results), folder)
+    display.table(results, report, failed)
     return console.file.getvalue()
 
 
 def test_plain_lines_and_a_table_where_there_is_no_terminal():
     text = shown(
-        graded("ada", [check()]), graded("blaise", [check("wrong", mistake="forgets the minus")], [training()]), folder=Path("results")
+        graded("ada", [check()]),
+        graded("blaise", [check("wrong", mistake="forgets the minus")], [training()]),
+        report=Path("results/report.html"),
     )
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     assert lines == [
@@ -100,10 +74,14 @@ def test_faults_of_the_grader_and_a_missing_sandbox_are_announced():
     assert "without a sandbox" in text
 
 
+def test_a_page_that_could_not_be_written_is_announced():
+    assert "Warning: cannot write ada/report.html" in shown(graded(), failed=["cannot write ada/report.html"])
+
+
 @pytest.mark.parametrize("hostile", ["\x1b[2J\x1b]0;owned\x07", "[bold red]x[/]", "[/]", "a\r\nb", "\u202e"])
 def test_a_submission_cannot_steer_the_terminal(hostile):
     result = graded(hostile, [check("crashed", feedback=hostile)], [training("crashed", name=hostile, feedback=hostile)], problem=hostile)
-    text = shown(result, folder=Path(hostile))
+    text = shown(result, report=Path(hostile))
     assert not any(character in text for character in "\x1b\x07\r\u202e")
     assert printable(hostile) in text
 
@@ -127,6 +105,11 @@ def test_a_submission_cannot_steer_the_terminal(hostile):
             "CartPole: it reached 9; 475 is needed",
         ),
         (graded(checks=[check("timeout")]), "entropy: took too long"),
+        (graded(checks=[check("wrong", mistake="a"), check("crashed", exercise="f", feedback="KeyError")]), "f: KeyError"),
+        (
+            graded(checks=[check("crashed", feedback="x"), check("memory", feedback="y"), check("timeout", exercise="f", feedback="z")]),
+            "f: z",
+        ),
         (graded(checks=[check("grader_fault")], problem="x"), "the grader failed at entropy: no reason given"),
     ],
 )
@@ -135,7 +118,7 @@ def test_the_main_finding(result, expected):
 
 
 def test_full_marks_for_a_part_are_not_called_everything():
-    result = graded(checks=[check()]) | {"note": "The training checks were not run."}
+    result = graded(checks=[check()], note="The training checks were not run.")
     assert finding(result) == "everything passed. The training checks were not run."
 
 

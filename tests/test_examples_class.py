@@ -9,9 +9,10 @@ import pytest
 from grader.classroom.intake import collect
 from grader.contract.registry import load
 from grader.contract.student import StudentError
-from grader.grading.grade import Options, grade, verdict_of
+from grader.grading.grade import grade, verdict_of
 from grader.grading.remote import Sandboxed
 from grader.inside.limits import Limits
+from grader.records import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASS = ROOT / "examples" / "class"
@@ -67,24 +68,24 @@ def test_every_kind_of_submission_is_there():
 @pytest.mark.parametrize("student", ["ada", "blaise", *WRONG])
 def test_students_lose_exactly_what_they_got_wrong(student, sandbox):
     result = graded(student, sandbox)
-    assert result["problem"] is None
+    assert result.problem is None
     failed = {}
-    for check in result["checks"]:
-        if check["verdict"] != "passed":
-            assert check["verdict"] == "wrong"
-            failed.setdefault(check["exercise"], set()).add(check["mistake"])
+    for check in result.checks:
+        if check.verdict != "passed":
+            assert check.verdict == "wrong"
+            failed.setdefault(check.exercise, set()).add(check.mistake)
     assert failed == {exercise: {mistake} for exercise, mistake in WRONG.get(student, {}).items()}
 
 
 def test_the_untouched_skeleton_gets_nothing(sandbox):
     result = graded("hugo", sandbox)
-    assert result["score"] == 0 and {check["verdict"] for check in result["checks"]} == {"missing"}
+    assert result.score == 0 and {check.verdict for check in result.checks} == {"missing"}
 
 
 def test_the_syntax_error_is_explained(sandbox):
     result = graded("iris", sandbox)
-    assert result["score"] == 0
-    assert "'(' was never closed" in result["problem"]
+    assert result.score == 0
+    assert "'(' was never closed" in result.problem
 
 
 def test_the_endless_loop_costs_one_check_only(sandbox):
@@ -98,10 +99,10 @@ def test_the_endless_loop_costs_one_check_only(sandbox):
 
 def test_the_cheater_gets_what_the_honest_functions_earn(sandbox):
     result = graded("mallory", sandbox)
-    earned = Counter(check["exercise"] for check in result["checks"] if check["score"] > 0)
+    earned = Counter(check.exercise for check in result.checks if check.score > 0)
     assert set(earned) == {"lambda_return", "value_loss"}
-    assert result["score"] == sum(check.points for check in TOPIC.checks if check.exercise in earned)
-    assert not any(check["verdict"] == "grader_fault" for check in result["checks"])
+    assert result.score == sum(check.points for check in TOPIC.checks if check.exercise in earned)
+    assert not any(check.verdict == "grader_fault" for check in result.checks)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

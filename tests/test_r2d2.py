@@ -15,6 +15,9 @@ from safetensors.torch import load_file
 
 import npfl139.runs
 import solutions.r2d2 as r2d2
+from grader.contract.registry import load
+from grader.grading.diagnosis import mistakes_of, trusted
+from grader.grading.grade import verdict_of
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.recurrent.actors import play
@@ -260,6 +263,20 @@ def test_every_ablation_trains(changes):
     monitor = MemoryMonitor()
     agent = r2d2.train(envs.make("npfl139/TwoRooms-v0", 4, 1), config, monitor)
     assert agent.updates == 7 and np.isfinite([value for _, value in monitor.scalars["loss"]]).all()
+
+
+@pytest.mark.parametrize(
+    "exercise", ["dueling", "n_step_double_q_targets", "SequenceReplay.add", "SequenceReplay.sample", "SequenceReplay.update_priorities"]
+)
+def test_one_mistake_costs_one_exercise(exercise):
+    """Other exercises call these, or stand on what they leave; their checks must not."""
+    topic = load("r2d2")
+    for mistake in mistakes_of(topic):
+        if mistake.exercise == exercise:
+            student = trusted(topic, mistake.edited(topic.solution.read_text()), topic.solution.name)
+            others = [check for check in topic.checks if check.exercise != exercise]
+            failed = {check.name: verdict for check in others if (verdict := verdict_of(topic, check, student, 0)[0]) != "passed"}
+            assert not failed, mistake.name
 
 
 class Keeping(MemoryMonitor):

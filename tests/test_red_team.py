@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
+from sample_results import result_of
 
-from grader.classroom.intake import Submission, collect
+from grader.classroom.intake import collect
 from grader.classroom.store import Store
 from grader.contract.expect import Wrong, expect_close
 from grader.contract.registry import available, load
@@ -21,6 +22,7 @@ from grader.grading import grade as grading
 from grader.grading.grade import grade
 from grader.grading.remote import Sandboxed
 from grader.inside.limits import Limits
+from grader.records import Submission
 from npfl139.source import Unreadable, read_source
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
@@ -65,9 +67,9 @@ def test_a_check_does_not_take_a_huge_value(sandbox):
     checks = tuple(check for check in TOPIC.checks if check.exercise in ("minibatches", "RunningMoments.update"))
     topic = dataclasses.replace(TOPIC, exercises=("minibatches", "RunningMoments.update"), checks=checks, trainings=())
     result = grade(topic, submission(SOLUTION + huge), sandbox)
-    verdicts = {(check["exercise"], check["verdict"]) for check in result["checks"]}
+    verdicts = {(check.exercise, check.verdict) for check in result.checks}
     assert verdicts == {("minibatches", "wrong"), ("RunningMoments.update", "passed")}
-    feedback = [check["feedback"] for check in result["checks"] if check["exercise"] == "minibatches"]
+    feedback = [check.feedback for check in result.checks if check.exercise == "minibatches"]
     assert all(re.search(r"value of \d+ bytes, which is too large", text) for text in feedback)
 
 
@@ -97,7 +99,7 @@ def test_no_student_takes_the_name_of_a_file_of_the_results(name, tmp_path):
     with store.writing():
         store.seed()
         (store.folder / "report.html").write_text("")
-        store.write({"schema": 1, "student": student.student, "topic": "ppo", "provenance": {}}, {})
+        store.write(result_of(student.student))
     assert student.student == f"{name}_"
 
 
@@ -108,8 +110,8 @@ def test_a_training_check_that_breaks_costs_nothing_else(sandbox, monkeypatch):
     monkeypatch.setattr(grading, "calibrated", lambda *names: {"threshold": 0.0, "false_fail": 0.0, "false_fail_bound": 0.1})
     topic = dataclasses.replace(TOPIC, trainings=(dataclasses.replace(TOPIC.trainings[0], attempt=broken),))
     result = grade(topic, submission(SOLUTION), sandbox)
-    assert result["training"][0]["verdict"] == "grader_fault" and "KeyError" in result["training"][0]["feedback"]
-    assert result["score"] == sum(check.points for check in TOPIC.checks)
+    assert result.training[0].verdict == "grader_fault" and "KeyError" in result.training[0].feedback
+    assert result.score == sum(check.points for check in TOPIC.checks)
 
 
 def test_a_forged_wrong_while_loading_is_only_wrong(sandbox):
@@ -123,14 +125,14 @@ os.write(3, struct.pack("<I", len(frame)) + frame)
 time.sleep(100)
 """
     result = grade(dataclasses.replace(TOPIC, trainings=()), submission(forged), sandbox)
-    assert {check["verdict"] for check in result["checks"]} == {"wrong"} and result["score"] == 0
+    assert {check.verdict for check in result.checks} == {"wrong"} and result.score == 0
 
 
 @pytest.mark.parametrize("message", ["", "'some other function'"])
 def test_a_stub_of_the_submission_is_missing_and_blocks_nothing(sandbox, message):
     source = f"{SOLUTION}\ndef value_loss(value, target):\n    raise NotImplementedError({message})\n"
     result = grade(dataclasses.replace(TOPIC, trainings=()), submission(source), sandbox)
-    verdicts = {(check["verdict"], check["feedback"]) for check in result["checks"] if check["exercise"] == "value_loss"}
+    verdicts = {(check.verdict, check.feedback) for check in result.checks if check.exercise == "value_loss"}
     assert verdicts == {("missing", f"{message.strip(chr(39)) or 'a function'} is not implemented yet")}
 
 

@@ -1,21 +1,22 @@
 """What students get equals what the generator makes, and no part of it gives a solution away."""
 
-import ast
 import functools
 import json
 import re
-import subprocess
-import sys
+import tomllib
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
 
-from grader.contract.registry import ORDER, available, load
-from grader.release import bundle as release
-from grader.release.bundle import ROOT, ReleaseError, assignment_files, bundle, regenerate
+from grader.contract import registry, sources
+from grader.contract.registry import available, load
+from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
+from grader.release.requirements import project
 from grader.release.skeleton import removed_lines
 from npfl139.source import SUFFIXES, read_source
 
+ROOT = Path(__file__).resolve().parents[1]
 TOPICS = [load(name) for name in available()]
 CHARACTERS = 25  # a shorter line, such as `return advantage`, gives nothing away and may well stand elsewhere
 
@@ -45,7 +46,7 @@ def leaks(topic, folder: Path) -> list[str]:
 
 def test_assignments_are_byte_for_byte_what_the_generator_makes():
     folder = ROOT / "assignments"
-    expected = {name: text.encode() for name, text in assignment_files(TOPICS).items()}
+    expected = {name: text.encode() for topic in TOPICS for name, text in assignment_files(topic).items()}
     actual = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(actual) == sorted(expected), "run npfl139 release, and remove what is left over"
     assert [name for name in expected if actual[name] != expected[name]] == [], "run npfl139 release"
@@ -69,25 +70,41 @@ def test_a_leak_would_be_found(tmp_path):
 def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(topic, bundles):
     folder = bundles[topic.name]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    library = {path.relative_to(ROOT).as_posix() for path in texts(ROOT / "npfl139")}
+    library = {path.relative_to(ROOT).as_posix() for path in texts(ROOT / "npfl139")} | {"deep_rl_unit.py"}
     assert library <= names
     earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
-    own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", "assignments/topics.json"}
+    own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", f"assignments/{topic.name}.json"}
     assert names - library == own | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
 
 
-@by_topic
-def test_prerequisites_are_exactly_what_the_solution_imports_directly_or_not(topic):
-    needed, waiting = set(), [topic.name]
-    while waiting:
-        tree = ast.parse((ROOT / "solutions" / f"{waiting.pop()}.py").read_text())
-        modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-        modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-        found = {module.split(".")[1] for module in modules if module.startswith("solutions.")} - needed
-        needed |= found
-        waiting += found
-    assert topic.prerequisites == tuple(name for name in ORDER if name in needed)
-    assert all(ORDER.index(name) < ORDER.index(topic.name) for name in needed)
+def test_a_bundle_installs_what_students_need_and_nothing_of_the_graders(bundles):
+    made = tomllib.loads((bundles[TOPICS[0].name] / "pyproject.toml").read_text())["project"]
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sorted(made["dependencies"]) == sorted(map(normalized, ours["dependencies"]))
+    assert made["optional-dependencies"].keys() == {"atari", "box2d", "mujoco"}
+    assert made["scripts"] == ours["scripts"]
+    assert "entry-points" not in made
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    versions = (bundles[TOPICS[0].name] / "constraints.txt").read_text().splitlines()
+    assert [line for line in versions if line.startswith(("torch==", "numpy=="))] == [
+        line for line in sorted(pinned) if line.startswith(("torch==", "numpy=="))
+    ]
+    assert not [line for line in versions if line.startswith(("jinja2", "pytest", "ruff"))]
+
+
+def test_a_bundle_of_anothers_topic_asks_for_what_that_needs_too(tmp_path):
+    record = tmp_path / "bandit-1.0.dist-info"
+    record.mkdir()
+    requires = ("deep-rl-unit[grader]>=0.1", "NumPy>=1", "scipy>=1", 'tomli>=2; python_version < "3.11"', 'sphinx; extra == "dev"')
+    (record / "METADATA").write_text("Name: bandit\nVersion: 1.0\n" + "".join(f"Requires-Dist: {line}\n" for line in requires))
+    made = tomllib.loads(project([PathDistribution(record)]))["project"]
+    assert made["dependencies"] == tomllib.loads(project([]))["project"]["dependencies"] + ["scipy>=1", requires[3]]
+
+
+def normalized(requirement: str) -> str:
+    """Return the requirement as an installation records it."""
+    name, *versions = re.split(r"(?=[<>])", requirement.replace(",", ""))
+    return name + ",".join(sorted(versions))
 
 
 @by_topic
@@ -95,23 +112,6 @@ def test_the_readme_of_a_bundle_names_what_the_student_does(topic, bundles):
     readme = (bundles[topic.name] / "README.md").read_text()
     assert f"npfl139 start {topic.name} " in readme
     assert f"{len(topic.exercises)} exercises, {topic.max_score:g} points" in readme
-
-
-def test_in_a_bundle_the_student_commands_work_and_there_are_no_others(bundles, tmp_path):
-    folder = bundles[TOPICS[-1].name]
-    code = "import sys; sys.modules['grader'] = None; from npfl139.cli import main; main()"
-
-    def command(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True)
-
-    assert command("topics").stdout.split()[0] == TOPICS[-1].name
-    assert command("start", TOPICS[-1].name, "--out", str(tmp_path)).returncode == 0
-    checked = command("check", str(tmp_path / f"{TOPICS[-1].name}.py"))
-    assert checked.returncode == 1
-    assert f"0 of {len(TOPICS[-1].exercises)} exercises pass" in checked.stdout
-    graded = command("grade", str(tmp_path))
-    assert graded.returncode == 2
-    assert "No such command 'grade'" in graded.stderr
 
 
 def test_topics_whose_bundle_would_show_each_others_solution_are_not_released_together(tmp_path):
@@ -135,11 +135,46 @@ def test_an_unknown_topic_is_refused(tmp_path):
         bundle(["agent99"], tmp_path)
 
 
-def test_regenerating_writes_what_changed_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(release, "available", lambda: available()[:1])
+@pytest.fixture
+def small_checkout(tmp_path, monkeypatch):
+    """A checkout of another project with one topic's solution, in which the commands are run."""
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "pyproject.toml").touch()
     name = available()[0]
-    assert {path.name for path in regenerate(tmp_path)} == {f"{name}.py", f"{name}.ipynb", "topics.json"}
-    assert regenerate(tmp_path) == []
-    (tmp_path / f"{name}.py").write_text("edited")
-    assert regenerate(tmp_path) == [tmp_path / f"{name}.py"]
-    assert list(json.loads((tmp_path / "topics.json").read_text())) == [name]
+    path = tmp_path / "solutions" / f"{name}.py"
+    path.write_text(load(name).solution.read_text())
+    for module, function, found in ((sources, "solution", path), (registry, "folder", tmp_path / "package")):
+        true = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda asked, true=true, found=found: found if asked == name else true(asked))
+    monkeypatch.chdir(tmp_path / "solutions")
+    return tmp_path
+
+
+def test_regenerating_writes_what_changed_only_and_only_what_the_checkout_holds(small_checkout):
+    name, folder = available()[0], small_checkout / "assignments"
+    assert regenerate() == [folder / f"{name}.py", folder / f"{name}.ipynb", folder / f"{name}.json"]
+    assert regenerate() == []
+    (folder / f"{name}.py").write_text("edited")
+    assert regenerate() == [folder / f"{name}.py"]
+    assert json.loads((folder / f"{name}.json").read_text())["title"] == load(name).title
+    assert {path.name for path in regenerate(small_checkout / "elsewhere")} == {f"{name}.py", f"{name}.ipynb", f"{name}.json"}
+
+
+def test_anothers_broken_topic_stops_nobody_from_regenerating(small_checkout, monkeypatch):
+    name, true = available()[0], registry.folder
+
+    def folder(asked: str) -> Path:
+        if asked == name:
+            return true(asked)
+        raise ValueError("it is broken")
+
+    monkeypatch.setattr(registry, "folder", folder)
+    assert [path.stem for path in regenerate()] == [name] * 3
+
+
+def test_outside_any_checkout_nothing_is_regenerated_unless_told_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReleaseError, match="no topic lies in a checkout here: run the command in the one that holds the topic"):
+        regenerate()
+    assert list(tmp_path.iterdir()) == []
+    assert {path.stem for path in regenerate(tmp_path / "all")} == set(available())

@@ -12,7 +12,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from npfl139 import checkpoints, logs, runs
+from npfl139 import files, logs, runs
+from npfl139 import monitor as monitors
 from npfl139.config import Config
 from npfl139.runs import MemoryMonitor, RunError, RunMonitor, load_agent, load_checkpoint, plot_curves, read_log, save_checkpoint
 
@@ -78,7 +79,7 @@ def failing(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return open(path, mode, **options)
 
-    monkeypatch.setattr(checkpoints, "open", guarded_open, raising=False)
+    monkeypatch.setattr(files, "open", guarded_open, raising=False)
     monkeypatch.setattr(logs, "open", guarded_open, raising=False)
     return blocked.append
 
@@ -174,7 +175,7 @@ def test_half_a_write_is_undone(tmp_path, console):
 def test_a_disk_that_stays_full_sends_the_run_elsewhere(tmp_path, console, failing, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    monkeypatch.setattr(runs.tempfile, "mkdtemp", lambda prefix: str(elsewhere))
+    monkeypatch.setattr(monitors.tempfile, "mkdtemp", lambda prefix: str(elsewhere))
     with RunMonitor(tmp_path / "run", 100, console=console) as monitor:
         monitor.watch(Agent())
         failing(tmp_path / "run")
@@ -185,7 +186,7 @@ def test_a_disk_that_stays_full_sends_the_run_elsewhere(tmp_path, console, faili
 
 
 def test_with_no_room_anywhere_the_loss_is_said(tmp_path, console, failing, monkeypatch):
-    monkeypatch.setattr(runs.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    monkeypatch.setattr(monitors.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
     monitor = RunMonitor(tmp_path / "run", 100, console=console)
     monitor.log(1, loss=1)
     failing(tmp_path)
@@ -283,7 +284,7 @@ def test_checkpoints_are_written_on_the_way(tmp_path, console):
 def test_progress_is_shown(tmp_path, monkeypatch):
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     clock = iter(range(1000))
-    monkeypatch.setattr(runs.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(monitors.time, "monotonic", lambda: float(next(clock)))
     with RunMonitor(tmp_path, 100, console=console) as monitor:
         monitor.log(50, episode_return=20.0)
         monitor.log(60, episode_return=30.0)
@@ -322,15 +323,21 @@ def test_a_configuration_is_chosen_by_environment_or_by_name(tmp_path):
         (["--env", "CartPole-v9"], "there is no environment 'CartPole-v9'"),
         (["--env-count", "0"], "count must be at least 1, got 0"),
         (["--device", "tpu"], "device must be auto, cpu or cuda, got 'tpu'"),
-        (["--config", "huge"], "invalid choice: 'huge'"),
+        (["--config", "huge"], "there is no configuration 'huge'; there are CartPole-v1, large"),
+        (["--config", "lage"], "there is no configuration 'lage'; did you mean 'large'?"),
         (["--out", "/dev/null/run"], "cannot write to /dev/null/run"),
+        (["--stpes", "8"], "there is no option --stpes; did you mean --steps?"),
+        (["--quite-another"], "there is no option --quite-another; --help lists those that there are"),
+        (["--episodes", "0"], "Invalid value for '--episodes'"),
+        (["--threads", "0"], "Invalid value for '--threads'"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit:
         runs.main(train, arguments)
-    assert exit.value.code == 2 and message in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert exit.value.code == 2 and message in complaint and complaint.count("\n") == 1
 
 
 def without_annotation(environments, config, monitor):
@@ -363,4 +370,12 @@ def test_every_field_is_an_option(capsys):
     with pytest.raises(SystemExit):
         runs.main(train, ["--help"])
     shown = capsys.readouterr().out
-    assert "--size SIZE" in shown and "--resume" in shown
+    assert "--size " in shown and "inputs" in shown and "--resume" in shown
+
+
+def test_torch_runs_on_one_thread_unless_told_otherwise(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    runs.main(train, ["--out", str(tmp_path / "one"), "--episodes", "1"])
+    runs.main(train, ["--out", str(tmp_path / "two"), "--episodes", "1", "--threads", "2"])
+    assert asked == [1, 2]

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import numpy as np
@@ -341,12 +342,34 @@ def test_hidden_directories_inside_shown_ones_are_covered_and_shown_ones_inside_
 
 
 def test_the_project_is_hidden_as_a_checkout_and_as_an_installed_package(tmp_path, monkeypatch):
-    for package in ("grader", "npfl139", "torch"):
+    for package in ("grader", "npfl139", "torch", "solutions"):
         (tmp_path / package).mkdir()
     monkeypatch.setattr(sandbox_module, "_home", lambda package: tmp_path / "grader")
-    assert sandbox_module._secret_roots() == {tmp_path / "grader", tmp_path / "npfl139"}
+    monkeypatch.setattr(sandbox_module.sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sandbox_module.registry, "available", lambda: ())
+    assert sandbox_module._secret_roots() == {tmp_path / "grader", tmp_path / "npfl139", tmp_path / "solutions"}
     (tmp_path / "pyproject.toml").touch()
-    assert sandbox_module._secret_roots() == {tmp_path}
+    assert sandbox_module._secret_roots() == {tmp_path, tmp_path / "solutions"}
+
+
+def test_a_distribution_that_brings_a_topic_is_hidden_with_all_its_folders(tmp_path, monkeypatch):
+    site = tmp_path / "lib" / "site-packages"
+    for folder in ("bandit_checks/inner", "bandit_helpers", "solutions", "torch", "bandit-1.0.dist-info"):
+        (site / folder).mkdir(parents=True)
+    (site / "bandit-1.0.dist-info" / "METADATA").write_text("Name: bandit\nVersion: 1.0\n")
+    files = ("bandit_checks/inner/checks.py", "bandit_helpers/naive.py", "bandit-1.0.dist-info/METADATA", "../../bin/bandit")
+    (site / "bandit-1.0.dist-info" / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    monkeypatch.setattr(sandbox_module.sys, "path", [str(site)])
+    monkeypatch.setattr(sandbox_module.registry, "available", lambda: ("bandit",))
+    monkeypatch.setattr(sandbox_module.registry, "package", lambda name: "bandit_checks.inner")
+    monkeypatch.setattr(sandbox_module.registry, "folder", lambda name: site / "bandit_checks" / "inner")
+    monkeypatch.setattr(sandbox_module.registry, "distribution", lambda name: PathDistribution(site / "bandit-1.0.dist-info"))
+    hidden = sandbox_module._secret_roots() - {Path(sandbox_module.__file__).resolve().parents[2]}
+    assert hidden == {site / "bandit_checks", site / "bandit_helpers", site / "solutions"}
+    (tmp_path / "lib" / "project").mkdir()
+    (tmp_path / "lib" / "project" / "pyproject.toml").touch()
+    monkeypatch.setattr(sandbox_module.registry, "folder", lambda name: tmp_path / "lib" / "project" / "src" / "bandit_checks")
+    assert tmp_path / "lib" / "project" in sandbox_module._secret_roots()
 
 
 @pytest.mark.parametrize("home, scratch", [("/opt/python", "/tmp"), ("/tmp/clone/.venv", "/scratch")])

@@ -1,117 +1,81 @@
 """Results on disk survive crashes, full disks and a second process."""
 
 import errno
-import json
 import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from sample_results import basis, check, result_of, sample_class, sha
 
+from grader.classroom.reports import write_reports
 from grader.classroom.store import Store, StoreError, write_atomically
+from grader.records import Options, Previous
 
-OPTIONS = {"training": True, "sandbox": "bwrap", "seed": 0}
 
-
-def graded(student="ada", topic="ppo", score=3.0, submission="s1", grader="g1", verdict="passed"):
-    check = {
-        "exercise": "entropy",
-        "name": "check_entropy",
-        "claim": "It is positive.",
-        "verdict": verdict,
-        "score": score,
-        "max_score": 3.0,
-    }
-    provenance = {"submission_sha256": submission, "grader_sha256": grader}
-    return {
-        "schema": 1,
-        "student": student,
-        "topic": topic,
-        "score": score,
-        "max_score": 3.0,
-        "problem": None,
-        "note": None,
-        "checks": [check],
-        "training": [],
-        "provenance": provenance,
-    }
+def graded(student="ada", topic="ppo", score=3.0, verdict="passed", **fields):
+    return result_of(student, [check(verdict=verdict, points=3.0, score=score)], topic=topic, **fields)
 
 
 def test_a_result_is_read_back(tmp_path):
     store = Store(tmp_path / "results")
-    store.write(graded(), OPTIONS)
+    for result in sample_class():
+        store.write(result)
+        assert store.read(result.student, "ppo") == result
     assert store.path("ada", "ppo") == tmp_path / "results" / "ada" / "ppo.json"
-    stored = store.read("ada", "ppo")
-    assert stored["provenance"].pop("options") == OPTIONS
-    assert stored == graded()
 
 
-def test_nothing_is_graded_twice_unless_something_changed(tmp_path):
+@pytest.mark.parametrize(
+    "changed",
+    [{"submission": "s2"}, {"engine": "e2"}, {"topic": "t2"}, {"seed": "another"}, {"training": False}, {"sandbox": "process"}],
+    ids=str,
+)
+def test_nothing_is_graded_twice_unless_something_changed(tmp_path, changed):
     store = Store(tmp_path)
-    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
-    store.write(graded(), OPTIONS)
-    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS)["score"] == 3.0
-    assert store.finished("ada", "ppo", "s2", "g1", OPTIONS) is None
-    assert store.finished("ada", "ppo", "s1", "g2", OPTIONS) is None
-    assert store.finished("ada", "ppo", "s1", "g1", {**OPTIONS, "training": False}) is None
-    assert store.finished("ada", "trpo", "s1", "g1", OPTIONS) is None
+    assert store.finished("ada", "ppo", basis()) is None
+    store.write(graded())
+    assert store.finished("ada", "ppo", basis()) == graded()
+    assert store.finished("ada", "ppo", basis(**changed)) is None
+    assert store.finished("ada", "trpo", basis()) is None
 
 
 def test_what_the_grader_failed_at_is_graded_again(tmp_path):
     store = Store(tmp_path)
-    store.write(graded(verdict="grader_fault"), OPTIONS)
-    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
+    store.write(graded(verdict="grader_fault", score=0.0))
+    assert store.finished("ada", "ppo", basis()) is None
 
 
 def test_another_submission_leaves_the_earlier_score_behind(tmp_path):
     store = Store(tmp_path)
-    store.write(graded(score=1.0), OPTIONS)
-    assert "previous" not in store.read("ada", "ppo")
-    store.write(graded(score=2.0, submission="s2"), OPTIONS)
-    expected = {"score": 1.0, "max_score": 3.0, "submission_sha256": "s1", "grader_sha256": "g1"}
-    assert store.read("ada", "ppo")["previous"] == expected
-    store.write(graded(score=2.0, submission="s2"), {**OPTIONS, "training": False})
-    assert store.read("ada", "ppo")["previous"] == expected
+    store.write(graded(score=1.0))
+    assert store.read("ada", "ppo").previous is None
+    store.write(graded(score=2.0, submission="s2"))
+    expected = Previous(1.0, 3.0, sha("submission"), sha("engine"), sha("ppo"))
+    assert store.read("ada", "ppo").previous == expected
+    store.write(graded(score=2.0, submission="s2", training=False))
+    assert store.read("ada", "ppo").previous == expected
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b'{"schema": 1, "student": "ada"',
-        b"\xff\xfe",
-        b"[1]",
-        b"null",
-        b"[" * 100_000,
-        json.dumps(graded() | {"schema": 2}).encode(),
-        json.dumps(graded() | {"checks": None}).encode(),
-        json.dumps(graded() | {"checks": [{}]}).encode(),
-        json.dumps(graded() | {"score": "3"}).encode(),
-        json.dumps(graded(student="blaise")).encode(),
-    ],
-)
-def test_a_damaged_file_is_reported_and_graded_again(tmp_path, content):
+def test_the_seed_itself_is_in_no_result(tmp_path):
     store = Store(tmp_path)
-    store.write(graded(), OPTIONS)
-    store.write(graded(topic="trpo"), OPTIONS)
-    store.path("ada", "ppo").write_bytes(content)
-    assert store.read("ada", "ppo") is None
-    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is None
-    results, damaged = store.results()
-    assert [result["topic"] for result in results] == ["trpo"] and damaged == [store.path("ada", "ppo")]
-    store.write(graded(), OPTIONS)
-    assert store.finished("ada", "ppo", "s1", "g1", OPTIONS) is not None
+    seed = store.seed()
+    provenance = replace(graded().provenance, basis=replace(basis(), seed_sha256=Options(seed=seed).seed_sha256))
+    store.write(replace(graded(), provenance=provenance))
+    write_reports(store)
+    assert all(str(seed) not in path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.name != "seed.txt")
+    assert Options(seed=seed).seed_sha256 != Options(seed=seed + 1).seed_sha256
 
 
 def test_all_results_come_by_student_and_topic(tmp_path):
     store = Store(tmp_path)
     assert store.results() == ([], [])
     for student, topic in [("blaise", "ppo"), ("ada", "trpo"), ("ada", "ppo")]:
-        store.write(graded(student, topic), OPTIONS)
+        store.write(graded(student, topic))
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "ppo.json").write_text("{}")
     results, damaged = store.results()
-    assert [(result["student"], result["topic"]) for result in results] == [("ada", "ppo"), ("ada", "trpo"), ("blaise", "ppo")]
+    assert [(result.student, result.topic) for result in results] == [("ada", "ppo"), ("ada", "trpo"), ("blaise", "ppo")]
     assert damaged == []
 
 
@@ -125,12 +89,12 @@ def fails_with(code):
 @pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EROFS)])
 def test_a_full_disk_or_read_only_folder_loses_nothing(tmp_path, monkeypatch, call, code):
     store = Store(tmp_path)
-    store.write(graded(), OPTIONS)
+    store.write(graded())
     before = store.path("ada", "ppo").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fails_with(code))
         with pytest.raises(StoreError, match=f"cannot write .*ppo.json: {os.strerror(code)}; everything written earlier is intact"):
-            store.write(graded(score=0.0), OPTIONS)
+            store.write(graded(score=0.0))
     assert store.path("ada", "ppo").read_bytes() == before
     assert [path.name for path in (tmp_path / "ada").iterdir()] == ["ppo.json"]
 
@@ -150,7 +114,7 @@ def test_a_folder_that_is_a_file(tmp_path):
     with pytest.raises(StoreError, match="cannot write results into .*results"), store.writing():
         raise AssertionError("the lock was given")
     with pytest.raises(StoreError, match="cannot write .*ppo.json"):
-        store.write(graded(), OPTIONS)
+        store.write(graded())
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".lock", "a/b", "a\\b", "/etc", "a\0b", "line\nbreak", "\ud800"])
@@ -162,21 +126,15 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["Čapek, Karel", "李四", "o'brien <x>", "student@example.org_123"])
 def test_real_names_are_accepted(tmp_path, name):
     store = Store(tmp_path)
-    store.write(graded(student=name), OPTIONS)
-    assert store.results()[0][0]["student"] == name
-
-
-def test_numbers_that_are_not_finite_are_stored_as_null(tmp_path):
-    training = {"name": "learns", "verdict": "wrong", "traces": {"loss": [(0, float("nan")), (1, float("inf")), (2, 0.5)]}}
-    store = Store(tmp_path)
-    store.write(graded() | {"training": [training]}, OPTIONS)
-    assert store.read("ada", "ppo")["training"][0]["traces"]["loss"] == [[0, None], [1, None], [2, 0.5]]
+    store.write(graded(student=name))
+    assert store.results()[0][0].student == name
 
 
 def test_any_text_can_be_stored(tmp_path):
     store = Store(tmp_path)
-    store.write(graded() | {"problem": "\ud800 \0 \u2028 </script>"}, OPTIONS)
-    assert store.read("ada", "ppo")["problem"] == "\ud800 \0 \u2028 </script>"
+    text = "\ud800 \0 \u2028 </script>"
+    store.write(graded(problem=text))
+    assert store.read("ada", "ppo").problem == text
     write_atomically(tmp_path / "page.html", "\ud800")
     assert (tmp_path / "page.html").read_text() == "\\ud800"
 
@@ -198,7 +156,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
     process.kill()  # a killed run leaves no lock behind
     process.join()
     with Store(tmp_path).writing() as store:
-        store.write(graded(), OPTIONS)
+        store.write(graded())
 
 
 def test_the_leftovers_of_a_killed_run_are_removed(tmp_path):

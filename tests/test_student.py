@@ -119,10 +119,21 @@ def test_values_go_and_come(student):
     assert torch.equal(ones, torch.ones(2)) and counted == {"count": 1}
 
 
-def test_the_submission_cannot_change_the_graders_tensors(student_of):
+@pytest.mark.parametrize("change", ["x.zero_()", "x.numpy()[0] = 5", "x.data = x.data[:1]"])
+def test_a_change_of_an_argument_is_noticed_and_does_not_reach_the_grader(student_of, change):
     mine = torch.ones(2)
-    student_of("def spoil(x):\n    x.zero_()\n    return x").spoil(mine)
+    student = student_of(f"def spoil(x):\n    {change}\n    return 1.0\n\n\ndef leave(x, y):\n    return (x + 1).sum()")
+    for call, which in ((lambda: student.spoil(mine), "argument number 1"), (lambda: student.spoil(x=mine), "x")):
+        with pytest.raises(StudentError, match=f"wrong: it changed {which} in place"):
+            call()
     assert torch.equal(mine, torch.ones(2))
+    assert student.leave(mine, y=[np.ones(1), float("nan")]) == 4
+
+
+def test_a_change_of_an_argument_is_noticed_where_gradients_are_taken(student_of):
+    student = student_of("def doubled(x, y):\n    y.mul_(2)\n    return x * y")
+    with pytest.raises(StudentError, match="wrong: it changed argument number 2 in place"):
+        student.gradient("doubled", torch.ones(2), torch.ones(2), wrt=[0])
 
 
 def test_gradients(student):

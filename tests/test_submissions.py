@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from grader.classroom import archives
-from grader.classroom.intake import NoSubmission, Submission, collect
+from grader.classroom.intake import NoSubmission, collect
+from grader.records import Submission
 from npfl139 import source
 
 TOPICS = ("newton_fisher", "trpo", "ppo", "agent57")
@@ -104,6 +105,49 @@ def test_an_archive_of_archives_as_moodle_packs_it(tmp_path):
 def test_the_folder_that_wraps_a_class_in_an_archive_is_not_a_student(tmp_path):
     archive = placed(tmp_path / "class.zip", zipped({"class/novak/ppo.py": CODE, "class/svoboda/ppo.py": CODE}))
     assert found(collect([archive], TOPICS)) == [("novak", "ppo"), ("svoboda", "ppo")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("export/submission_1/ppo.py", "export/submission_2/ppo.py"),
+        ("a/b/export/submission_1/ppo.py", "a/b/export/submission_2/homework/ppo.py"),
+        ("submitted/submission_1/ps1/ppo.ipynb", "submitted/submission_2/ps1/ppo.ipynb"),
+        ("submitted/submission_1/ps1/ppo.ipynb", "submitted/submission_2/ps1/ppo.ipynb", "source/ps1/ppo.ipynb", "nbgrader_config.py"),
+    ],
+)
+def test_the_folder_above_a_class_is_not_a_student(tmp_path, names):
+    students = [("submission_1", "ppo"), ("submission_2", "ppo")]
+    root = folder(tmp_path / "course", *names)
+    assert found(collect([root], TOPICS)) == students
+    archive = placed(tmp_path / "course.zip", zipped({name: (root / name).read_bytes() for name in names}))
+    assert found(collect([archive], TOPICS)) == students
+
+
+def test_in_the_folder_above_a_class_an_empty_folder_is_a_student_too(tmp_path):
+    root = folder(tmp_path, "export/novak/ppo.py", "export/svoboda/ppo.py")
+    (root / "export" / "adam").mkdir()
+    assert [submission.student for submission in collect([root], TOPICS)] == ["adam", "novak", "svoboda"]
+
+
+def test_folders_of_one_student_called_by_their_topics_are_no_students(tmp_path):
+    assert found(collect([folder(tmp_path, "novak/ppo/ppo.py", "novak/trpo/trpo.py")], TOPICS)) == [("novak", "trpo"), ("novak", "ppo")]
+
+
+@pytest.mark.parametrize("topic", [None, "ppo"])
+def test_a_class_among_other_folders_is_refused_as_a_student(tmp_path, topic):
+    root = folder(tmp_path, *(f"export/{name}/ppo.py" for name in ("ada", "blaise", "carl")), "notes/hints.py")
+    message = r"export would be a student with ppo in 3 folders \(ada, blaise, carl\), as if .* of different people: name the folder in"
+    with pytest.raises(NoSubmission, match=message):
+        collect([root], TOPICS, topic)
+
+
+def test_older_versions_in_folders_are_a_problem_of_that_student_only(tmp_path):
+    root = folder(tmp_path, "adam/ppo.py", "svoboda/ppo.py", "novak/old/ppo.py")
+    folder(root, "novak/new/ppo.py", content="x = 2\n")
+    adam, novak, svoboda = collect([root], TOPICS)
+    assert found([adam, svoboda]) == [("adam", "ppo"), ("svoboda", "ppo")]
+    assert novak.problem == "ppo.py and ppo.py were handed in, and they differ: hand in one of them only"
 
 
 def test_a_submission_holds_the_source_its_hash_and_its_place(tmp_path):

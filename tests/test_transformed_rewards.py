@@ -234,6 +234,25 @@ class TestTreasureChain:
         np.testing.assert_array_equal(observation, info["final_obs"][0])
         assert terminated
 
+    def test_other_lengths_and_torches_that_have_burnt_before(self):
+        environments = envs.make("npfl139/TreasureChain-v0", 200, 0, rooms=5, torch_steps=9, burnt_at_start=4)
+        observation, _ = environments.reset()
+        best, burnt = environments.best_return, observation[:, 9:].argmax(1)
+        assert observation.shape == (200, 5 + 4 + 10) and set(burnt) == {0, 1, 2, 3, 4}
+        np.testing.assert_array_equal(best / treasure.SCALES[observation[:, 5:9].argmax(1)], 14 - burnt)
+        total, going = np.zeros(200), np.ones(200, bool)
+        for step in range(9):
+            _, reward, terminated, truncated, _ = environments.step((burnt + step >= 4).astype(int))
+            total += going * reward
+            assert not truncated.any() and (terminated & going == (going & (burnt + step == 8))).all()
+            going &= ~terminated
+        np.testing.assert_allclose(total, best)
+
+    @pytest.mark.parametrize("lengths", [{"rooms": 0}, {"rooms": 9}, {"burnt_at_start": 5}, {"burnt_at_start": -1}])
+    def test_a_treasure_that_cannot_be_reached_is_refused(self, lengths):
+        with pytest.raises(ValueError, match="does not last for"):
+            treasure.TreasureChainVector(2, **lengths)
+
     def test_rendering(self):
         environment = treasure.TreasureChain(render_mode="rgb_array")
         environment.reset(seed=0)

@@ -10,6 +10,7 @@ import torch
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.runs import MemoryMonitor
+from solutions.ppo import RunningMoments
 from solutions.trpo import (
     ALGORITHMS,
     CONFIGS,
@@ -102,14 +103,23 @@ def test_returns_equal_a_naive_sum(horizon):
     assert np.allclose(n_step_returns(*arrays, horizon), expected)
 
 
-def test_scale_is_that_of_all_rows_however_they_come():
-    rows = 1e4 + torch.randn(1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    scale = Scale(2)
-    for part in rows.split([1, 400, 599]):
+def test_the_scale_is_that_of_all_rows_as_merging_them_finds_it():
+    generator = torch.Generator().manual_seed(1)
+    scale, moments = Scale(3), RunningMoments(3)
+    rows = 1000 + torch.randn(70, 3, generator=generator, dtype=torch.float64) * torch.tensor([0.01, 1, 100])
+    for part in rows.split([1, 2, 30, 37]):
         scale.update(part)
-    assert torch.allclose(scale.mean, rows.mean(dim=0).float())
-    assert torch.allclose(scale.std, rows.std(dim=0, correction=0).float(), rtol=1e-4)
-    assert torch.allclose(scale.restored(scale.normalized(rows)), rows)
+        moments.update(part)
+    torch.testing.assert_close(scale.mean, moments.mean.float())
+    torch.testing.assert_close(scale.std, moments.variance.sqrt().float())
+    torch.testing.assert_close(scale.restored(scale.normalized(rows)), rows)
+
+
+def test_before_the_first_row_nothing_changes():
+    assert torch.equal(Scale(2).normalized(torch.tensor([[1.0, 2.0]])), torch.tensor([[1.0, 2.0]]))
+
+
+def test_what_never_changes_is_scaled_to_something_finite():
     constant = Scale(1)
     constant.update(torch.full((5, 1), 3.0))
     assert torch.isfinite(constant.normalized(torch.tensor([[3.0], [4.0]]))).all()
@@ -191,6 +201,13 @@ def test_continuous_actions_are_clipped_only_on_their_way_to_the_environment():
     assert np.abs(explored).max() > 0.5 and np.abs(agent.execute(explored)).max() == 0.5
     agent.policy.load(torch.full_like(agent.policy.flat(), 10.0))
     assert np.array_equal(agent.act(np.ones((1, 3), np.float32), np.zeros(1), np.zeros(1, bool)), [[0.5, 0.5]])
+
+
+def test_discrete_actions_are_those_of_the_environment_wherever_they_start():
+    agent = agent_of(action_space=gymnasium.spaces.Discrete(3, start=5))
+    observed = np.zeros((200, 3), np.float32), np.zeros(200), np.zeros(200, bool)
+    assert set(agent.execute(agent.explore(*observed))) == {5, 6, 7}
+    assert set(agent.act(*observed)) <= {5, 6, 7}
 
 
 def test_spaces_and_algorithms_that_cannot_be_handled():

@@ -77,7 +77,7 @@ class Budget:
 
 
 def _in_folder(root: Path) -> Iterator[File]:
-    budgets = defaultdict(Budget.of_student)  # by what lies directly in the folder: a student's folder or file
+    budgets: defaultdict[str, Budget] = defaultdict(Budget.of_student)  # by what lies directly in the folder: a student's folder or file
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not IGNORED.match(name))
         for name in sorted(names):
@@ -114,7 +114,7 @@ def _in_content(content: bytes, parts: tuple[str, ...]) -> Iterator[File]:
         yield _read(content, parts)
 
 
-def _in_archive(stream: io.IOBase, parts: tuple[str, ...], itself: tuple[str, ...], budget: Budget) -> Iterator[File]:
+def _in_archive(stream: io.BytesIO | io.BufferedReader, parts: tuple[str, ...], itself: tuple[str, ...], budget: Budget) -> Iterator[File]:
     """Yield what is in a zip archive, below `parts`; if that is nothing, a file with the parts `itself` and the problem."""
     content_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     try:

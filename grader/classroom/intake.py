@@ -1,7 +1,8 @@
 """What students handed in: who, which topic, which source. Nothing is executed, and no submission stops the class.
 
 The layouts understood: one file; a folder or zip archive of `<student>/<topic>.py|.ipynb|.zip`, of `<topic>_<student>.py`
-and `<student>_<topic>.py`, and what Moodle packs (`<name>_<number>_assignsubmission_file_/...`); and a student's own folder.
+and `<student>_<topic>.py`, and what Moodle packs (`<name>_<number>_assignsubmission_file_/...`); any of these in folders that
+only wrap it, such as an export of Gradescope, or the folder of an nbgrader course; and a student's own folder.
 """
 
 import hashlib
@@ -10,39 +11,28 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PurePath
+
+import msgspec
 
 from grader.classroom.archives import IGNORED, File, files_in
 from grader.classroom.store import OWN_FILES
+from grader.records import Submission
 from npfl139.catalogue import topic_of
-from npfl139.source import Source
+from npfl139.text import printable
 
-__all__ = ["NoSubmission", "Submission", "collect"]
+__all__ = ["NoSubmission", "collect"]
 
 MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_[a-z]+_?(?P<rest>.*)")
+SUBMITTED = "submitted"  # where nbgrader keeps what was handed in, beside any of the next
+NBGRADER = {"nbgrader_config.py", "source", "release", "autograded", "feedback"}
 WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 MAX_NAME_BYTES = 120  # of a student's name as a folder; file systems allow 255
 
 
 class NoSubmission(ValueError):
     """What the instructor pointed at holds no submission. The message is one sentence."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What one student handed in for one topic."""
-
-    student: str  # fit to be the name of a folder, and unique for the topic
-    topic: str
-    source: str | None
-    filename: str  # as handed in, for messages
-    sha256: str  # of the content of the file
-    problem: str | None = None  # why there is no source: a sentence to the student that says what to do
-    cells: tuple[tuple[int, int], ...] = ()  # see npfl139.source.Source
-
-    def locate(self, line: int) -> str:
-        """Return where the student finds a line of the source: `line 7`, or in a notebook `cell 5, line 3`."""
-        return Source(self.source or "", self.cells).locate(line)
 
 
 def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = None) -> list[Submission]:
@@ -54,11 +44,13 @@ def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = No
         topic: grade this one only, and a student's only file for it whatever its name.
 
     Raises:
-        NoSubmission: a path does not exist or cannot be read, holds nothing, or the topic of its files cannot be told.
+        NoSubmission: a path does not exist or cannot be read, holds nothing, holds a class where a student is
+            expected, or the topic of its files cannot be told.
     """
     found = {path: _by_student(path, topics, topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)}
     everywhere = _expected(found, topics, topic)
-    submissions, taken = [], set()
+    submissions: list[Submission] = []
+    taken: set[tuple[str, str]] = set()
     for by_student in found.values():
         expected = _told(by_student, topics) if topic is None else everywhere
         for student, files in by_student.items():
@@ -82,26 +74,66 @@ class _Recognized:
 def _by_student(path: Path, topics: Sequence[str], asked: str | None) -> dict[str, list[_Recognized]]:
     """Return the files of each student; none for a folder of a student in which there is no program."""
     is_archive = path.is_file() and path.suffix.lower() == ".zip"
+    is_program = path.is_file() and not is_archive
+    own = path.stem if is_archive else path.parent.name if is_program else path.name
     try:
-        files = _unwrapped(list(files_in(path))) if is_archive else list(files_in(path))
-        is_class = path.is_dir() and all(len(file.parts) > 1 for file in files)
-        folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir()) if is_class else []
+        around, files = _unwrapped(list(files_in(path)), topics)
+        found: dict[str, list[_Recognized]] = {name: [] for name in _folders(path.joinpath(*around), files)}
     except OSError as error:
         raise NoSubmission(f"{path} cannot be read: {error.strerror}") from error
-    own = path.name if path.is_dir() else path.stem if is_archive else path.parent.name
-    found = {_moodle(folder) or folder: [] for folder in folders if not IGNORED.match(folder)} or ({} if files else {own: []})
     for file in files:
         topic, rest = topic_of(_own_name(file.parts[-1]), topics)
-        topic = asked if asked and path.is_file() and not is_archive else topic
+        topic = asked if asked and is_program else topic
         found.setdefault(_student(file.parts, topics, own), []).append(_Recognized(file, topic, exact=not rest))
-    return found
+    _refuse_a_class_as_a_student(path, found, topics, asked)
+    return found or {own: []}
 
 
-def _unwrapped(files: list[File]) -> list[File]:
-    """Return the files of an archive without the one folder around a whole class that some systems add."""
-    wrapped = all(len(file.parts) > 2 for file in files) and len({file.parts[0] for file in files}) == 1
-    several = len({file.parts[1] for file in files if wrapped}) > 1
-    return [replace(file, parts=file.parts[1:]) for file in files] if several else files
+def _folders(path: Path, files: list[File]) -> list[str]:
+    """Return the students whose folders lie in the folder of a class, by name; nobody where it is none."""
+    if not path.is_dir() or any(len(file.parts) == 1 for file in files):
+        return []
+    names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not IGNORED.match(entry.name))
+    return [_moodle(name) or name for name in names]
+
+
+def _unwrapped(files: list[File], topics: Sequence[str]) -> tuple[tuple[str, ...], list[File]]:
+    """Return the folders that only wrap a class, and the files without them."""
+    tops = {file.parts[0] for file in files}
+    if SUBMITTED in tops and tops & NBGRADER:
+        around: tuple[str, ...] = (SUBMITTED,)
+    else:
+        around, people = _people(files, topics)
+        if len(people) < 2 or any(map(_moodle, around)):
+            around = ()
+    inside = [file for file in files if file.parts[: len(around)] == around]
+    return around, [replace(file, parts=file.parts[len(around) :]) for file in inside]
+
+
+def _people(files: list[File], topics: Sequence[str]) -> tuple[tuple[str, ...], set[str]]:
+    """Return the folders that all the files share, and the folders directly in there that may be those of different people."""
+    levels = zip(*(file.parts[:-1] for file in files), strict=False)
+    around = tuple(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
+    if any(len(file.parts) == len(around) + 1 for file in files):
+        return around, set()  # a file lies among the folders, as among those of one person
+    return around, {name for name in (file.parts[len(around)] for file in files) if topic_of(name, topics)[0] is None}
+
+
+def _refuse_a_class_as_a_student(path: Path, found: dict[str, list[_Recognized]], topics: Sequence[str], asked: str | None) -> None:
+    """Refuse what looks as if the folder of a class was taken for that of a student.
+
+    Who only kept older versions in folders of their own has fewer of them than there are other students.
+    """
+    for student, files in found.items():
+        for topic in dict.fromkeys(recognized.topic or asked for recognized in files):
+            same = [recognized.file for recognized in files if (recognized.topic or asked) == topic]
+            _, people = _people(same, topics)
+            if topic and len(people) > max(1, len(found) - 1):
+                some = ", ".join(sorted(printable(name, "_") for name in people)[:3])
+                raise NoSubmission(
+                    f"{path}: {printable(student, '_')} would be a student with {topic} in {len(people)} folders ({some}), as if they were "
+                    "of different people: name the folder in which each student has one"
+                )
 
 
 def _student(parts: tuple[str, ...], topics: Sequence[str], own: str) -> str:
@@ -165,8 +197,9 @@ def _of_topic(topic: str, files: list[_Recognized]) -> Submission:
     problem = file.problem
     if len({_code(recognized.file) for recognized in files}) > 1:
         problem = f"{_listed(files)} were handed in, and they differ: hand in one of them only"
-    text, cells = (file.source.text, file.source.cells) if problem is None else (None, ())
-    filename, problem = _printable("/".join(file.parts)), problem and _printable(problem)
+    source = file.source if problem is None else None
+    text, cells = (source.text, source.cells) if source else (None, ())
+    filename, problem = printable("/".join(file.parts), "_"), problem and printable(problem, "_")
     return Submission("", topic, text, filename, file.content_sha256, problem, cells)
 
 
@@ -182,7 +215,7 @@ def _code(file: File) -> tuple[str, ...]:
 
 
 def _listed(files: list[_Recognized]) -> str:
-    names = [_printable(recognized.name) for recognized in files[:3]]
+    names = [printable(recognized.name, "_") for recognized in files[:3]]
     return " and ".join(names) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
@@ -194,7 +227,7 @@ def _named(student: str, submissions: list[Submission], taken: set[tuple[str, st
         number += 1
         name = f"{folder} ({number})"
     taken.update((name.casefold(), submission.topic) for submission in submissions)
-    return [replace(submission, student=name) for submission in submissions]
+    return [msgspec.structs.replace(submission, student=name) for submission in submissions]
 
 
 def _as_folder(name: str) -> str:
@@ -203,10 +236,6 @@ def _as_folder(name: str) -> str:
     >>> _as_folder("Jan Novák"), _as_folder("../a:b"), _as_folder("CON"), _as_folder(" . ")
     ('Jan Novák', '_a_b', 'CON_', 'unnamed')
     """
-    name = re.sub(r'[/\\:*?"<>|]', "_", _printable(unicodedata.normalize("NFC", name)))
+    name = re.sub(r'[/\\:*?"<>|]', "_", printable(unicodedata.normalize("NFC", name), "_"))
     name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
     return f"{name}_" if WINDOWS_RESERVED.fullmatch(name) or name.casefold() in OWN_FILES else name or "unnamed"
-
-
-def _printable(name: str) -> str:
-    return "".join(character if character.isprintable() else "_" for character in name)

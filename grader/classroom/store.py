@@ -1,28 +1,20 @@
 """Results on disk: one JSON file for each student and topic, so that a killed run resumes and nothing is graded twice."""
 
 import json
-import math
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+import msgspec
+
+from grader.records import Basis, Result
+from npfl139 import files
 
 __all__ = ["OWN_FILES", "Store", "StoreError", "write_atomically"]
 
-SCHEMA = 1
 OWN_FILES = ("report.html", "seed.txt")  # in the folder of results, where no student's folder can have their names
-FIELDS = {
-    "student": str,
-    "topic": str,
-    "score": (int, float),
-    "max_score": (int, float),
-    "checks": list,
-    "training": list,
-    "provenance": dict,
-}
 
 
 class StoreError(Exception):
@@ -32,7 +24,7 @@ class StoreError(Exception):
 class Store:
     """The results of one grading folder, in `<folder>/<student>/<topic>.json`."""
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
 
     @contextmanager
@@ -42,6 +34,8 @@ class Store:
         Raises:
             StoreError: another process is writing into it, or nobody may.
         """
+        from filelock import FileLock, Timeout  # slow to import, and not needed by those who only read
+
         lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,91 +78,54 @@ class Store:
             raise StoreError(f"{student!r} cannot be the name of a student: it must be a folder's name that does not start with a dot")
         return self.folder / student / f"{topic}.json"
 
-    def write(self, result: dict, options: dict) -> None:
-        """Store a result, and with it the options it was graded under.
-
-        An earlier result of another submission or another grader leaves its score behind, in `previous`. Numbers that are not
-        finite are stored as null.
+    def write(self, result: Result) -> None:
+        """Store a result. An earlier one of another submission, grader or topic leaves its score behind, in `previous`.
 
         Raises:
             StoreError: it cannot be stored; whatever was stored before is intact.
         """
-        stored = {**result, "provenance": {**result["provenance"], "options": options}}
-        earlier = self.read(result["student"], result["topic"])
+        path, earlier = self.path(result.student, result.topic), self.read(result.student, result.topic)
         if earlier is not None:
-            same = all(earlier["provenance"].get(key) == result["provenance"].get(key) for key in ("submission_sha256", "grader_sha256"))
-            stored["previous"] = earlier.get("previous") if same else _summary(earlier)
-        path = self.path(result["student"], result["topic"])
-        write_atomically(path, json.dumps(_finite(stored), indent=1, allow_nan=False) + "\n")
+            left = earlier.superseded()
+            same = left.of_the_same(result.provenance.basis)
+            result = msgspec.structs.replace(result, previous=earlier.previous if same else left)
+        write_atomically(path, json.dumps(msgspec.to_builtins(result), indent=1, allow_nan=False) + "\n")
 
-    def read(self, student: str, topic: str) -> dict | None:
+    def read(self, student: str, topic: str) -> Result | None:
         """Return a stored result, or None where there is none or the file is damaged."""
         return _parsed(self.path(student, topic))
 
-    def finished(self, student: str, topic: str, submission_sha256: str, grader_sha256: str, options: dict) -> dict | None:
+    def finished(self, student: str, topic: str, basis: Basis) -> Result | None:
         """Return the stored result if grading again would only repeat it, else None.
 
-        It would not when the submission, the grader or the options are others, or when the grader failed the last time.
+        It would not when anything that the mark rests on is another, or when the grader failed the last time.
         """
         result = self.read(student, topic)
-        if result is None or any(part["verdict"] == "grader_fault" for part in result["checks"] + result["training"]):
-            return None
-        provenance = result["provenance"]
-        graded = (provenance.get("submission_sha256"), provenance.get("grader_sha256"), provenance.get("options"))
-        return result if graded == (submission_sha256, grader_sha256, options) else None
+        return result if result is not None and not result.is_fault and result.provenance.basis == basis else None
 
-    def results(self) -> tuple[list[dict], list[Path]]:
+    def results(self) -> tuple[list[Result], list[Path]]:
         """Return all stored results by student and topic, and the files that hold none because they are damaged."""
         read = {path: _parsed(path) for path in sorted(self.folder.glob("[!.]*/[!.]*.json"))}
         return [result for result in read.values() if result is not None], [path for path, result in read.items() if result is None]
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that at any instant, whatever fails, it holds either all of the new text or all of the old.
+    """Write a file, and the folder that it lies in if need be, as `npfl139.files.write_atomically`.
 
     Raises:
         StoreError: the text could not be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        files.write_atomically(path, text)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise StoreError(f"cannot write {path}: {error.strerror}; everything written earlier is intact") from error
 
 
-def _parsed(path: Path) -> dict | None:
+def _parsed(path: Path) -> Result | None:
+    """Return the result in a file; None where it holds no complete and consistent one of the student and topic of its path."""
     try:
-        result = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        result = msgspec.convert(json.loads(path.read_bytes()), Result)
+    except (OSError, ValueError, RecursionError):  # msgspec's ValidationError is a ValueError
         return None
-    if (
-        not isinstance(result, dict)
-        or result.get("schema") != SCHEMA
-        or not all(isinstance(result.get(name), kind) for name, kind in FIELDS.items())
-    ):
-        return None
-    named_by_path = (result["student"], result["topic"]) == (path.parent.name, path.stem)
-    graded = all(isinstance(part, dict) and "verdict" in part for part in result["checks"] + result["training"])
-    return result if named_by_path and graded else None
-
-
-def _summary(result: dict) -> dict:
-    kept = {key: result["provenance"].get(key) for key in ("submission_sha256", "grader_sha256")}
-    return {"score": result["score"], "max_score": result["max_score"], **kept}
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    return result if (result.student, result.topic) == (path.parent.name, path.stem) else None

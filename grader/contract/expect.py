@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from grader.contract.student import StudentError
+from grader.contract.symptoms import symptom
 
 __all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "expect_numbers", "normal", "uniform"]
 
@@ -28,16 +29,18 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
     """
     expected = _array(expected, "expected").astype(np.float64)
     actual = expect_numbers(actual, expected.shape, what, finite=np.isfinite(expected).all())
-    expect(
-        np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True), f"{what} has the right shape, but not the right values"
-    )
+    if not np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True):
+        is_right_so_far = "has the right shape" if actual.ndim else "is a number"
+        raise Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}")
 
 
 def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result", finite: bool = True) -> np.ndarray:
     """Return `actual`, a number, array or tensor, in float64; raise `Wrong` unless it has the shape and, if asked, is finite.
 
-    What a check goes on to compute with must overflow nothing, so numbers beyond 1e30 do not count as finite.
+    A list is neither: what uses the result could not go on with it. What a check goes on to compute with must overflow nothing, so
+    numbers beyond 1e30 do not count as finite.
     """
+    expect(not isinstance(actual, list | tuple), f"{what} must be a {'tensor' if shape else 'number'}, got {type(actual).__name__}")
     actual = _array(actual, what)
     expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
     expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")

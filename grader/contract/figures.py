@@ -4,14 +4,14 @@ import functools
 import json
 from pathlib import Path
 
-from grader import topics
+from grader.contract import registry
 
 __all__ = ["calibrated", "figures_path", "forget", "reference_band"]
 
 
 def figures_path(topic_name: str) -> Path:
     """Return where the figures of a topic are stored."""
-    return Path(topics.__file__).parent / topic_name / "calibrated.json"
+    return registry.folder(topic_name) / "calibrated.json"
 
 
 def calibrated(topic_name: str, training_name: str) -> dict | None:

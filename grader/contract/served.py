@@ -6,9 +6,10 @@ served.steps, served.episodes
 """
 
 import numpy as np
-from gymnasium.spaces import Discrete, Space
+from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
 
+import npfl139.actions
 from grader.contract.student import StudentError
 from npfl139.envs import Tracked, expect_same_step, expect_spaces
 from npfl139.envs.remote import described_space
@@ -81,28 +82,12 @@ def serve(environments: VectorEnv, step_budget: int) -> Served:
 
 
 def checked_actions(actions: object, space: Space, count: int) -> np.ndarray:
-    """Return the actions if they are an array of `count` actions of the space: of its shape and kind, finite, in range.
-
-    A Box may be left, as in Gymnasium, where the environment says what an action outside of it does.
+    """Return the actions as `npfl139.actions.checked_actions`, and if they are none blame the student.
 
     Raises:
         StudentError: they are something else.
     """
-    if type(actions) is not np.ndarray:
-        raise StudentError("wrong", f"actions must be a numpy array, got {type(actions).__name__}")
-    shape = (count, *space.shape)
-    if actions.shape != shape:
-        raise StudentError("wrong", f"actions must have shape {list(shape)}, got {list(actions.shape)}")
-    if isinstance(space, Discrete):
-        if actions.dtype.kind not in "iu":
-            raise StudentError("wrong", f"actions must be integers, got {actions.dtype}")
-        first, last = space.start, space.start + space.n - 1
-        if actions.min() < first or actions.max() > last:
-            raise StudentError("wrong", f"actions must lie in {first} ... {last}, got {actions.min()} ... {actions.max()}")
-    elif actions.dtype.kind not in "iuf":
-        raise StudentError("wrong", f"actions must be numbers, got {actions.dtype}")
-    with np.errstate(over="ignore"):
-        actions = actions.astype(space.dtype, copy=False)
-    if actions.dtype.kind == "f" and not np.isfinite(actions).all():
-        raise StudentError("wrong", "actions must be finite numbers")
-    return actions
+    try:
+        return npfl139.actions.checked_actions(actions, space, count)
+    except ValueError as error:
+        raise StudentError("wrong", str(error)) from error

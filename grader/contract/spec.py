@@ -5,16 +5,17 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from grader.contract import registry, sources
 from grader.contract.student import Student
 from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
-
-SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Training:
     attempt: Callable[[Student, int], Attempt]  # (student, seed) -> Attempt
     environment: str  # what is learnt on, as shown in reports
     seconds: float = 120.0  # wall limit of one seed, at least ten times what the reference needs
+    unreached: tuple[str, ...] = ()  # exercises in branches of the given code that this check never enters
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,38 @@ class Topic:
     exercises: tuple[str, ...]  # functions, or Class.method
     checks: tuple[Check, ...]
     trainings: tuple[Training, ...] = ()
-    prerequisites: tuple[str, ...] = ()  # earlier topics whose solutions this one imports
+    package: str = ""  # in which its other files lie, by default the one in which its checks stand
 
     def __post_init__(self):
+        if not self.package:
+            object.__setattr__(self, "package", self.checks[0].function.__module__.rpartition(".")[0] if self.checks else "")
         unknown = {check.exercise for check in self.checks} ^ set(self.exercises)
         if unknown:
             raise ValueError(f"{self.name}: every exercise has a check and every check an exercise, but not {sorted(unknown)}")
 
     @property
+    def files(self) -> Path:
+        """The folder of the package: checks, mistakes, calibrated figures, variants."""
+        return Path(str(files(self.package)))
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """The catalogue of what students get wrong."""
+        return import_module(f"{self.package}.mistakes").MISTAKES
+
+    @property
+    def variants(self) -> tuple[Path, ...]:
+        """Correct implementations in other styles; each continues the solution."""
+        return tuple(sorted((self.files / "variants").glob("*.py")))
+
+    @property
     def solution(self) -> Path:
-        return SOLUTIONS / f"{self.name}.py"
+        return sources.solution(self.name)
+
+    @property
+    def prerequisites(self) -> tuple[str, ...]:
+        """The topics whose solutions this one's imports, directly or through others, in lecture order."""
+        return registry.prerequisites(self.name)
 
     @property
     def max_score(self) -> float:

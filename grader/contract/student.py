@@ -19,6 +19,7 @@ import torch
 from grader.inside.limits import Limits
 from grader.inside.protocol import Callback, GeneratorState, Handle, decode, encode
 from grader.inside.worker import Executor
+from npfl139.text import printable
 
 __all__ = ["FORGED", "InProcess", "RemoteObject", "Student", "StudentError"]
 
@@ -190,6 +191,10 @@ def failure(description: object) -> StudentError:
         return StudentError("memory", "it needs more memory than it is allowed")
     if kind == "value":
         return StudentError("wrong", f"it returned {message}")
+    if kind == "tampered":
+        return StudentError("violation", f"an exercise changed the given {message}, which must stay as it is while training")
+    if kind == "changed":
+        return StudentError("wrong", f"it changed {message} in place: what a function is called with belongs to its caller, work on a copy")
     if kind == "forbidden":
         what = f"it tried{where} to start a process, use the network or reach outside"
         return StudentError("violation", f"{what}, which is not allowed while grading")
@@ -220,8 +225,7 @@ def _curves(claimed: dict) -> dict[str, list[list[float]]]:
 def _plain_text(value: object) -> str:
     """Return the text in one printable line of bounded length."""
     text = value if type(value) is str else str(value) if isinstance(value, Exception) else ""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * MAX_FEEDBACK])
-    return " ".join(printable.split())[:MAX_FEEDBACK]
+    return " ".join(printable(text[: 4 * MAX_FEEDBACK], " ").split())[:MAX_FEEDBACK]
 
 
 @contextmanager

@@ -23,8 +23,13 @@ CURVE_POINTS = 40
 class Relabelled(gymnasium.vector.VectorWrapper):
     """The same task in another disguise: an invertible affine map of the observations, and permuted or mirrored actions.
 
-    A learner does as well as before; a hand-written controller and weights brought along do not. The map is o' = s (Q o + b)
-    with a random rotation Q, so it keeps the geometry, and a scale s; each action component of a Box is mirrored at random.
+    A learner does as well as before; a hand-written controller and weights brought along do not. Two cheats do: a plan of
+    actions that never looks at the observations, which the task itself must defeat, by differing between episodes; and another
+    learner, for example least squares and a linear-quadratic regulator. Against the latter only the given code is run, into
+    which the exercises are put; exercises that reach out of their functions and take over that code are not excluded.
+
+    The map is o' = s (Q o + b) with a random rotation Q, so it keeps the geometry, and a scale s; each action component of a
+    Box is mirrored at random.
     """
 
     def __init__(self, environments: gymnasium.vector.VectorEnv, rng: np.random.Generator):
@@ -76,8 +81,9 @@ def learns(
     relabel: bool = True,
     wrap: Callable[[gymnasium.vector.VectorEnv], gymnasium.vector.VectorEnv] | None = None,
     seconds: float = 120.0,
+    unreached: tuple[str, ...] = (),
 ) -> Training:
-    """Return the training check that the submission's `train` learns an environment within a budget of steps.
+    """Return the training check that the given `train`, with the submission's exercises, learns an environment within a budget of steps.
 
     Args:
         environment: id for `npfl139.envs.make`.
@@ -85,6 +91,7 @@ def learns(
         episodes: evaluated greedily by the grader on fresh seeds; their mean return is the score.
         relabel: whether the observations and actions are relabelled, differently for each seed.
         wrap: a further wrapper, put on before relabelling.
+        unreached: exercises in branches of the given code that are not for this environment.
     """
 
     def made(seed: int, purpose: str, rows: int) -> gymnasium.vector.VectorEnv:
@@ -100,7 +107,7 @@ def learns(
         returns = evaluate(checked_policy(agent, evaluated), evaluated, episodes)
         return Attempt(float(returns.mean()), served.steps, smoothed(served.episodes, config.steps), scalars)
 
-    return Training(name, claim, points, attempt, environment, seconds)
+    return Training(name, claim, points, attempt, environment, seconds, unreached)
 
 
 def checked_policy(agent: RemoteObject, environments: gymnasium.vector.VectorEnv) -> Policy:

@@ -38,7 +38,12 @@ REFERENCE = "reference"
 
 
 def calibrate(
-    topic: Topic, seeds: int, jobs: int, mistake_seeds: int, progress: Callable[[str, int], None] = lambda label, total: None
+    topic: Topic,
+    seeds: int,
+    jobs: int,
+    mistake_seeds: int,
+    progress: Callable[[str, int], None] = lambda label, total: None,
+    out: Path | None = None,
 ) -> Path:
     """Measure every training check of a topic, store the figures, return where.
 
@@ -47,6 +52,7 @@ def calibrate(
         jobs: processes.
         mistake_seeds: seeds of each mistake; a few, since they only tell which ones the unit checks must catch alone.
         progress: called with (label, number of runs in all) after each run.
+        out: the file to write, by default the one beside the topic's checks.
     """
     # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.
     own = {capability: range(seeds * index, seeds * (index + 1)) for index, capability in enumerate(CAPABILITIES)}
@@ -59,7 +65,7 @@ def calibrate(
             results[run] = result
             progress(f"{run[0]}: {run[2]}", len(runs) * len(topic.trainings))
     trainings = {training.name: _figures(training, results) for training in topic.trainings}
-    path = figures_path(topic.name)
+    path = out or figures_path(topic.name)
     stored = {"topic": topic.name, "versions": {"torch": torch.__version__, "numpy": np.__version__}, "trainings": trainings}
     path.write_text(json.dumps(stored, indent=1) + "\n")
     forget()

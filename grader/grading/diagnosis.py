@@ -5,25 +5,31 @@ catalogued mistake of the exercise in place of the submission: equal answers mea
 """
 
 import functools
-import importlib
+import itertools
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from grader.contract.sources import solution
 from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
 from grader.inside.protocol import Handle
 
-__all__ = ["Recorded", "likely_mistakes", "mistakes_of", "prerequisite_sources", "same_answers", "trusted"]
+__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "prerequisite_sources", "same_answers", "trusted"]
 
 # Two implementations of one formula in float32 differ by rounding; two formulas differ by far more on the checks' inputs.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
+class Ended(str):
+    """The verdict with which a request ended, in place of an answer."""
+
+
 class Recorded(Student):
-    """A student that keeps what it answered to every request."""
+    """A student that keeps what it answered to every request, and how often it called the functions that it was given."""
 
     def __init__(self, student: Student):
         super().__init__()
@@ -31,23 +37,24 @@ class Recorded(Student):
         self.answers = []
 
     def request(self, operation: str, **fields: object) -> object:
+        calls = []
         try:
-            value = self._student.request(operation, **fields)
+            value = self._student.request(operation, **_counted(fields, calls))
         except StudentError as error:
-            self.answers.append(error.verdict)
+            self.answers.append(Ended(error.verdict))
             raise
-        self.answers.append(value)
+        self.answers.append([value, len(calls)] if calls else value)
         return value
 
 
 def mistakes_of(topic: Topic) -> tuple[Mistake, ...]:
     """Return the catalogue of a topic."""
-    return importlib.import_module(f"grader.topics.{topic.name}.mistakes").MISTAKES
+    return topic.mistakes
 
 
 def prerequisite_sources(topic: Topic) -> dict[str, str]:
     """Return the sources of the solutions that a submission may import, which is what its student bundle carries."""
-    return {name: topic.solution.with_stem(name).read_text() for name in topic.prerequisites}
+    return {name: solution(name).read_text(encoding="utf-8") for name in topic.prerequisites}
 
 
 def trusted(topic: Topic, source: str, filename: str) -> InProcess:
@@ -55,23 +62,71 @@ def trusted(topic: Topic, source: str, filename: str) -> InProcess:
     return InProcess(source, topic.name, filename, prerequisite_sources(topic))
 
 
-def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed: int) -> dict[str, Mistake]:
-    """Return the likely mistake for each check of the exercise that it explains.
+@dataclass(frozen=True)
+class Likely:
+    """The mistake that a submission most likely made, and whether its outputs prove it."""
+
+    mistake: Mistake
+    certain: bool
+
+
+def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed: int) -> dict[str, Likely]:
+    """Return the catalogued mistake that the submission made in an exercise, by the names of the checks that it explains.
 
     Args:
         answers: what the submission answered, by the name of the check, for all checks of the exercise, passed ones too.
         seed: the seed with which the checks were run.
 
-    Several mistakes may explain one check; the one that agrees with the submission on the most checks is named.
+    A wrong name sends its reader the wrong way, so a mistake is named only if it reproduces *all* answers of the exercise. What many
+    mistakes could have answered, an exception, zeros or no finite number, proves none of them: with nothing else a mistake is at most
+    likely, and only where it is the only one.
     """
     checks = [check for check in topic.checks if check.exercise == exercise and check.name in answers]
-    explained = []
-    for mistake in mistakes_of(topic):
-        if mistake.exercise == exercise:
-            equal = {check.name for check in checks if same_answers(answers[check.name], _replayed(topic, mistake, check, seed))}
-            explained.append((mistake, equal))
-    explained.sort(key=lambda pair: -len(pair[1]))  # stable: the order of the catalogue decides a tie
-    return {check.name: next((mistake for mistake, equal in explained if check.name in equal), None) for check in checks}
+    right = {check.name: _replayed(topic, None, check, seed) for check in checks}
+    explained = [check for check in checks if not same_answers(answers[check.name], right[check.name])]
+    if not explained:
+        return {}
+    reproducing = [
+        mistake
+        for mistake in mistakes_of(topic)
+        if mistake.exercise == exercise
+        and all(same_answers(answers[check.name], _replayed(topic, mistake, check, seed)) for check in [*explained, *checks])
+    ]
+    certain = any(_is_evidence(answers[check.name], right[check.name]) for check in explained)
+    if not reproducing or (len(reproducing) > 1 and not certain):
+        return {}
+    return {check.name: Likely(reproducing[0], certain) for check in explained}
+
+
+def _counted(value: object, calls: list[None]) -> object:
+    """Return the value with its functions replaced by ones that also add an entry to `calls`."""
+    if isinstance(value, list | tuple):
+        return [_counted(item, calls) for item in value]
+    if isinstance(value, dict):
+        return {key: _counted(item, calls) for key, item in value.items()}
+    if callable(value) and not isinstance(value, type):
+        return lambda *arguments: (calls.append(None), value(*arguments))[1]
+    return value
+
+
+def _is_evidence(answers: list, right: list) -> bool:
+    """Return whether some answer of a check tells one wrong implementation from another."""
+    return any(
+        not isinstance(answer, Ended) and _is_telling(answer) and not same_answers(answer, reference)
+        for answer, reference in itertools.zip_longest(answers, right)
+    )
+
+
+def _is_telling(answer: object) -> bool:
+    """Return whether there is anything but zeros in an answer, or nothing at all."""
+    if isinstance(answer, list | tuple):
+        return any(map(_is_telling, answer))
+    if isinstance(answer, dict):
+        return any(map(_is_telling, answer.values()))
+    if _is_numeric(answer):
+        array = np.asarray(answer, dtype=np.float64)
+        return bool(np.isfinite(array).any() and array.any())
+    return isinstance(answer, str | bytes)
 
 
 def same_answers(first: object, second: object) -> bool:
@@ -93,12 +148,16 @@ def _is_numeric(value: object) -> bool:
 
 
 @functools.cache
-def _student_of(topic: Topic, mistake: Mistake) -> InProcess:
-    return trusted(topic, mistake.edited(topic.solution.read_text()), str(Path("mistakes") / topic.name / mistake.name))
+def _student_of(topic: Topic, mistake: Mistake | None) -> InProcess:
+    source = topic.solution.read_text()
+    if mistake is None:
+        return trusted(topic, source, topic.solution.name)
+    return trusted(topic, mistake.edited(source), str(Path("mistakes") / topic.name / mistake.name))
 
 
 @functools.cache
-def _replayed(topic: Topic, mistake: Mistake, check: Check, seed: int) -> list:
+def _replayed(topic: Topic, mistake: Mistake | None, check: Check, seed: int) -> list:
+    """Return what an implementation with the mistake, or else the reference, answers to a check."""
     recorded = Recorded(_student_of(topic, mistake))
     try:
         with warnings.catch_warnings():

@@ -1,36 +1,31 @@
-"""Grades one submission of one topic, and a class of them; names no topic.
-
-Whatever a submission does, the result is a verdict: passed, wrong, missing, blocked, crashed, timeout, memory, violation, or
-grader_fault, which is never charged to the student and never counts as passed.
-"""
+"""Grades one submission of one topic; names no topic. Whatever a submission does, the result is a verdict for each check."""
 
 import functools
-import hashlib
 import itertools
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import gymnasium
-import numpy as np
 import torch
+from msgspec.structs import replace
 
-from grader.classroom.intake import Submission
 from grader.contract.expect import Wrong
 from grader.contract.figures import calibrated
-from grader.contract.spec import Check, Topic, Training
+from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
+from grader.grading import graft as grafting
 from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
+from grader.grading.provenance import basis_of, versions
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import Sandbox
 from grader.grading.sequential import decision
 from grader.inside.limits import Limits
+from grader.records import CheckResult, Options, Points, Provenance, Result, SeedResult, Submission, TrainingResult, Verdict, finite
 from npfl139.seeding import derived_seed
 
-__all__ = ["Options", "fault", "grade", "grader_sha256", "verdict_of"]
+__all__ = ["fault", "grade", "verdict_of"]
 
 CHECKS_SECONDS = 300.0  # for all checks of a submission; the reference needs less than one
 ANSWER_BYTES = 2**18  # of a check: eight times the reference's largest; a check may make an object of every byte
@@ -38,20 +33,11 @@ TRAINING_FACTOR = 3  # after that many times the limit of one seed no further se
 TIMEOUTS_PER_EXERCISE = 2  # a function that loops twice is not run a third time: a class must be graded tonight
 
 
-@dataclass(frozen=True)
-class Options:
-    """What changes a mark, and therefore stands in the report's provenance."""
-
-    seed: int | None = 0  # of the hidden inputs, the relabellings and the evaluation; None: the secret one of the folder of results
-    training: bool = True
-    sandbox: str = "bwrap"
-
-
 DEFAULTS = Options()
 
 
-def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Options = DEFAULTS) -> dict:
-    """Return the result, schema 1, of one submission.
+def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Options = DEFAULTS) -> Result:
+    """Return the result of one submission.
 
     Raises nothing that a submission can cause.
     """
@@ -60,59 +46,89 @@ def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Optio
     checks = grader.checks()
     trainings = [grader.training(training) for training in topic.trainings] if options.training else []
     note = None if options.training or not topic.trainings else "The training checks were not run."
-    return _result(topic, submission, options, checks, trainings, grader.problem, note, time.monotonic() - start)
+    provenance = _provenance(submission, options, time.monotonic() - start)
+    return Result.of(submission.student, topic.name, checks, trainings, provenance, topic.max_score, grader.problem, note)
 
 
-def fault(topic: Topic, submission: Submission, options: Options, reason: str) -> dict:
+def fault(topic: Topic, submission: Submission, options: Options, reason: str) -> Result:
     """Return the result of a submission on which the grader itself failed; none of it is charged to the student."""
-    checks = [_check_result(check, "grader_fault", reason) for check in topic.checks]
-    return _result(topic, submission, options, checks, [], None, "The grader failed; grade again.", 0.0)
+    checks = [_check_result(check, Verdict.GRADER_FAULT, reason) for check in topic.checks]
+    trainings = [_training_result(training, Verdict.GRADER_FAULT, reason) for training in topic.trainings] if options.training else []
+    provenance = _provenance(submission, options, 0.0)
+    note = "The grader failed; grade again."
+    return Result.of(submission.student, topic.name, checks, trainings, provenance, topic.max_score, note=note)
 
 
-def _result(
-    topic: Topic, submission: Submission, options: Options, checks: list, trainings: list, problem: str | None, note: str | None,
-    seconds: float,
-) -> dict:  # fmt: skip
-    return {
-        "schema": 1,
-        "student": submission.student,
-        "topic": topic.name,
-        "score": sum(part["score"] for part in [*checks, *trainings]),
-        "max_score": topic.max_score,
-        "problem": problem,
-        "note": note,
-        "checks": checks,
-        "training": trainings,
-        "provenance": {
-            "submission_sha256": submission.sha256,
-            "grader_sha256": grader_sha256(),
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "gymnasium": gymnasium.__version__,
-                "numpy": np.__version__,
-            },
-            "threads": torch.get_num_threads(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "sandbox": options.sandbox,
-            "seed": options.seed,
-            "seconds": round(seconds, 2),
-        },
-    }
+def _provenance(submission: Submission, options: Options, seconds: float) -> Provenance:
+    return Provenance(
+        basis=basis_of(submission, options),
+        versions={"python": platform.python_version(), **versions()},
+        threads=torch.get_num_threads(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        seconds=round(seconds, 2),
+    )
 
 
-def _check_result(check: Check, verdict: str, feedback: str | None) -> dict:
-    return {
-        "exercise": check.exercise,
-        "name": check.name,
-        "claim": check.claim,
-        "verdict": verdict,
-        "score": check.points if verdict == "passed" else 0.0,
-        "max_score": check.points,
-        "mistake": None,
-        "hint": None,
-        "feedback": feedback,
-    }
+def _check_result(check: Check, verdict: Verdict, feedback: str | None) -> CheckResult:
+    return CheckResult(
+        name=check.name,
+        claim=check.claim,
+        verdict=verdict,
+        score=check.points if verdict == Verdict.PASSED else 0.0,
+        max_score=check.points,
+        mistake=None,
+        hint=None,
+        feedback=feedback,
+        exercise=check.exercise,
+    )
+
+
+def _training_result(
+    training: Training,
+    verdict: Verdict,
+    feedback: str | None,
+    figures: dict | None = None,
+    attempts: Sequence["_Attempted"] = (),
+    note: str | None = None,
+) -> TrainingResult:
+    first = next((attempt.outcome for attempt in attempts if attempt.outcome.curve), None)
+    figures = figures or dict.fromkeys(("threshold", "false_fail", "false_fail_bound"))
+    return TrainingResult(
+        name=training.name,
+        claim=training.claim,
+        verdict=verdict,
+        score=training.points if verdict == Verdict.PASSED else 0.0,
+        max_score=training.points,
+        mistake=None,
+        hint=None,
+        feedback=feedback,
+        note=note,
+        environment=training.environment,
+        threshold=figures["threshold"],
+        false_fail=figures["false_fail"],
+        false_fail_bound=figures["false_fail_bound"],
+        seeds=tuple(attempt.result for attempt in attempts),
+        curve=_points(first.curve) if first else (),
+        traces={name: _points(points) for name, points in first.traces.items()} if first else {},
+    )
+
+
+def _points(pairs: Sequence[Sequence[float]]) -> Points:
+    return tuple((int(step), finite(value)) for step, value in pairs)
+
+
+@dataclass(frozen=True)
+class _Attempted:
+    """One seed of a training check, tried."""
+
+    number: int
+    outcome: Attempt
+    seconds: float
+    passed: bool
+
+    @property
+    def result(self) -> SeedResult:
+        return SeedResult(self.number, finite(self.outcome.score), int(self.outcome.steps), self.seconds, self.passed)
 
 
 class _Grader:
@@ -122,8 +138,9 @@ class _Grader:
         self.topic, self.submission, self.sandbox, self.options = topic, submission, sandbox, options
         self.problem = submission.problem
         self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
+        self.passing = set()  # exercises with a passed check
 
-    def checks(self) -> list[dict]:
+    def checks(self) -> list[CheckResult]:
         """Run every hidden check; one worker serves them until it dies."""
         results, answers, timeouts = [], {}, {}
         student, until = None, time.monotonic() + CHECKS_SECONDS
@@ -132,71 +149,78 @@ class _Grader:
             if not late and (student is None or not student.alive):
                 student = self.loaded(Limits(answer=ANSWER_BYTES), until)
             if late:
-                verdict, feedback = "timeout", f"the checks before it took the {CHECKS_SECONDS:.0f} seconds that there are for all of them"
+                verdict = Verdict.TIMEOUT
+                feedback = f"the checks before it took the {CHECKS_SECONDS:.0f} seconds that there are for all of them"
             elif self.unloadable is not None:
-                verdict, feedback = self.unloadable.verdict, self.unloadable.feedback
+                verdict, feedback = Verdict(self.unloadable.verdict), self.unloadable.feedback
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
-                verdict, feedback = "timeout", "it did not return in time in earlier checks and was not run again"
+                verdict, feedback = Verdict.TIMEOUT, "it did not return in time in earlier checks and was not run again"
             else:
                 recorded = Recorded(student)
                 verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
-                timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == "timeout")
+                timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == Verdict.TIMEOUT)
+            if verdict == Verdict.PASSED:
+                self.passing.add(check.exercise)
             results.append(_check_result(check, verdict, self.located(feedback)))
         if student is not None:
             student.close()
-        self.diagnose(results, answers)
-        return results
+        return self.diagnosed(results, answers)
 
-    def diagnose(self, results: list[dict], answers: dict[str, dict[str, list]]) -> None:
-        for exercise in {result["exercise"] for result in results if result["verdict"] == "wrong"}:
-            likely = likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
-            for result in results:
-                mistake = likely.get(result["name"])
-                if result["exercise"] == exercise and result["verdict"] == "wrong" and mistake is not None:
-                    result["mistake"], result["hint"] = mistake.name, mistake.hint
+    def diagnosed(self, results: list[CheckResult], answers: dict[str, dict[str, list]]) -> list[CheckResult]:
+        """Return the results with the likely mistake named where an answer was wrong."""
+        likely = {}
+        for exercise in {result.exercise for result in results if result.verdict == Verdict.WRONG}:
+            likely |= likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
+        return [
+            replace(result, mistake=found.mistake.name, hint=found.mistake.hint, certain=found.certain)
+            if result.verdict == Verdict.WRONG and (found := likely.get(result.name)) is not None
+            else result
+            for result in results
+        ]
 
-    def training(self, training: Training) -> dict:
+    def training(self, training: Training) -> TrainingResult:
         """Run a training check over its seeds, in a fresh worker each, until the outcome is certain."""
         figures = calibrated(self.topic.name, training.name)
-        result = {
-            "name": training.name,
-            "env": training.environment,
-            "claim": training.claim,
-            "threshold": figures["threshold"] if figures else None,
-            "false_fail": figures["false_fail"] if figures else None,
-            "false_fail_bound": figures["false_fail_bound"] if figures else None,
-            "verdict": "passed",
-            "score": 0.0,
-            "max_score": training.points,
-            "feedback": None,
-            "seeds": [],
-            "curve": [],
-            "traces": {},
-        }
+        result = functools.partial(_training_result, training, note=self.graft.note if self.graft else None)
         if figures is None:
             uncalibrated = f"this check has not been calibrated: run npfl139 calibrate {self.topic.name}"
-            return result | {"verdict": "grader_fault", "feedback": uncalibrated}
-        for attempt in _attempts(self, training):
+            return result(Verdict.GRADER_FAULT, uncalibrated)
+        lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
+        if lacking and self.unloadable is None:
+            return result(Verdict.BLOCKED, f"it is blocked by {lacking[0]}, which passes no check yet", figures)
+        attempts, decided = [], None
+        for attempt in _attempts(self, training, figures["threshold"]):
             if isinstance(attempt, StudentError):
-                return result | self.failed(attempt)
-            number, outcome, seconds = attempt
-            passed = outcome.score >= figures["threshold"]
-            result["seeds"].append({"seed": number, "return": outcome.score, "steps": outcome.steps, "seconds": seconds, "passed": passed})
-            if not result["curve"]:
-                result["curve"], result["traces"] = [list(point) for point in outcome.curve], outcome.traces
-            decided = decision([seed["passed"] for seed in result["seeds"]])
+                return result(*self.failed(attempt), figures, attempts)
+            attempts.append(attempt)
+            decided = decision([attempt.passed for attempt in attempts])
             if decided is not None:
                 break
         if decided:
-            return result | {"score": training.points}
-        scores = ", ".join(f"{seed['return']:.4g}" for seed in result["seeds"])
-        return result | {"verdict": "wrong", "feedback": f"it reached {scores}; {figures['threshold']:.4g} is needed"}
+            return result(Verdict.PASSED, None, figures, attempts)
+        scores = ", ".join(f"{attempt.outcome.score:.4g}" for attempt in attempts)
+        feedback = f"it reached {scores}; {figures['threshold']:.4g} is needed"
+        return result(Verdict.WRONG, feedback, figures, attempts)
 
-    def failed(self, error: StudentError) -> dict:
-        if error.verdict == "missing" and error.exercise in self.topic.exercises:
-            return {"verdict": "blocked", "feedback": f"it is blocked by {error.exercise}, which is not implemented yet"}
-        return {"verdict": error.verdict, "feedback": self.located(error.feedback)}
+    def failed(self, error: StudentError) -> tuple[Verdict, str]:
+        """Return the verdict and the feedback of a training check that an error ended."""
+        if error.verdict == Verdict.MISSING and error.exercise in self.passing:
+            where = "define it by a plain def or assignment at the top level, by which it can be found without running the file"
+            return Verdict.BLOCKED, f"it is blocked by {error.exercise}, which was not found in the file: {where}"
+        if error.verdict == Verdict.MISSING and error.exercise in self.topic.exercises:
+            return Verdict.BLOCKED, _blocked_by(error)
+        return Verdict(error.verdict), self.located(error.feedback)
+
+    @functools.cached_property
+    def graft(self) -> grafting.Graft | None:
+        """The submission's exercises in the given code; None, with the reason kept, when it cannot be loaded."""
+        if self.unloadable is None:
+            try:
+                return grafting.graft(self.topic, self.submission.source)
+            except StudentError as error:
+                self.unloadable = error
+        return None
 
     def located(self, feedback: str | None) -> str | None:
         """Return the feedback with the lines of a notebook's source told as cells and their lines."""
@@ -204,36 +228,37 @@ class _Grader:
             return feedback
         return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
-    def loaded(self, limits: Limits, until: float) -> Student | None:
-        """Return the submission loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
+    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Student | None:
+        """Return the submission, or its graft, loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            student.load(
-                source=self.submission.source,
-                name=self.topic.name,
-                filename=self.submission.filename,
-                prerequisites=prerequisite_sources(self.topic),
-            )
+            source, filename = (self.submission.source, self.submission.filename) if graft is None else (graft.given, "the given code")
+            student.load(source, self.topic.name, filename, prerequisite_sources(self.topic))
+            if graft is not None:
+                graft.plant(student, self.submission.filename)
         except StudentError as error:
             student.close()
-            self.unloadable = StudentError(error.verdict, f"the file cannot be loaded: {self.located(error.feedback)}")
-            if error.verdict != "grader_fault":
+            what = "the file cannot be loaded" if graft is None else "its exercises cannot be put into the given code"
+            self.unloadable = StudentError(error.verdict, f"{what}: {self.located(error.feedback)}")
+            if error.verdict != Verdict.GRADER_FAULT and graft is None:
                 self.problem = self.unloadable.feedback
             return None
         return student
 
 
-def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentError]:
-    """Yield (number of the seed, attempt, seconds) for one seed after another, or the error that ended the check."""
+def _attempts(grader: _Grader, training: Training, threshold: float) -> Iterator[_Attempted | StudentError]:
+    """Yield one seed after another, tried, or the error that ended the check."""
     until = time.monotonic() + TRAINING_FACTOR * training.seconds
     for index in itertools.count(1):
         if time.monotonic() >= until:
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
         seed = derived_seed(grader.options.seed, "training", training.name, index)
-        student = grader.loaded(Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds)
+        student = grader.loaded(
+            Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft
+        )
         if student is None:
             yield grader.unloadable
             return
@@ -250,24 +275,28 @@ def _attempts(grader: _Grader, training: Training) -> Iterator[tuple | StudentEr
         except Exception as error:  # the check itself failed; what was graded before keeps its points
             yield StudentError("grader_fault", f"the check {training.name} failed by itself: {type(error).__name__}")
             return
-        yield index, outcome, round(time.monotonic() - start, 2)
+        yield _Attempted(index, outcome, round(time.monotonic() - start, 2), bool(outcome.score >= threshold))
 
 
-def verdict_of(topic: Topic, check: Check, student: Student, seed: int) -> tuple[str, str | None]:
+def verdict_of(topic: Topic, check: Check, student: Student, seed: int) -> tuple[Verdict, str | None]:
     """Return the verdict of one check and the feedback that goes with it."""
     try:
         check.run(student, seed)
     except Wrong as error:
-        return "wrong", str(error)
+        return Verdict.WRONG, str(error)
     except StudentError as error:
-        if error.verdict == "missing" and error.exercise != check.exercise and error.exercise in topic.exercises:
-            return "blocked", f"it is blocked by {error.exercise}, which is not implemented yet"
-        return error.verdict, error.feedback
+        if error.verdict == Verdict.MISSING and error.exercise != check.exercise and error.exercise in topic.exercises:
+            return Verdict.BLOCKED, _blocked_by(error)
+        return Verdict(error.verdict), error.feedback
     except Exception as error:  # the check itself failed: because of what the submission returned, or is the check broken?
         if _reference_passes(topic, check, seed):
-            return "wrong", "it returned something of another kind than the exercise asks for"
-        return "grader_fault", f"the check {check.name} failed by itself: {type(error).__name__}"
-    return "passed", None
+            return Verdict.WRONG, "it returned something of another kind than the exercise asks for"
+        return Verdict.GRADER_FAULT, f"the check {check.name} failed by itself: {type(error).__name__}"
+    return Verdict.PASSED, None
+
+
+def _blocked_by(error: StudentError) -> str:
+    return f"it is blocked by {error.exercise}, which is not implemented yet"
 
 
 def _reference_passes(topic: Topic, check: Check, seed: int) -> bool:
@@ -276,15 +305,3 @@ def _reference_passes(topic: Topic, check: Check, seed: int) -> bool:
     except Exception:
         return False
     return True
-
-
-@functools.cache
-def grader_sha256() -> str:
-    """Return a hash of everything that decides a mark: the grader with its topics and figures, the solutions, the library."""
-    root = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    for folder in ("grader", "solutions", "npfl139"):
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".py", ".json"):
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()

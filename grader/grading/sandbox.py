@@ -19,16 +19,18 @@ from pathlib import Path
 
 import grader
 import npfl139
+from grader.contract import registry
+from grader.contract.sources import checkout
 from grader.inside.isolation import DEVICES
 from grader.inside.limits import Limits
-from grader.inside.protocol import Channel
+from grader.records import SANDBOXES
 
 __all__ = ["Exit", "Sandbox", "SandboxUnavailable", "Worker", "open_sandbox"]
 
-KINDS = ("bwrap", "process")
 STARTUP_SECONDS = 120.0  # of the preloaded parent, on a machine that is busy and has to read torch from a slow disk
 GOODBYE_SECONDS = 10.0
 VISIBLE = ("__init__.py", "inside")  # of this package: what workers need
+SHARED = ("solutions", "assignments", "lectures")  # folders to which every distribution that brings a topic may add
 SYSTEM = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/etc/ld.so.cache", "/etc/alternatives")
 PROCESSORS = "/sys/devices/system/cpu"  # torch asks it which instructions there are
 PASSED_ON = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
@@ -60,8 +62,8 @@ def open_sandbox(kind: str = "bwrap") -> "Sandbox":
         ValueError: there is no such kind.
         SandboxUnavailable: on entering, when this machine cannot have it.
     """
-    if kind not in KINDS:
-        raise ValueError(f"the sandbox must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind not in SANDBOXES:
+        raise ValueError(f"the sandbox must be one of {', '.join(SANDBOXES)}, got {kind!r}")
     return Sandbox(kind)
 
 
@@ -103,6 +105,8 @@ class Worker:
     """A process that will run one submission, and the channel to it."""
 
     def __init__(self, zygote: "_Zygote", name: int, limits: Limits):
+        from grader.inside.protocol import Channel  # it imports torch, and nothing else of the grader's side of a sandbox does
+
         self.limits, self._zygote, self._name = limits, zygote, name
         self._socket, theirs = socket.socketpair()
         self.channel = Channel(self._socket.fileno())
@@ -277,11 +281,27 @@ def _python_roots() -> set[Path]:
 
 
 def _secret_roots() -> set[Path]:
-    """Return the directories of ours that workers must not see, whether the project is a checkout or installed among other packages."""
+    """Return the directories that workers must not see: of ours, and of every distribution that brings a topic.
+
+    Whether it is a checkout, of which nothing is shown, or installed among other packages, of which what belongs to it is hidden.
+    """
     root = _home(grader).parent
-    if (root / "pyproject.toml").exists():
-        return {root}
-    return {path for path in (root / "grader", root / "npfl139", root / "solutions") if path.is_dir()}
+    ours = {root} if checkout(root) == root else {root / name for name in ("grader", "npfl139")}
+    shared = {Path(path).resolve() / name for path in sys.path for name in SHARED}
+    topics = set().union(*map(_roots_of_topic, registry.available()))
+    return {path for path in ours | shared | topics if path.is_dir()}
+
+
+def _roots_of_topic(name: str) -> set[Path]:
+    """Return the directories of the distribution that brings a topic."""
+    package = registry.folder(name).resolve()
+    project = checkout(package)
+    if project is not None:
+        return {project}
+    top = package.parents[registry.package(name).count(".")] / registry.package(name).partition(".")[0]
+    recorded = registry.distribution(name)
+    files = [Path(str(file)).parts for file in recorded.files or ()] if recorded else []
+    return {top} | {top.parent / parts[0] for parts in files if len(parts) > 1 and not parts[0].endswith(("..", ".dist-info"))}
 
 
 def _home(package: object) -> Path:

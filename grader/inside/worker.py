@@ -17,6 +17,7 @@ import numpy
 import torch
 
 from grader.inside.protocol import Callback, Channel, Disconnected, GeneratorState, Handle, NotAValue, decode, encode
+from npfl139 import modules
 from npfl139.source import names_without_import
 
 __all__ = ["CallbackFailed", "Executor", "define", "serve"]
@@ -56,12 +57,7 @@ def define(name: str, source: str, filename: str, prerequisites: dict[str, str])
         package.__path__ = []
         for stem, text in prerequisites.items():
             setattr(package, stem, define(f"solutions.{stem}", text, f"solutions/{stem}.py", {}))
-    module = types.ModuleType(name)
-    module.__file__ = filename
-    vars(module).update(names_without_import(filename))
-    sys.modules[name] = module
-    exec(compile(source, filename, "exec"), module.__dict__)
-    return module
+    return modules.define(name, source, filename)
 
 
 class Executor:
@@ -71,18 +67,49 @@ class Executor:
         self.module, self.filename = None, None
         self.call_back = call_back
         self.objects = []
+        self.given: dict | None = None  # the definitions of the given code, once exercises were put into it
 
     def answer(self, frame: bytes | bytearray) -> bytes:
         """Return the frame that answers a request frame: {"value": ...} or {"failure": {...}}."""
         try:
             request = decode(frame)
-            return encode({"value": getattr(self, f"do_{request.pop('operation')}")(**request)})
+            value = getattr(self, f"do_{request.pop('operation')}")(**request)
+            self.expect_given_code()
+            return encode({"value": value})
         except BaseException as error:  # student code may raise anything at all, SystemExit included
             return encode({"failure": self.described(error)})
 
     def do_load(self, name: str, source: str, filename: str, prerequisites: dict[str, str]) -> None:
-        self.filename = filename
+        self.filename, self.given = filename, None
         self.module = define(name, source, filename, prerequisites)
+
+    def do_graft(self, source: str, filename: str, exercises: list[str]) -> None:
+        """Put the exercises that the source defines into the loaded module; the source sees the module's names, and changes none."""
+        self.filename, given, untouched = filename, vars(self.module), _definitions(self.module)
+        kept = {name: value for name, value in given.items() if name not in exercises}
+        namespace = {**given, **names_without_import(filename)}
+        exec(compile(source, filename, "exec"), namespace)
+        for owner, _, method in (exercise.rpartition(".") for exercise in exercises):
+            if owner:
+                _graft_method(kept[owner], namespace[owner], method)
+            else:
+                given[method] = namespace[method]
+        namespace.update(kept)
+        grafted = _definitions(self.module)
+        self.given = untouched | {path: grafted[path] for path in exercises if path in grafted}
+
+    def expect_given_code(self) -> None:
+        """Raise `Tampered` when exercises have exchanged a function of the given code for another.
+
+        It runs beside them and is no barrier to one who exchanges it, too; it ends what can be written in a line or two.
+        """
+        if self.given is None:
+            return
+        now = _definitions(self.module)
+        changed = [path for path in self.given if now.get(path) != self.given[path]]
+        changed += [name for thing in self.objects for name in _own_methods(thing)]
+        if changed:
+            raise Tampered(changed[0])
 
     def do_seed(self, seed: int) -> None:
         """Seed the global generators, so that what a check finds does not depend on the checks before it."""
@@ -91,14 +118,14 @@ class Executor:
         torch.manual_seed(seed)
 
     def do_call(self, function: str, arguments: list, keywords: dict) -> object:
-        return self.found(function)(*self.revived(arguments), **self.revived(keywords))
+        return called(self.found(function), self.revived(arguments), self.revived(keywords))
 
     def do_create(self, function: str, arguments: list, keywords: dict) -> Handle:
-        return self.kept(self.found(function)(*self.revived(arguments), **self.revived(keywords)))
+        return self.kept(called(self.found(function), self.revived(arguments), self.revived(keywords)))
 
     def do_method(self, handle: Handle, method: str, arguments: list, keywords: dict) -> object:
         owner = self.revived(handle)
-        result = getattr(owner, method)(*self.revived(arguments), **self.revived(keywords))
+        result = called(getattr(owner, method), self.revived(arguments), self.revived(keywords))
         return handle if result is owner else result  # a method that is called for its effect may return its object
 
     def do_read(self, handle: Handle, attribute: str) -> object:
@@ -115,7 +142,7 @@ class Executor:
         for position in wrt:
             arguments[position] = _tracked(arguments[position])
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
-        value = owner(*arguments, **self.revived(keywords))
+        value = called(owner, arguments, self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
         results = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list | tuple) else []
         sums = [result.sum() for result in results if isinstance(result, torch.Tensor) and result.requires_grad]
@@ -175,8 +202,74 @@ class Executor:
         return lines[-1] if lines else None
 
 
+class Tampered(Exception):
+    """The given code is not what it was. The message names what was changed."""
+
+
+def _definitions(module: types.ModuleType) -> dict[str, tuple[int, int]]:
+    """Return the functions and classes of a module and the members of its classes, by name, with their code."""
+    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+    found = {name: value for name, value in vars(module).items() if callable(value)}
+    found |= {
+        f"{one.__name__}.{name}": value for one in classes for name, value in vars(one).items() if callable(value) or _is_method(value)
+    }
+    return {path: (id(value), id(getattr(value, "__code__", None))) for path, value in found.items()}
+
+
+def _own_methods(thing: object) -> list[str]:
+    """Return the names of methods of a class that an object replaces for itself; fields that are functions are none."""
+    fields = getattr(type(thing), "__annotations__", {})
+    return [name for name in getattr(thing, "__dict__", ()) if callable(getattr(type(thing), name, None)) and name not in fields]
+
+
+def _is_method(value: object) -> bool:
+    return isinstance(value, property | staticmethod | classmethod)
+
+
+def _graft_method(given: type, own: type, method: str) -> None:
+    """Give the class the method of a student's class of the same name, and whatever else that class, cut down to it, still has."""
+    if own is given:
+        return
+    for name, value in vars(own).items():
+        if name == method or name not in vars(given):
+            setattr(given, name, value)
+            if isinstance(value, types.FunctionType) and "__class__" in value.__code__.co_freevars:
+                value.__closure__[value.__code__.co_freevars.index("__class__")].cell_contents = given  # what `super()` refers to
+
+
+def called(function: typing.Callable, arguments: list, keywords: dict) -> object:
+    """Return what a function returns, which must leave the values that it is called with as they are.
+
+    Raises:
+        ArgumentChanged: it did not.
+    """
+    given = [*arguments, *keywords.values()]
+    names = [*(f"argument number {number}" for number in range(1, len(arguments) + 1)), *keywords]
+    before = [[_content(argument)] for argument in given]  # in lists, for which a NaN equals itself
+    result = function(*arguments, **keywords)
+    for name, argument, content in zip(names, given, before, strict=True):
+        if [_content(argument)] != content:
+            raise ArgumentChanged(name)
+    return result
+
+
+class ArgumentChanged(RuntimeError):
+    """The submission changed an argument in place, which is the caller's."""
+
+
 class Missing(AttributeError):
     """The submission has no function or class of that name."""
+
+
+def _content(argument: object) -> object:
+    """Return what an array, or a list of them, holds; None for anything else, such as an object that is there to be changed."""
+    if isinstance(argument, torch.Tensor):
+        return argument.detach().cpu().numpy().tobytes(), argument.shape
+    if isinstance(argument, numpy.ndarray):
+        return argument.tobytes(), argument.shape
+    if isinstance(argument, list):
+        return [_content(item) for item in argument], len(argument)
+    return argument if isinstance(argument, int | float | str) else None
 
 
 def _leaves(argument: object) -> object:
@@ -195,13 +288,17 @@ def _text(value: object) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """Return what the grader makes of the exception: "value", "stub", "absent", "memory", "forbidden" or just "exception"."""
+    """Return what the grader makes of the exception: "value", "stub", "absent", "changed", "memory", "forbidden" or just "exception"."""
     if isinstance(error, NotAValue):
         return "value"
     if isinstance(error, Missing):
         return "absent"
+    if isinstance(error, ArgumentChanged):
+        return "changed"
     if isinstance(error, NotImplementedError):
         return "stub"
+    if isinstance(error, Tampered):
+        return "tampered"
     full = isinstance(error, OSError) and error.errno == errno.ENOMEM
     if full or isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
         return "memory"

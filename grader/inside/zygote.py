@@ -23,7 +23,7 @@ from grader.inside.isolation import CHANNEL, Limits, confine, die_with, mapped_b
 __all__ = ["main"]
 
 WATCH_SECONDS = 0.25  # between two counts of the workers' threads; the system starts some thousand in that time
-NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.__main__")
+NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.terminal")
 
 
 def main(control_descriptor: int, own_namespaces: bool) -> None:

@@ -1,41 +1,57 @@
 """What students get: the committed skeletons in assignments/, and the bundle that they download."""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
+from importlib.metadata import Distribution
 from pathlib import Path
 
-from grader.contract.registry import ORDER, available, load
+import deep_rl_unit
+import npfl139
+from grader.contract import registry
+from grader.contract.registry import available, load
+from grader.contract.sources import checkout
 from grader.contract.spec import Topic
 from grader.grading.diagnosis import prerequisite_sources
+from grader.release.requirements import constraints, project
 from grader.release.skeleton import make_notebook, make_skeleton
-from npfl139.catalogue import INDEX
+from npfl139 import DISTRIBUTION
 
 __all__ = ["ReleaseError", "assignment_files", "bundle", "regenerate"]
-
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("pyproject.toml", "constraints.txt")
 
 
 class ReleaseError(ValueError):
     """The release would be wrong. The message is one sentence that says what to change."""
 
 
-def assignment_files(topics: Sequence[Topic]) -> dict[str, str]:
-    """Return the generated files, by name: the skeletons, their notebooks and the index of the topics."""
-    files = {}
-    for topic in topics:
-        skeleton = make_skeleton(topic.solution.read_text(encoding="utf-8"), topic.exercises)
-        files |= {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": make_notebook(skeleton)}
-    index = {topic.name: _entry(topic) for topic in topics}
-    return files | {INDEX: json.dumps(index, indent=2, ensure_ascii=False) + "\n"}
+def assignment_files(topic: Topic) -> dict[str, str]:
+    """Return the generated files of a topic, by name: the skeleton, its notebook and what the students' commands know of it."""
+    skeleton = make_skeleton(topic.solution.read_text(encoding="utf-8"), topic.exercises)
+    entry = json.dumps(_entry(topic), indent=2, ensure_ascii=False) + "\n"
+    return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": make_notebook(skeleton), f"{topic.name}.json": entry}
 
 
-def regenerate(folder: Path = ROOT / "assignments") -> list[Path]:
-    """Write the files of all topics into the folder; return those that changed."""
-    files = assignment_files([load(name) for name in available()])
-    changed = [folder / name for name, text in files.items() if not _holds(folder / name, text)]
-    _write(folder, {path.name: files[path.name] for path in changed})
+def regenerate(out: Path | None = None) -> list[Path]:
+    """Write the assignments of the topics that lie in the checkout around the current directory; return what changed.
+
+    Args:
+        out: the folder to write, by default `assignments/` beside the `solutions/` of each topic. With it the current directory may
+            lie in no checkout, and all topics are written.
+
+    Raises:
+        ReleaseError: no topic lies in a checkout around the current directory, and `out` says no folder.
+    """
+    here = checkout(Path.cwd())
+    names = [name for name in available() if here is not None and _lies_in(name, here)]
+    if not names and out is None:
+        raise ReleaseError("no topic lies in a checkout here: run the command in the one that holds the topic, or add --out with a folder")
+    changed = []
+    for topic in map(load, names or available()):
+        folder = out or topic.solution.parent.parent / "assignments"
+        files = {name: text for name, text in assignment_files(topic).items() if not _holds(folder / name, text)}
+        _write(folder, files)
+        changed += [folder / name for name in files]
     return changed
 
 
@@ -46,7 +62,8 @@ def bundle(names: Sequence[str], folder: Path) -> None:
         ReleaseError: the folder is not empty, or one topic's solution is part of another's bundle.
         ValueError: there is no topic of that name.
     """
-    topics = [load(name) for name in sorted(set(names), key=lambda name: (*ORDER, name).index(name))]
+    order = available()
+    topics = sorted(map(load, set(names)), key=lambda topic: order.index(topic.name))
     solutions = {name: source for topic in topics for name, source in prerequisite_sources(topic).items()}
     for topic in topics:
         if topic.name in solutions:
@@ -54,23 +71,37 @@ def bundle(names: Sequence[str], folder: Path) -> None:
             raise ReleaseError(f"{topic.name} cannot be released together with {shown_by}, whose bundle shows its solution")
     if folder.exists() and any(folder.iterdir()):
         raise ReleaseError(f"{folder} is not empty: name another folder, or remove it first")
-    files = {f"assignments/{name}": text for name, text in assignment_files(topics).items()}
+    files = {f"assignments/{name}": text for topic in topics for name, text in assignment_files(topic).items()}
     files |= {f"solutions/{name}.py": source for name, source in solutions.items()}
     if solutions:
         files["solutions/__init__.py"] = '"""The solutions of earlier topics, on which the assignments build."""\n'
-    _write(folder, files | {"README.md": _readme(topics)})
-    shutil.copytree(ROOT / "npfl139", folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in SHARED:
-        shutil.copyfile(ROOT / name, folder / name)
+    others = _brought_by(topics)
+    _write(folder, files | {"README.md": _readme(topics), "pyproject.toml": project(others), "constraints.txt": constraints(others)})
+    shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(deep_rl_unit.__file__, folder)
 
 
-def _entry(topic: Topic) -> dict:
+def _lies_in(name: str, project: Path) -> bool:
+    try:
+        return checkout(registry.folder(name).resolve()) == project
+    except ValueError:  # another's topic is broken, which is nothing to the topics of this project
+        return False
+
+
+def _entry(topic: Topic) -> dict[str, object]:
+    place = registry.place(topic.name)
     return {
         "title": topic.title,
         "points": {exercise: sum(check.points for check in topic.checks if check.exercise == exercise) for exercise in topic.exercises},
         "training_points": sum(training.points for training in topic.trainings),
         "prerequisites": list(topic.prerequisites),
-    }
+    } | ({} if math.isinf(place) else {"place": place})
+
+
+def _brought_by(topics: Sequence[Topic]) -> list[Distribution]:
+    """Return the distributions that bring the topics, without this project."""
+    found = {item.name: item for item in map(registry.distribution, (topic.name for topic in topics)) if item is not None}
+    return [item for name, item in sorted(found.items()) if name != DISTRIBUTION]
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -88,7 +119,7 @@ def _readme(topics: Sequence[Topic]) -> str:
     first = topics[0].name
     sizes = {topic: f"{len(topic.exercises)} exercises, {topic.max_score:g} points" for topic in topics}
     listed = "\n".join(f"- `{topic.name}`: {topic.title} ({size})" for topic, size in sizes.items())
-    earlier = sorted({name for topic in topics for name in topic.prerequisites}, key=ORDER.index)
+    earlier = dict.fromkeys(name for topic in topics for name in topic.prerequisites)
     shown = f"\n`solutions/` holds the solutions of {', '.join(earlier)}, on which these assignments build.\n" if earlier else ""
     return STUDENT_README.format(listed=listed, first=first, pad=" " * max(0, len(first) - 3), shown=shown)
 

@@ -1,18 +1,18 @@
 """The geometry of the reports' charts: numbers in, coordinates out; the templates draw them as SVG.
 
-What a submission logged is untrusted: anything but finite real numbers is dropped.
+Where a value is None, because it was not finite, there is a gap.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from grader.records import Points, TrainingResult
 from grader.show.findings import number
 
 __all__ = ["DotPlot", "LineChart", "dot_plot", "learning_chart", "trace_chart"]
 
 MAX_POINTS = 240
-MAX_VALUE = 1e30
 FLAT = 1e-9
 
 Point = tuple[float, float]
@@ -69,18 +69,19 @@ class DotPlot:
     threshold: float | None
 
 
-def learning_chart(training: dict, band: list[list[float]] | None) -> LineChart | None:
+def learning_chart(training: TrainingResult, band: list[list[float]] | None) -> LineChart | None:
     """Return a training check's curve against the reference's band, with the evaluation of each run in a strip to its right.
 
     None when there is nothing to draw of the submission.
     """
-    curve, band, threshold = _points(training["curve"]), band or [], training["threshold"]
-    seeds = [seed for seed in training["seeds"] if _is_finite(seed["return"])]
-    if not curve and not seeds:
+    curve, band, threshold = _points(training.curve), band or [], training.threshold
+    runs = [(seed, seed.returned) for seed in training.seeds if seed.returned is not None]
+    returns = [returned for _, returned in runs]
+    if not curve and not runs:
         return None
-    values = [value for _, value in curve] + [seed["return"] for seed in seeds] + [value for row in band for value in row[1:]]
-    steps = [0.0, *(step for step, _ in curve), *(row[0] for row in band), *(seed["steps"] for seed in seeds)]
-    strip = 10 + 13 * len(seeds)
+    values = [value for _, value in curve] + returns + [value for row in band for value in row[1:]]
+    steps = [0.0, *(step for step, _ in curve), *(row[0] for row in band), *(float(seed.steps) for seed, _ in runs)]
+    strip = 10 + 13 * len(runs)
     x = _axis(steps, 44, 428 - strip, margin=0.0)
     y = _axis(values + ([] if threshold is None else [threshold]), 206, 12)
     return LineChart(
@@ -89,18 +90,18 @@ def learning_chart(training: dict, band: list[list[float]] | None) -> LineChart 
         x=x,
         y=y,
         curve=_line(curve, x, y),
-        summary=_summary(curve, seeds, threshold),
+        summary=_summary(curve, returns, threshold),
         band=_line([(row[0], row[3]) for row in band] + [(row[0], row[1]) for row in reversed(band)], x, y),
         median=_line([(row[0], row[2]) for row in band], x, y),
         threshold=None if threshold is None else y(threshold),
         evaluations=tuple(
-            (x.end + 11.5 + 13 * index, y(seed["return"]), seed["passed"], f"run {index + 1}: {number(seed['return'])}")
-            for index, seed in enumerate(seeds)
+            (x.end + 11.5 + 13 * index, y(returned), seed.passed, f"run {index + 1}: {number(returned)}")
+            for index, (seed, returned) in enumerate(runs)
         ),
     )
 
 
-def trace_chart(name: str, values: object) -> LineChart | None:
+def trace_chart(name: str, values: Points) -> LineChart | None:
     """Return the small chart of something that the submission's agent logged; None when it logged no numbers."""
     points = _points(values)
     if not points:
@@ -113,9 +114,9 @@ def trace_chart(name: str, values: object) -> LineChart | None:
     return LineChart(220, 104, x, y, _line(points, x, y), f"{name} goes from {number(points[0][1])} to {last}")
 
 
-def dot_plot(values: Iterable[tuple[str, float]], threshold: float | None) -> DotPlot | None:
+def dot_plot(labelled: Iterable[tuple[str, float]], threshold: float | None) -> DotPlot | None:
     """Return the plot of labelled values, those that are equal within a dot's width stacked; None when there are none."""
-    values = sorted((value, label) for label, value in values if _is_finite(value))
+    values = sorted((value, label) for label, value in labelled)
     if not values:
         return None
     x = _axis([value for value, _ in values] + ([] if threshold is None else [threshold]), 14, 626, tick_count=8)
@@ -149,16 +150,11 @@ def _line(points: list[Point], x: Axis, y: Axis) -> str:
     return " ".join(f"{x(step):g},{y(value):g}" for step, value in points)
 
 
-def _points(values: object) -> list[Point]:
-    """Return the finite points of untrusted [[steps, value], ...] in order, thinned out evenly where there are too many."""
-    pairs = [value for value in values if isinstance(value, list | tuple) and len(value) == 2] if isinstance(values, list | tuple) else []
-    points = sorted((float(step), float(value)) for step, value in pairs if _is_finite(step) and _is_finite(value))
+def _points(values: Points) -> list[Point]:
+    """Return the finite points in order, thinned out evenly where there are too many."""
+    points = sorted((float(step), value) for step, value in values if value is not None)
     stride = max(1, math.ceil(len(points) / MAX_POINTS))
     return points if stride == 1 else points[:-1:stride] + points[-1:]
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_VALUE < value < MAX_VALUE
 
 
 def _short(value: float) -> str:
@@ -168,14 +164,14 @@ def _short(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
-def _summary(curve: list[Point], seeds: list[dict], threshold: float | None) -> str:
+def _summary(curve: list[Point], returns: Sequence[float], threshold: float | None) -> str:
     parts = []
     if curve:
         parts.append(
             f"while training, the mean return went from {number(curve[0][1])} to {number(curve[-1][1])} over {curve[-1][0]:,.0f} steps"
         )
-    if seeds:
-        parts.append(f"evaluated, it reached {', '.join(number(seed['return']) for seed in seeds)}")
+    if returns:
+        parts.append(f"evaluated, it reached {', '.join(map(number, returns))}")
     if threshold is not None:
         parts.append(f"{number(threshold)} is needed")
     return "; ".join(parts)

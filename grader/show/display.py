@@ -1,6 +1,7 @@
 """What `npfl139 grade` shows in the terminal: progress while it works, then a table, then where the report is."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from grader.show.findings import finding, is_fault, passed_text, printable, score_text
+from grader.records import Result
+from grader.show.findings import finding, passed_text, printable, score_text
 
 __all__ = ["Display"]
 
@@ -20,8 +22,11 @@ LOG_WIDTH = 120  # of the table where the output is a file or a log of a build, 
 class Named(Protocol):
     """A submission, as far as the display knows it."""
 
-    student: str
-    topic: str
+    @property
+    def student(self) -> str: ...
+
+    @property
+    def topic(self) -> str: ...
 
 
 class Display:
@@ -61,20 +66,20 @@ class Display:
             printable(f"{submission.student} {submission.topic}"), total=None
         )
 
-    def finished(self, result: dict) -> None:
+    def finished(self, result: Result) -> None:
         """Show a result. One that was not started in this run was graded earlier, and takes no part in the remaining time."""
-        line = f"{result['student']} {result['topic']}: {score_text(result)}"
-        task, overall = self.tasks.pop((result["student"], result["topic"]), None), self.overall.tasks[self.graded]
+        line = f"{result.student} {result.topic}: {score_text(result)}"
+        task, overall = self.tasks.pop((result.student, result.topic), None), self.overall.tasks[self.graded]
         if task is None:
-            self.overall.update(self.graded, total=overall.total - 1)
+            self.overall.update(self.graded, total=(overall.total or 0) - 1)
             self._print(f"{line}, graded earlier")
         else:
             self.running.remove_task(task)
             self.overall.advance(self.graded)
-            self._print(f"[{overall.completed:.0f}/{overall.total:.0f}] {line} in {result['provenance']['seconds']:.1f} s")
+            self._print(f"[{overall.completed:.0f}/{overall.total:.0f}] {line} in {result.provenance.seconds:.1f} s")
 
-    def table(self, results: list[dict], folder: Path | None = None) -> None:
-        """Print a table of results, warnings, and where the report is."""
+    def table(self, results: Sequence[Result], report: Path | None = None, failed: Sequence[str] = ()) -> None:
+        """Print a table of results, warnings, which pages failed, and where the report is."""
         table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("student", "topic"):
             table.add_column(heading, overflow="fold")
@@ -86,16 +91,18 @@ class Display:
             table.add_row(*_row(result))
         self.console.print()
         self.console.print(table)
-        faults = sum(map(is_fault, results))
+        faults = sum(result.is_fault for result in results)
         if faults:
             self._warn(
                 f"The grader itself failed on {faults} of {len(results)} submissions: those points are open; the next run grades them."
             )
-        if any(result["provenance"].get("sandbox") == "process" for result in results):
+        if any(result.unsandboxed for result in results):
             self._warn("Graded in plain processes, without a sandbox: a dishonest submission could have forged its result.")
-        if folder is not None:
+        for sentence in failed:
+            self._warn(sentence)
+        if report is not None:
             self.console.print()
-            self._print(f"report: {folder / 'report.html'}")
+            self._print(f"report: {report}")
 
     def _warn(self, message: str) -> None:
         self.console.print()
@@ -105,16 +112,15 @@ class Display:
         self.console.print(Text(printable(line), style=style), soft_wrap=True)
 
 
-def _row(result: dict) -> tuple[Text, ...]:
-    style = "bold red" if is_fault(result) else "green" if result["score"] == result["max_score"] else "red" if result["problem"] else ""
-    checks, training = passed_text(result["checks"]), passed_text(result["training"])
+def _row(result: Result) -> tuple[Text, ...]:
+    style = "bold red" if result.is_fault else "green" if result.score == result.max_score else "red" if result.problem else ""
     cells = (
-        result["student"],
-        result["topic"],
+        result.student,
+        result.topic,
         score_text(result),
-        checks,
-        training,
+        passed_text(result.checks),
+        passed_text(result.training),
         finding(result),
-        f"{result['provenance']['seconds']:.1f}",
+        f"{result.provenance.seconds:.1f}",
     )
     return tuple(Text(printable(cell), style if column in (2, 5) else "") for column, cell in enumerate(cells))  # score and finding

@@ -1,28 +1,25 @@
 """What a result says, in words: shared by the terminal table and the reports."""
 
-__all__ = ["VERDICTS", "finding", "graded_parts", "is_fault", "number", "passed_text", "printable", "score_text", "where"]
+from collections.abc import Sequence
 
-VERDICTS = {
-    "passed": "passed",
-    "wrong": "wrong",
-    "missing": "not implemented",
-    "blocked": "blocked",
-    "crashed": "crashed",
-    "timeout": "took too long",
-    "memory": "needed too much memory",
-    "violation": "not allowed",
-    "grader_fault": "the grader failed",
+from grader.records import Part, Result, Verdict
+from npfl139.text import one_line as printable
+
+__all__ = ["VERDICTS", "finding", "number", "passed_text", "printable", "score_text"]
+
+VERDICTS: dict[str, str] = {
+    Verdict.PASSED: "passed",
+    Verdict.WRONG: "wrong",
+    Verdict.MISSING: "not implemented",
+    Verdict.BLOCKED: "blocked",
+    Verdict.CRASHED: "crashed",
+    Verdict.TIMEOUT: "took too long",
+    Verdict.MEMORY: "needed too much memory",
+    Verdict.VIOLATION: "not allowed",
+    Verdict.GRADER_FAULT: "the grader failed",
 }
-
-
-def graded_parts(result: dict) -> list[dict]:
-    """Return the checks and the training checks of a result."""
-    return result["checks"] + result["training"]
-
-
-def is_fault(result: dict) -> bool:
-    """Return whether the grader itself failed somewhere; that is never charged to the student."""
-    return any(part["verdict"] == "grader_fault" for part in graded_parts(result))
+STOPPED = (Verdict.VIOLATION, Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASHED)  # the most serious first
+NOT_WRITTEN = (Verdict.MISSING, Verdict.BLOCKED)
 
 
 def number(value: float | None) -> str:
@@ -30,42 +27,40 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def score_text(result: dict) -> str:
+def score_text(result: Result) -> str:
     """Return the score and its maximum."""
-    return f"{number(result['score'])} / {number(result['max_score'])}"
+    return f"{number(result.score)} / {number(result.max_score)}"
 
 
-def passed_text(parts: list[dict]) -> str:
+def passed_text(parts: Sequence[Part]) -> str:
     """Return how many checks, or training checks, of how many passed."""
-    return f"{sum(part['verdict'] == 'passed' for part in parts)} / {len(parts)}" if parts else "–"
+    return f"{sum(part.passed for part in parts)} / {len(parts)}" if parts else "–"
 
 
-def finding(result: dict) -> str:
+def finding(result: Result) -> str:
     """Return the one thing to say about a result: a fault of the grader, what stopped it, a named mistake, or the first failure."""
-    failures = [part for part in graded_parts(result) if part["verdict"] != "passed"]
-    if not failures and not result["problem"]:
-        return f"everything passed. {result['note']}" if result["note"] else "everything passed"
-    faults = [part for part in failures if part["verdict"] == "grader_fault"]
-    if faults:
-        return f"the grader failed at {where(faults[0])}: {faults[0]['feedback'] or 'no reason given'}"
-    if result["problem"]:
-        return result["problem"]
-    if all(part["verdict"] in ("missing", "blocked") for part in graded_parts(result)):
+    if result.is_fault:
+        return f"the grader failed at {result.faults[0].where}: {result.faults[0].feedback or 'no reason given'}"
+    if result.problem:
+        return result.problem
+    if not result.failures:
+        return f"everything passed. {result.note}" if result.note else "everything passed"
+    if all(part.verdict in NOT_WRITTEN for part in result.parts):
         return "nothing is implemented yet"
-    violations = [part for part in failures if part["verdict"] == "violation"]
-    mistakes = {(part["exercise"], part["mistake"]): part for part in failures if part.get("mistake")}
-    first = (violations or list(mistakes.values()) or [part for part in failures if part["verdict"] != "blocked"] or failures)[0]
-    others = len(mistakes) - 1 if first in mistakes.values() else 0
-    reason = first.get("mistake") or first["feedback"] or VERDICTS.get(first["verdict"], first["verdict"])
-    subject = "" if reason.startswith(f"{where(first)} ") else f"{where(first)}: "
+    return _of_failures(result.failures)
+
+
+def _of_failures(failures: Sequence[Part]) -> str:
+    first = min(failures, key=_rank)  # the first of the most telling
+    mistakes = {(part.where, part.mistake) for part in failures if part.mistake}
+    others = len(mistakes) - 1 if first.mistake else 0
+    reason = first.mistake or first.feedback or VERDICTS[first.verdict]
+    subject = "" if reason.startswith(f"{first.where} ") else f"{first.where}: "
     return f"{subject}{reason}" + (f" (and {others} more)" if others > 0 else "")
 
 
-def where(part: dict) -> str:
-    """Return the name by which a student knows what a check is about."""
-    return part.get("exercise") or part["name"]
-
-
-def printable(text: str) -> str:
-    """Return the text on one line and without control characters, so that a submission cannot steer a terminal or a page."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split()))
+def _rank(part: Part) -> int:
+    """Return how late a failure is told: what stopped the submission, then named mistakes, at last what something else blocks."""
+    if part.verdict in STOPPED:
+        return STOPPED.index(part.verdict)
+    return len(STOPPED) + (0 if part.mistake else 1 if part.verdict != Verdict.BLOCKED else 2)

@@ -21,7 +21,7 @@ __all__ = ["Atari", "preprocessed"]
 
 
 class Atari(VectorWrapper):
-    """`count` copies of a game, in the SAME_STEP autoreset mode. Observations [B, 84, 84] of uint8."""
+    """`count` copies of a game, in the SAME_STEP autoreset mode. Observations [B, 84, 84] of uint8; `info["lives"]` [B] are those left."""
 
     def __init__(self, spec: EnvSpec, count: int, **options: object):
         """Start the games.
@@ -44,8 +44,10 @@ class Atari(VectorWrapper):
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         observation, reward, terminated, truncated, info = self.env.step(actions)
         ended = terminated | truncated
-        final = {"final_obs": info["final_obs"][:, 0], "_final_obs": ended} if ended.any() else {}
-        return observation[:, 0], reward.astype(np.float64), terminated, truncated, final
+        told = {"lives": info["lives"]}
+        if ended.any():
+            told |= {"final_obs": info["final_obs"][:, 0], "_final_obs": ended}
+        return observation[:, 0], reward.astype(np.float64), terminated, truncated, told
 
 
 def preprocessed(spec: EnvSpec, **options: object) -> gymnasium.Env:

@@ -19,9 +19,11 @@ and one line in `npfl139/envs/__init__.py`.
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Discrete, Space
+from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+
+from npfl139.actions import checked_actions
 
 __all__ = ["BatchedEnv", "SingleEnv"]
 
@@ -90,7 +92,7 @@ class BatchedEnv(VectorEnv):
         """Step all rows without starting new episodes; return reward, terminated and truncated, [B] each."""
         if not self._started:
             raise RuntimeError("call reset before step")
-        reward, terminated = self.advance(self._checked(np.asarray(actions)))
+        reward, terminated = self.advance(checked_actions(np.asarray(actions), self.single_action_space, self.num_envs))
         self.elapsed += 1
         late = self.elapsed >= self.max_episode_steps
         return (reward, terminated | late, np.zeros_like(late)) if self.limit_terminates else (reward, terminated, late)
@@ -99,20 +101,6 @@ class BatchedEnv(VectorEnv):
         if self.render_mode is None:
             return None
         return tuple(self.draw(row) for row in range(self.num_envs))
-
-    def _checked(self, actions: np.ndarray) -> np.ndarray:
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"actions must have shape {list(self.action_space.shape)}, got {list(actions.shape)}")
-        if isinstance(self.single_action_space, Discrete):
-            if actions.dtype.kind not in "iu":
-                raise ValueError(f"actions must be integers, got {actions.dtype}")
-            first = self.single_action_space.start
-            last = first + self.single_action_space.n - 1
-            if actions.min() < first or actions.max() > last:
-                raise ValueError(f"actions must lie in {first} ... {last}, got {actions.min()} ... {actions.max()}")
-        elif not np.isfinite(actions).all():
-            raise ValueError("actions contain NaN or infinity")
-        return actions
 
 
 class SingleEnv(gymnasium.Env):

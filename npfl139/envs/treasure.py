@@ -7,8 +7,6 @@ from npfl139.envs.batched import BatchedEnv, SingleEnv
 
 __all__ = ["TreasureChain", "TreasureChainVector"]
 
-ROOMS = 4
-TORCH_STEPS = 8  # the episode ends when the torch has burnt down
 SCALES = 10.0 ** np.arange(4)  # of all rewards of an episode, drawn when it starts and observed
 TREASURE = 10.0  # coins; a coin from the heap is worth 1
 TAKE_COIN, WALK = 0, 1
@@ -29,39 +27,61 @@ class TreasureChainVector(BatchedEnv):
     the torch is a part of the task, and observed: it terminates the episode, and truncates nothing.
     """
 
-    def __init__(self, num_envs: int, render_mode: str | None = None):
-        space = Box(0.0, 1.0, (ROOMS + len(SCALES) + TORCH_STEPS + 1,), np.float32)
-        super().__init__(num_envs, space, Discrete(2), TORCH_STEPS + 1, render_mode)
+    def __init__(self, num_envs: int, render_mode: str | None = None, rooms: int = 4, torch_steps: int = 8, burnt_at_start: int = 0):
+        """Declare the chain; other lengths than those of the class's docstring make other tasks of the same kind.
+
+        Args:
+            rooms: how many steps the treasure is away.
+            torch_steps: how long a new torch lasts.
+            burnt_at_start: an episode starts with a torch that has burnt for 0 to so many steps, drawn uniformly. With every
+                step that it has burnt, one coin less can be taken.
+
+        Raises:
+            ValueError: the treasure cannot always be reached.
+        """
+        if rooms < 1 or burnt_at_start < 0 or torch_steps - burnt_at_start < rooms:
+            raise ValueError(f"a torch of {torch_steps} steps of which {burnt_at_start} may be gone does not last for {rooms} rooms")
+        space = Box(0.0, 1.0, (rooms + len(SCALES) + torch_steps + 1,), np.float32)
+        super().__init__(num_envs, space, Discrete(2), torch_steps + 1, render_mode)
+        self.rooms, self.torch_steps, self.burnt_at_start = rooms, torch_steps, burnt_at_start
         self.room = np.zeros(num_envs, np.int64)
         self.level = np.zeros(num_envs, np.int64)
+        self.burnt_before = np.zeros(num_envs, np.int64)  # steps that the torch had burnt when the episode started
+
+    @property
+    def burnt(self) -> np.ndarray:
+        """[B] the steps that the torches have burnt."""
+        return self.burnt_before + self.elapsed
 
     @property
     def best_return(self) -> np.ndarray:
         """[B] the largest return that the current episodes of the rows allow."""
-        return SCALES[self.level] * (TREASURE + TORCH_STEPS - ROOMS)
+        return SCALES[self.level] * (TREASURE + self.torch_steps - self.burnt_before - self.rooms)
 
     def restart(self, rows: np.ndarray) -> None:
         self.room[rows] = 0
         self.level[rows] = self.np_random.integers(len(SCALES), size=len(rows))
+        if self.burnt_at_start:
+            self.burnt_before[rows] = self.np_random.integers(self.burnt_at_start + 1, size=len(rows))
 
     def advance(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = (action == WALK) & (self.room == ROOMS - 1)
+        found = (action == WALK) & (self.room == self.rooms - 1)
         reward = SCALES[self.level] * ((action == TAKE_COIN) + TREASURE * found)
-        self.room = np.minimum(self.room + (action == WALK), ROOMS - 1)
-        return reward, found | (self.elapsed + 1 >= TORCH_STEPS)
+        self.room = np.minimum(self.room + (action == WALK), self.rooms - 1)
+        return reward, found | (self.burnt + 1 >= self.torch_steps)
 
     def observe(self) -> np.ndarray:
-        parts = np.eye(ROOMS)[self.room], np.eye(len(SCALES))[self.level], np.eye(TORCH_STEPS + 1)[self.elapsed]
+        parts = np.eye(self.rooms)[self.room], np.eye(len(SCALES))[self.level], np.eye(self.torch_steps + 1)[self.burnt]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def draw(self, row: int) -> np.ndarray:
-        image = np.zeros((2 * CELL, (ROOMS + 1) * CELL, 3), np.uint8)
-        for room in range(ROOMS):
+        image = np.zeros((2 * CELL, (self.rooms + 1) * CELL, 3), np.uint8)
+        for room in range(self.rooms):
             _paint(image, room, 0, CELL - 2, FLOOR)
             _paint(image, room, CELL // 2, CELL // 2 - 4, COIN)
-        _paint(image, ROOMS, 0, CELL - 2, CHEST)
+        _paint(image, self.rooms, 0, CELL - 2, CHEST)
         _paint(image, self.room[row], 4, CELL // 3, PERSON)
-        left = len(image[0]) * (TORCH_STEPS - self.elapsed[row]) // TORCH_STEPS
+        left = len(image[0]) * (self.torch_steps - self.burnt[row]) // self.torch_steps
         image[CELL + 4 : CELL + 10, :left] = COIN
         image[CELL + 14 : CELL + 20, : CELL * (self.level[row] + 1)] = CHEST
         return image

@@ -1,6 +1,7 @@
 """Actors: recurrent policies at work in vector environments, and what they leave for a replay."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,30 @@ from torch import Tensor
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream
 
-__all__ = ["Actor", "Actors", "Experience", "play"]
+__all__ = ["ActingAgent", "Actor", "Actors", "Experience", "play"]
+
+
+class ActingAgent(Protocol):
+    """What actors need of an agent."""
+
+    config: Any  # with frame_stack and time_limit
+    network: Any  # with state_size
+    device: torch.device
+    first_action: int  # number of the environment's first action
+    observation_dtype: str  # "uint8" or "float32"
+
+    @property
+    def fields(self) -> Mapping[str, tuple]:
+        """The columns of a row that is stored."""
+
+    def action_values(self, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values [T, B, A] that actors act by, and the next state."""
+
+    def explorers(self, epsilon: np.ndarray, rng: np.random.Generator) -> "Actors":
+        """Return actors that explore with the given ε [B]."""
+
+    def load_weights(self, weights: Any) -> None:
+        """Act with the weights of another agent."""
 
 
 class Experience(NamedTuple):
@@ -27,18 +51,15 @@ class Actors:
 
     A subclass may give each row a policy of its own for an episode (`begin`), make more of a step than its reward (`experience`), and show
     either to the network (`see`).
-
-    Of the agent they need device, config, first_action, observation_dtype, network.state_size and `action_values(inputs, state, first)`,
-    which returns the values [T, B, A] to act by and the next state.
     """
 
-    def __init__(self, agent: object, epsilon: np.ndarray, rng: np.random.Generator):
+    def __init__(self, agent: ActingAgent, epsilon: np.ndarray, rng: np.random.Generator):
         """Start with ε-greedy policies with the given ε [B]."""
         self.agent, self.epsilon, self.rng = agent, epsilon, rng
         self.state = torch.zeros(len(epsilon), agent.network.state_size, device=agent.device)
         self.previous_action = np.full(len(epsilon), -1)
         self.behaviour = np.ones(len(epsilon), np.float32)  # [B] the probability μ(a|x) of the latest actions
-        self.frames = None  # [B, stack, ...] the latest observations, where they are stacked
+        self.frames: np.ndarray | None = None  # [B, stack, ...] the latest observations, where they are stacked
 
     def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
         """Prepare the rows in which an episode begins with the observation, those where `first`. It is called before every step."""
@@ -76,11 +97,10 @@ class Actors:
         observation, stack = seen["observation"], self.agent.config.frame_stack
         if stack > 1:
             repeated = np.repeat(observation[:, None], stack, 1)
-            if self.frames is None:
-                self.frames = repeated
-            self.frames = np.concatenate([self.frames[:, 1:], observation[:, None]], 1)
-            self.frames[first] = repeated[first]
-            seen = seen | {"observation": self.frames}
+            frames = repeated if self.frames is None else np.concatenate([self.frames[:, 1:], observation[:, None]], 1)
+            frames[first] = repeated[first]
+            self.frames = frames
+            seen = seen | {"observation": frames}
         return {name: torch.from_numpy(column)[None].to(self.agent.device) for name, column in seen.items()}
 
 
@@ -110,7 +130,7 @@ class Actor:
     The agent is a copy of the learner's, made of the same configuration; only its `load_weights` is needed beside what `Actors` need.
     """
 
-    def __init__(self, agent: object, environments: VectorEnv, epsilon: np.ndarray, seed: int):
+    def __init__(self, agent: ActingAgent, environments: VectorEnv, epsilon: np.ndarray, seed: int):
         """Start with ε-greedy policies with the given ε [B], one for each environment; actors of one run have different seeds."""
         self.agent, self.collector = agent, Collector(environments)
         self.actors = agent.explorers(epsilon, numpy_stream(seed, "exploration"))

@@ -2,13 +2,38 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from npfl139.nets import MLP, orthogonal_
 
-__all__ = ["LSTM", "Convolutions", "NoMemory", "RecurrentNetwork", "Vectors"]
+__all__ = ["LSTM", "Convolutions", "NetworkConfig", "NoMemory", "RecurrentNetwork", "Vectors"]
+
+
+class NetworkConfig(Protocol):
+    """What a configuration says about a `RecurrentNetwork`."""
+
+    @property
+    def observation_scale(self) -> Sequence[float]:
+        """By which each number of observations that are vectors is multiplied; () leaves them."""
+
+    @property
+    def torso_sizes(self) -> Sequence[int]:
+        """Hidden layers before the memory, for observations that are vectors."""
+
+    @property
+    def memory(self) -> str:
+        """Which memory: "lstm" or "none"."""
+
+    @property
+    def memory_size(self) -> int:
+        """Units of the memory."""
+
+    @property
+    def memory_span(self) -> float:
+        """Steps over which a new LSTM remembers at most."""
 
 
 class Convolutions(nn.Module):
@@ -70,9 +95,10 @@ class Vectors(nn.Module):
         super().__init__()
         if scale and len(scale) != size:
             raise ValueError(f"observation_scale must have one number for each of the {size} of an observation, got {len(scale)}")
+        self.scale: Tensor | None
         self.register_buffer("scale", torch.tensor(scale) if scale else None, persistent=False)
         self.output_size = hidden_sizes[-1] if hidden_sizes else size
-        self.layers = MLP(size, hidden_sizes[:-1], hidden_sizes[-1], generator, 2**0.5, torch.relu) if hidden_sizes else None
+        self.layers: MLP | None = MLP(size, hidden_sizes[:-1], hidden_sizes[-1], generator, 2**0.5, torch.relu) if hidden_sizes else None
 
     def forward(self, vector: Tensor) -> Tensor:
         vector = vector.flatten(2) / 255 if vector.dtype == torch.uint8 else vector.flatten(2).float()
@@ -96,8 +122,8 @@ class LSTM(nn.Module):
         for parameter in self.layer.parameters():
             nn.init.uniform_(parameter, -(size**-0.5), size**-0.5, generator=generator)
         with torch.no_grad():
-            bias = self.layer.bias_ih_l0
-            self.layer.bias_hh_l0.zero_()
+            bias = self.layer.get_parameter("bias_ih_l0")
+            self.layer.get_parameter("bias_hh_l0").zero_()
             bias[size : 2 * size].uniform_(1, span - 1, generator=generator).log_()
             bias[:size] = -bias[size : 2 * size]
 
@@ -127,13 +153,13 @@ class RecurrentNetwork(nn.Module):
 
     INPUTS = ("observation", "previous_action", "previous_reward")  # what the network sees of a row
 
-    def __init__(self, observation_shape: Sequence[int], action_count: int, config: object, generator: torch.Generator):
+    def __init__(self, observation_shape: Sequence[int], action_count: int, config: NetworkConfig, generator: torch.Generator):
         """Make the network.
 
         Args:
             observation_shape: of one observation, or of a stack of them; vectors have one axis.
             action_count: A.
-            config: has observation_scale and torso_sizes (for vectors), memory ("lstm" or "none"), memory_size and memory_span.
+            config: of the torso and of the memory.
             generator: of the initial weights.
 
         Raises:
@@ -141,16 +167,17 @@ class RecurrentNetwork(nn.Module):
         """
         super().__init__()
         self.action_count, self.state_size = action_count, 2 * config.memory_size
+        self.torso: Convolutions | Vectors
         if len(observation_shape) > 1:
             self.torso = Convolutions(observation_shape, generator)
         else:
             self.torso = Vectors(math.prod(observation_shape), config.observation_scale, config.torso_sizes, generator)
-        memory = {"lstm": LSTM, "none": NoMemory}[config.memory]
+        memory: type[LSTM] | type[NoMemory] = LSTM if config.memory == "lstm" else NoMemory
         input_size = self.torso.output_size + self.extra_size(action_count, config)
         self.memory = memory(input_size, config.memory_size, config.memory_span, generator)
 
     @classmethod
-    def extra_size(cls, action_count: int, config: object) -> int:
+    def extra_size(cls, action_count: int, config: NetworkConfig) -> int:
         """Return how many numbers `extra` gives. It is asked before there is a network, hence a class method."""
         return action_count + 1
 

@@ -27,8 +27,10 @@ import npfl139.config
 import npfl139.runs
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
+from npfl139.policies import categorical_log_prob, categorical_sample, gaussian_sample
 from npfl139.rollout import Collector, Rollout
 from npfl139.runs import Monitor
+from npfl139.schedules import linear
 from npfl139.seeding import torch_stream
 
 # %% [markdown]
@@ -357,13 +359,13 @@ class CategoricalPolicy:
         self.size, self.start = int(action_space.n), int(action_space.start)
 
     def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
+        return categorical_sample(logits, generator)
 
     def mode(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
 
     def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
-        return logits.log_softmax(-1).gather(-1, action[..., None]).squeeze(-1)
+        return categorical_log_prob(logits, action)
 
     def entropy(self, logits: Tensor) -> Tensor:
         return entropy(logits)
@@ -389,8 +391,7 @@ class TanhGaussianPolicy:
         return mean, functional.softplus(raw + self.offset) + 1e-3
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
-        mean, std = self.moments(parameters)
-        return mean + std * torch.randn(mean.shape, generator=generator, device=mean.device)
+        return gaussian_sample(*self.moments(parameters), generator)
 
     def mode(self, parameters: Tensor) -> Tensor:
         return self.moments(parameters)[0]
@@ -468,7 +469,7 @@ class Agent(nn.Module):
     def anneal(self, done: float) -> None:
         """Lower the learning rate linearly, to 0 when `done`, the part of the training that is over, is 1."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * (1 - done)
+            group["lr"] = linear(self.config.learning_rate, 0.0, done)
 
     def improve(self, row: Tensor, action: Tensor, log_prob_old: Tensor, advantage: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Make one step on a minibatch: normalized observations [M, D], actions [M, ...], and numbers [M]; return statistics."""

@@ -454,5 +454,4 @@ TOPIC = Topic(
         "benchmark_statistics",
     ),
     checks=checks_of(__name__),
-    prerequisites=("transformed_rewards", "ppo", "r2d2", "retrace", "ngu"),
 )

@@ -521,5 +521,4 @@ TOPIC = Topic(
         "ngu_targets",
     ),
     checks=checks_of(__name__),
-    prerequisites=("transformed_rewards", "ppo", "r2d2", "retrace"),
 )

@@ -745,7 +745,7 @@ TOPIC = Topic(
             points=3,
             episodes=128,
             seconds=300,
+            unreached=("n_step_double_q_targets",),
         ),
     ),
-    prerequisites=("transformed_rewards",),
 )

@@ -1,5 +1,7 @@
 """The hidden checks of `retrace`."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -86,7 +88,8 @@ def operator_by_series(q, process, policy, behaviour, trace, terms=400):
 def check_importance_is_the_ratio(student, rng):
     """The trace is the probability under the target policy divided by that under the behaviour policy."""
     for shape in ((7, 3), (5,), (2, 3, 4)):
-        policy, behaviour = uniform(rng, *shape, low=0.0, high=0.9), uniform(rng, *shape, low=0.1, high=0.9)
+        policy, behaviour = uniform(rng, *shape, low=0.5, high=0.9), uniform(rng, *shape, low=0.02, high=0.9)
+        policy[0], behaviour[-1] = 0, 0.001  # nothing is cut, neither small traces nor traces of hundreds
         expect_close(student.importance_trace(policy, behaviour), policy.double() / behaviour.double(), "the traces")
 
 
@@ -204,8 +207,12 @@ def check_targets_of_full_and_no_trust(student, rng):
 @check("off_policy_targets")
 def check_targets_refuse_other_shapes(student, rng):
     """Arguments of different shapes raise a ValueError."""
-    *arrays, trace = trajectories(rng, 5, 2)
-    expect_error(lambda: student.off_policy_targets(*arrays, trace[:1]), "ValueError", "traces of a wrong shape")
+    names = ("rewards", "discounts", "same_episode", "values q", "values of the successors", "traces")
+    for odd, name in enumerate(names):
+        arrays = trajectories(rng, 5, 2)
+        for wrong in (arrays[odd][:1], arrays[odd][:, :1]):  # both would broadcast
+            call = partial(student.off_policy_targets, *arrays[:odd], wrong, *arrays[odd + 1 :])
+            expect_error(call, "ValueError", f"{name} of a wrong shape")
 
 
 @check("transformed_off_policy_targets")

@@ -559,6 +559,7 @@ TRAININGS = (
         "TRPO trains a linear policy to balance the pole, although the four observations are in very different units.",
         points=4,
         wrap=BadlyScaled,
+        unreached=("gaussian_kl", "natural_step_size"),
     ),
 )
 

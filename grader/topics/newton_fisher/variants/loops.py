@@ -9,7 +9,7 @@ def newton_root(function, derivative, start, steps):
         if slope == 0:
             raise ValueError(f"the derivative vanishes at {x}")
         iterates.append(x - float(function(x)) / slope)
-    return iterates
+    return torch.tensor(iterates, dtype=torch.float64)
 
 
 def newton_minimize(gradient, hessian, start, steps):
@@ -18,7 +18,7 @@ def newton_minimize(gradient, hessian, start, steps):
         x = torch.tensor(iterates[-1], dtype=start.dtype)
         step = solve("the Hessian", torch.as_tensor(hessian(x)), torch.as_tensor(gradient(x)))
         iterates.append([position - change for position, change in zip(x.tolist(), step.tolist())])
-    return iterates
+    return torch.tensor(iterates, dtype=start.dtype)
 
 
 def score(theta, inputs, labels, sizes):
@@ -94,4 +94,4 @@ def diagonal_natural_gradient(fisher, gradient, damping):
         if curvature == 0.0:
             raise ValueError(f"parameter {i} has no curvature")
         direction.append(float(gradient[i]) / curvature)
-    return direction
+    return torch.tensor(direction)

@@ -1,0 +1,204 @@
+"""Runs the unit checks of a topic on every mutant of its solution, and says what was noticed."""
+
+import ast
+import functools
+import io
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from types import FrameType
+
+from grader.audit.mutants import Mutant, mutants_of
+from grader.audit.pool import DIED, OVERDUE, limited, worked
+from grader.contract.spec import Check, Topic, span
+from grader.contract.student import StudentError
+from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
+from grader.grading.grade import verdict_of
+
+__all__ = ["SEED", "Audit", "CheckFigures", "Finding", "audit"]
+
+SEED = 0
+FACTOR, LEAST = 10, 2.0  # a check may take that many times the processor time that it takes on the solution, and at least so many seconds
+MUTANT_SECONDS = 120.0  # on the wall clock, before the process is killed
+NOT_NOTICED = ("passed", "grader_fault")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the checks found in one mutant."""
+
+    mutant: Mutant
+    verdicts: dict[str, str]  # of the checks of its exercise, by name
+    elsewhere: tuple[str, ...] = ()  # the failing checks of other exercises
+    named: dict[str, str | None] = field(default_factory=dict)  # the likely mistake by the name of each check whose answers were wrong
+    stopped: str | None = None  # why not all checks were run: overdue, died, or the reason why it cannot be loaded
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        return tuple(name for name, verdict in self.verdicts.items() if verdict not in NOT_NOTICED)
+
+    @property
+    def killed(self) -> bool:
+        return bool(self.failing) or self.stopped is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The catalogued mistakes that are named."""
+        return tuple(dict.fromkeys(name for name in self.named.values() if name is not None))
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a mistake is named, but does not explain all wrong answers."""
+        return bool(self.names) and len(set(self.named.values())) > 1
+
+
+@dataclass(frozen=True)
+class CheckFigures:
+    """What one check contributes."""
+
+    name: str
+    exercise: str
+    killed: int  # mutants of its exercise
+    alone: int  # mutants that no other check of the exercise kills
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings for all mutants of a topic's exercises, or of some."""
+
+    topic: Topic
+    exercises: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    def of(self, exercise: str) -> list[Finding]:
+        return [finding for finding in self.findings if finding.mutant.exercise == exercise]
+
+    @property
+    def checks(self) -> list[CheckFigures]:
+        return [self._figures(check) for check in self.topic.checks if check.exercise in self.exercises]
+
+    def _figures(self, check: Check) -> CheckFigures:
+        failing = [finding.failing for finding in self.of(check.exercise) if check.name in finding.failing]
+        alone = sum(names == (check.name,) for names in failing)
+        return CheckFigures(check.name, check.exercise, len(failing), alone)
+
+
+def audit(
+    topic: Topic,
+    exercises: tuple[str, ...] | None = None,
+    jobs: int = 1,
+    seed: int = SEED,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Audit:
+    """Return what the topic's checks find in every mutant of the exercises, of all by default.
+
+    Args:
+        jobs: processes.
+        seed: of the hidden inputs.
+        progress: called with (mutants done, mutants in all).
+
+    Raises:
+        ValueError: the solution itself fails a check.
+    """
+    start, source = time.monotonic(), topic.solution.read_text()
+    exercises = tuple(exercises or topic.exercises)
+    ((_, seen),) = worked(lambda task: _reference(topic, source, seed), [None], 1, MUTANT_SECONDS)
+    if not isinstance(seen, dict):
+        raise ValueError(f"the solution of {topic.name} could not be checked: {'no end' if seen == OVERDUE else seen}")
+    mutants = [mutant for exercise in exercises for mutant in mutants_of(source, exercise)]
+    findings: dict[int, Finding] = {}
+    outcomes = worked(lambda index: _found(topic, mutants[index], source, seen, seed), range(len(mutants)), jobs, MUTANT_SECONDS)
+    for done, (index, outcome) in enumerate(outcomes, 1):
+        findings[index] = Finding(mutants[index], {}, stopped=outcome) if outcome in (DIED, OVERDUE) else outcome
+        progress(done, len(mutants))
+    return Audit(topic, exercises, tuple(findings[index] for index in range(len(mutants))), time.monotonic() - start)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a check does on the solution."""
+
+    seconds: float  # of processor time
+    exercises: frozenset[str]  # whose code it runs: a mutant of another one cannot change what it finds
+
+
+def _reference(topic: Topic, source: str, seed: int) -> dict[str, _Seen] | str:
+    """Return what each check does on the solution, by name; or which check the solution fails."""
+    student, spans, seen = trusted(topic, source, topic.solution.name), _spans(topic, source), {}
+    for check in topic.checks:
+        verdict, feedback = verdict_of(topic, check, student, seed)
+        if verdict != "passed":
+            return f"it fails {check.name}: {feedback}"
+        start = time.process_time()
+        verdict_of(topic, check, student, seed)
+        seconds = time.process_time() - start
+        entered: set[int] = set()
+
+        def profile(frame: FrameType, event: str, argument: object, entered: set[int] = entered) -> None:
+            if event == "call" and frame.f_code.co_filename == topic.solution.name:
+                entered.add(frame.f_code.co_firstlineno)
+
+        sys.setprofile(profile)
+        try:
+            verdict_of(topic, check, student, seed)
+        finally:
+            sys.setprofile(None)
+        seen[check.name] = _Seen(seconds, frozenset(name for name, lines in spans.items() if entered & lines) | {check.exercise})
+    return seen
+
+
+def _spans(topic: Topic, source: str) -> dict[str, set[int]]:
+    """Return the lines of each exercise, counted from 1, its decorators' included."""
+    lines = {}
+    for exercise in topic.exercises:
+        start, end = span(source, exercise)
+        decorated = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and node.lineno == start + 1]
+        first = min([start + 1, *(decorator.lineno for node in decorated for decorator in node.decorator_list)])
+        lines[exercise] = set(range(first, end + 1))
+    return lines
+
+
+def _found(topic: Topic, mutant: Mutant, source: str, seen: dict[str, _Seen], seed: int) -> Finding:
+    """Run the checks of the mutant's exercise, and those others that run its code."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")  # what a mutant makes a library warn of is news to nobody
+        try:
+            student = trusted(topic, mutant.applied(source), topic.solution.name)
+        except StudentError as error:
+            return Finding(mutant, {}, stopped=error.feedback)
+        _warm(topic, source, seed)
+        own = [check for check in topic.checks if check.exercise == mutant.exercise]
+        others = [check for check in topic.checks if check not in own and mutant.exercise in seen[check.name].exercises]
+        verdicts, answers, stopped = {}, {}, None
+        for check in own + others:
+            recorded = Recorded(student)
+            with limited(max(LEAST, FACTOR * seen[check.name].seconds)) as interrupted:
+                verdicts[check.name], _ = verdict_of(topic, check, recorded, seed)
+            if interrupted:
+                verdicts[check.name], stopped = "timeout", OVERDUE
+                break
+            if check in own:
+                answers[check.name] = recorded.answers
+        ours = {check.name: verdicts[check.name] for check in own if check.name in verdicts}
+        elsewhere = tuple(check.name for check in others if verdicts.get(check.name, "passed") not in NOT_NOTICED)
+        return Finding(mutant, ours, elsewhere, _named(topic, mutant.exercise, ours, answers, seed), stopped)
+
+
+@functools.cache
+def _warm(topic: Topic, source: str, seed: int) -> None:
+    """Run every check once in this process: libraries import more of themselves at first use, which is no mutant's fault."""
+    student = trusted(topic, source, topic.solution.name)
+    for check in topic.checks:
+        verdict_of(topic, check, student, seed)
+
+
+def _named(topic: Topic, exercise: str, verdicts: dict[str, str], answers: dict[str, list], seed: int) -> dict[str, str | None]:
+    wrong = [name for name, verdict in verdicts.items() if verdict == "wrong"]
+    if not wrong:
+        return {}
+    likely = likely_mistakes(topic, exercise, answers, seed)
+    return {name: likely[name].mistake.name if name in likely else None for name in wrong}

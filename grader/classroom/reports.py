@@ -1,0 +1,48 @@
+"""Writes the reports of a folder of results. A page that cannot be made or written keeps no other from being written."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.classroom.store import Store, StoreError, write_atomically
+from grader.contract.figures import reference_band
+from grader.contract.registry import available
+from grader.show.findings import printable
+from grader.show.groups import grouped
+from grader.show.report import Band, class_page, student_page
+
+__all__ = ["Written", "write_reports"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the reports."""
+
+    path: Path  # of the class's
+    failed: tuple[str, ...]  # sentences: which page could not be written, and why
+
+
+def known_band(topic: str, training: str) -> list[list[float]] | None:
+    """Return the band of the reference's learning curves; None where there is none, or the topic is not installed any more."""
+    return reference_band(topic, training) if topic in available() else None
+
+
+def write_reports(store: Store, band: Band = known_band) -> Written:
+    """Write `report.html` for the class, and one into the folder of each student."""
+    results, damaged = store.results()
+    failed: list[str] = []
+    for student, own in grouped(results, lambda result: result.student).items():
+        _write(store, Path(student) / "report.html", functools.partial(student_page, own, band), failed)
+    names = [str(file.relative_to(store.folder)) for file in damaged]
+    _write(store, Path("report.html"), lambda: class_page(results, names, failed), failed)
+    return Written(store.folder / "report.html", tuple(failed))
+
+
+def _write(store: Store, name: Path, page: Callable[[], str], failed: list[str]) -> None:
+    try:
+        write_atomically(store.folder / name, page())
+    except StoreError as error:
+        failed.append(str(error))
+    except Exception as error:  # whatever a result made of a page, it costs that page only
+        failed.append(printable(f"the page {name} could not be made: {type(error).__name__}: {error}"))

@@ -1,0 +1,65 @@
+"""Grades a class: each result on disk as soon as it is known, nothing graded twice.
+
+It imports what grades only where there is something to grade.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from grader.classroom.intake import collect
+from grader.classroom.reports import write_reports
+from grader.classroom.store import Store
+from grader.contract.registry import available
+from grader.grading.provenance import basis_of
+from grader.records import Options, Result
+from grader.show.display import Display
+
+__all__ = ["grade_class"]
+
+DEFAULTS = Options()
+
+
+def grade_class(
+    paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = DEFAULTS
+) -> list[Result]:
+    """Grade what lies at the paths, write results and reports, return the results; whatever was graded before is not graded again.
+
+    Args:
+        paths: see `grader.classroom.intake.collect`.
+        out: the folder of the results; a later call with the same folder resumes.
+        topic: only this one; otherwise the names of the files tell.
+        jobs: submissions graded at a time, by default as many as there are processors.
+
+    Raises:
+        NoSubmission: there is nothing to grade.
+        SandboxUnavailable: this machine cannot have the sandbox.
+        StoreError: results cannot be written; those written before are intact.
+    """
+    submissions = collect(paths, available(), topic)
+    store = Store(out)
+    with store.writing():
+        if options.seed is None:
+            options = replace(options, seed=store.seed())
+        earlier = [store.finished(each.student, each.topic, basis_of(each, options)) for each in submissions]
+        pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
+        jobs = max(1, min(jobs or os.cpu_count() or 1, len(pending)))
+        results = [result for result in earlier if result is not None]
+        display = Display(len(submissions), jobs)
+        with display:
+            for result in results:
+                display.finished(result)
+            if pending:
+                from grader.classroom.engines import graded  # torch, and all that grades
+
+                for result in graded(pending, jobs, options, display.started):
+                    store.write(result)
+                    results.append(result)
+                    display.finished(result)
+        order = {(submission.student, submission.topic): index for index, submission in enumerate(submissions)}
+        results.sort(key=lambda result: order[result.student, result.topic])
+        written = write_reports(store)
+    display.table(results, written.path, written.failed)
+    return results

@@ -1,0 +1,81 @@
+"""The tables of README.md that say what the topics are: python -m grader.release.readme writes them where they stand, between comments."""
+
+import re
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+from grader.contract import registry
+from grader.contract.figures import calibrated
+from grader.contract.spec import Topic
+from npfl139 import DISTRIBUTION
+
+__all__ = ["ours", "tables", "with_tables"]
+
+README = Path("README.md")
+STOPPED = 0.01  # a mistake counts as stopped where it passes less often
+
+
+def ours() -> list[Topic]:
+    """Return the topics that this project brings itself."""
+    brought_by = {name: registry.distribution(name) for name in registry.available()}
+    return [registry.load(name) for name, item in brought_by.items() if item is not None and item.name == DISTRIBUTION]
+
+
+def tables(topics: Iterable[Topic]) -> dict[str, str]:
+    """Return the tables by the name that the comments around them have."""
+    topics = list(topics)
+    return {
+        "topics": _table(("topic", "title", "exercises", "points", "of them for training", "builds on"), map(_topic_row, topics)),
+        "thresholds": _table(
+            (
+                "topic", "training check", "threshold", "reference: worst, median", "a correct submission fails, at most",
+                "mistakes it stops",
+            ),
+            (row for topic in topics for row in _training_rows(topic)),
+        ),
+    }  # fmt: skip
+
+
+def with_tables(text: str, generated: dict[str, str]) -> str:
+    """Return the text with what stands between `<!-- name -->` and `<!-- /name -->` replaced.
+
+    Raises:
+        ValueError: the comments of a table are not there once.
+    """
+    for name, table in generated.items():
+        pattern = rf"(?s)(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
+        text, count = re.subn(pattern, table.replace("\\", r"\\"), text)
+        if count != 1:
+            raise ValueError(f"the comments <!-- {name} --> and <!-- /{name} --> must stand once around the table, but do {count} times")
+    return text
+
+
+def _topic_row(topic: Topic) -> tuple[str, ...]:
+    training = sum(check.points for check in topic.trainings)
+    return (
+        topic.name, topic.title, str(len(topic.exercises)), f"{topic.max_score:g}", f"{training:g}", ", ".join(topic.prerequisites) or "—",
+    )  # fmt: skip
+
+
+def _training_rows(topic: Topic) -> Iterable[tuple[str, ...]]:
+    for training in topic.trainings:
+        figures = calibrated(topic.name, training.name)
+        if figures is None:
+            yield topic.name, training.name, "not measured", "", "", ""
+            continue
+        reference = [score for scores in figures["reference"].values() for score in scores]
+        stopped = sum(mistake["pass"] <= STOPPED for mistake in figures["mistakes"].values())
+        yield (
+            topic.name, training.name, f"{figures['threshold']:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
+            f"{100 * figures['false_fail_bound']:.1f} %", f"{stopped} of {len(figures['mistakes'])}",
+        )  # fmt: skip
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), tables(ours())), encoding="utf-8")

@@ -1,0 +1,220 @@
+"""What the report of a class shows."""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grader.records import CheckResult, Part, Result, TrainingResult
+from grader.show.charts import DotPlot, dot_plot
+from grader.show.findings import finding
+from grader.show.groups import grouped
+from grader.show.words import TONES, conditions, joined, lecture_order, wording
+
+__all__ = ["ClassPage"]
+
+BINS = 10
+ORDER_OF_TONES = ("passed", "wrong", "stopped", "fault", "open")
+
+
+@dataclass(frozen=True)
+class StudentRow:
+    """A student in the table of scores."""
+
+    name: str
+    results: tuple[Result | None, ...]  # for every topic of the class
+    score: float
+    max_score: float
+    findings: tuple[tuple[str, str], ...]  # (topic, the main finding)
+
+    @classmethod
+    def of(cls, name: str, results: Sequence[Result], topics: Sequence[str]) -> "StudentRow":
+        by_topic = {result.topic: result for result in results}
+        return cls(
+            name,
+            tuple(by_topic.get(topic) for topic in topics),
+            sum(result.score for result in results),
+            sum(result.max_score for result in results),
+            tuple((topic, finding(by_topic[topic])) for topic in topics if topic in by_topic),
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A student and an exercise, or a training check, in the matrix."""
+
+    tone: str
+    text: str
+    title: str
+
+    @classmethod
+    def of(cls, result: Result, column: str) -> "Cell | None":
+        parts = [part for part in result.parts if part.where == column]
+        if not parts:
+            return None
+        failed = Counter(TONES[part.verdict] for part in parts if not part.passed)
+        tone = "passed" if not failed else "fault" if "fault" in failed else failed.most_common(1)[0][0]
+        words = ", ".join(f"{count} {wording(verdict)}" for verdict, count in Counter(part.verdict for part in parts).items())
+        return cls(tone, f"{_passed(parts)}/{len(parts)}", f"{result.student}, {column}: {words}")
+
+
+@dataclass(frozen=True)
+class CheckRate:
+    """How a class did at one check."""
+
+    exercise: str
+    claim: str
+    passed: int
+    total: int
+    tones: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, checks: Sequence[CheckResult]) -> "CheckRate":
+        tones = Counter(TONES[check.verdict] for check in checks)
+        counts = tuple((tone, tones[tone]) for tone in ORDER_OF_TONES if tones[tone])
+        return cls(checks[0].exercise, checks[0].claim, tones["passed"], len(checks), counts)
+
+
+@dataclass(frozen=True)
+class MistakeRow:
+    """A named mistake and who made it."""
+
+    exercise: str
+    name: str
+    students: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClassTraining:
+    """How a class did at one training check."""
+
+    result: TrainingResult  # one of them, for what they have in common
+    plot: DotPlot | None
+    plotted: int
+    passed: int
+    total: int
+
+    @classmethod
+    def of(cls, by_student: Sequence[tuple[str, TrainingResult]]) -> "ClassTraining":
+        trainings = [training for _, training in by_student]
+        returns = [(name, [seed.returned for seed in training.seeds if seed.returned is not None]) for name, training in by_student]
+        medians = [(name, statistics.median(values)) for name, values in returns if values]
+        plot = dot_plot(medians, trainings[-1].threshold)
+        return cls(trainings[-1], plot, len(medians), _passed(trainings), len(trainings))
+
+
+@dataclass(frozen=True)
+class ClassTopic:
+    """One topic of a class."""
+
+    name: str
+    loaded: int
+    histogram: tuple[tuple[str, int], ...]
+    columns: tuple[str, ...]
+    matrix: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    mistakes: tuple[MistakeRow, ...]
+    failing: tuple[CheckRate, ...]  # the worst first
+    always_passed: int
+    training: tuple[ClassTraining, ...]
+
+    @classmethod
+    def of(cls, name: str, results: Sequence[Result]) -> "ClassTopic":
+        loaded = [result for result in results if not result.problem]
+        by_check = grouped((check for result in loaded for check in result.checks), lambda check: (check.exercise, check.name))
+        rates = [CheckRate.of(checks) for checks in by_check.values()]
+        failing = [rate for rate in rates if rate.passed < rate.total]
+        columns = tuple(dict.fromkeys(part.where for result in results for part in result.parts))
+        trained = [(result.student, training) for result in loaded for training in result.training]
+        return cls(
+            name,
+            len(loaded),
+            _histogram(results),
+            columns,
+            tuple((result.student, tuple(Cell.of(result, column) for column in columns)) for result in results),
+            _mistakes(results),
+            tuple(sorted(failing, key=lambda rate: rate.passed / rate.total)),
+            len(rates) - len(failing),
+            tuple(ClassTraining.of(own) for own in grouped(trained, lambda pair: pair[1].name).values()),
+        )
+
+    @property
+    def tallest(self) -> int:
+        return max(count for _, count in self.histogram)
+
+
+@dataclass(frozen=True)
+class ClassPage:
+    """The report of a class."""
+
+    results: tuple[Result, ...]
+    students: tuple[StudentRow, ...]
+    topics: tuple[ClassTopic, ...]
+    damaged: tuple[str, ...]  # files that hold no result
+    failed: tuple[str, ...]  # sentences about pages that could not be written
+
+    @classmethod
+    def of(cls, results: Sequence[Result], damaged: Sequence[str], failed: Sequence[str]) -> "ClassPage":
+        by_topic = grouped(results, lambda result: result.topic)
+        names = sorted(by_topic, key=lecture_order)
+        return cls(
+            tuple(results),
+            tuple(StudentRow.of(name, own, names) for name, own in grouped(results, lambda result: result.student).items()),
+            tuple(ClassTopic.of(name, by_topic[name]) for name in names),
+            tuple(damaged),
+            tuple(failed),
+        )
+
+    @property
+    def faults(self) -> list[tuple[Result, Part]]:
+        return [(result, part) for result in self.results for part in result.faults]
+
+    @property
+    def problems(self) -> list[Result]:
+        return [result for result in self.results if result.problem]
+
+    @property
+    def unsandboxed(self) -> bool:
+        return any(result.unsandboxed for result in self.results)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the results do not all come from the same grader and options."""
+        topics = {(result.topic, result.provenance.basis.topic_sha256) for result in self.results}
+        return len({tuple(_conditions(result)) for result in self.results}) > 1 or len(topics) > len(self.topics)
+
+    @property
+    def median_share(self) -> str:
+        return f"{100 * statistics.median(result.share for result in self.results):.0f} %" if self.results else "–"
+
+    @property
+    def full_marks(self) -> int:
+        return sum(result.share == 1 for result in self.results)
+
+    @property
+    def provenance(self) -> list[tuple[str, str]]:
+        topics = [[("topics", f"{result.topic} {result.provenance.basis.topic_sha256}")] for result in self.results]
+        return joined([*map(_conditions, self.results), *topics])
+
+
+def _conditions(result: Result) -> list[tuple[str, str]]:
+    return [*conditions(result), ("SHA-256 of the seed", result.provenance.basis.seed_sha256)]
+
+
+def _histogram(results: Sequence[Result]) -> tuple[tuple[str, int], ...]:
+    bins = Counter(min(int(result.share * BINS), BINS - 1) for result in results)
+    return tuple((f"{100 * index // BINS} to {100 * (index + 1) // BINS} %", bins[index]) for index in range(BINS))
+
+
+def _mistakes(results: Sequence[Result]) -> tuple[MistakeRow, ...]:
+    """Return the named mistakes with the students who made them, the most common first."""
+    made: dict[tuple[str, str], set[str]] = {}
+    for result in results:
+        for check in result.checks:
+            if check.mistake:
+                made.setdefault((check.exercise, check.mistake), set()).add(result.student)
+    rows = [MistakeRow(exercise, name, tuple(sorted(students))) for (exercise, name), students in made.items()]
+    return tuple(sorted(rows, key=lambda row: -len(row.students)))
+
+
+def _passed(parts: Sequence[Part]) -> int:
+    return sum(part.passed for part in parts)

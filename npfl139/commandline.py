@@ -1,0 +1,105 @@
+"""The command line of a training: `npfl139 train ppo --steps 1e5`, or `python ppo.py --steps 1e5`."""
+
+import dataclasses
+import difflib
+import inspect
+import re
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.markup import escape
+
+from npfl139 import envs, usage
+from npfl139.checkpoints import RunError
+from npfl139.config import Config
+from npfl139.evaluation import evaluate
+from npfl139.options import options
+from npfl139.runs import config_for, config_type_of, run
+from npfl139.seeding import derived_seed
+
+__all__ = ["main"]
+
+
+def main(train: Callable, arguments: Sequence[str] | None = None, program: str | None = None) -> object:
+    """Train as the command line says, every field of the type of `train`'s config being an option; print the evaluation, return the agent.
+
+    Exits with status 2 and one sentence when something is wrong with what was asked for.
+
+    Args:
+        arguments, program: as the command line has them; by default those of this process.
+    """
+    program = program or Path(sys.argv[0]).name
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    try:
+        app.command(help=_title(train))(_trainer(train, program))
+    except RunError as error:
+        _refuse(program, error)
+    return usage.answer(app, program, arguments)
+
+
+def _trainer(train: Callable, program: str) -> Callable:
+    """Return the function of which typer makes the command."""
+    module = sys.modules[train.__module__]
+    presets = getattr(module, "CONFIGS", {})
+    usual = next(iter(presets), "CartPole-v1")
+
+    def trainer(
+        env: Annotated[str, typer.Option(help="Environment id.")] = usual,
+        config: Annotated[
+            str | None, typer.Option(help=escape(_preset_help(presets)), metavar="NAME", show_default="the environment's own")
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="Folder of the logs and the checkpoint.", show_default="a new one in runs/")] = None,
+        resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+        episodes: Annotated[int, typer.Option(min=1, help="Episodes of the final evaluation.")] = 20,
+        threads: Annotated[int, typer.Option(min=1, help="Threads of torch; small networks are fastest with one.")] = 1,
+        **fields: tuple[object] | None,
+    ) -> object:
+        torch.set_num_threads(threads)
+        try:
+            settings = _settings(module, config, env, fields)
+            out = out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', env)}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+            agent = run(module, env, settings, out, resume)
+        except (ValueError, ImportError, RunError) as error:
+            _refuse(program, error)
+        except KeyboardInterrupt:
+            typer.echo(f"\n{program}: interrupted; go on with --out {out} --resume", err=True)
+            raise typer.Exit(130) from None
+        environments = envs.make(env, min(episodes, 20), derived_seed(settings.seed, "evaluation"))
+        returns = evaluate(agent.act, environments, episodes)
+        print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes; see {out}")
+        return agent
+
+    own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    panel = f"Configuration, with the defaults of {usual}"
+    vars(trainer)["__signature__"] = inspect.Signature([*own, *options(config_type_of(train), config_for(module, usual), panel)])
+    return trainer
+
+
+def _settings(module: types.ModuleType, preset: str | None, env: str, fields: dict[str, tuple[object] | None]) -> Config:
+    presets = getattr(module, "CONFIGS", {})
+    if preset is not None and preset not in presets:
+        near = difflib.get_close_matches(preset, presets, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(presets) or 'none'}"
+        raise ValueError(f"there is no configuration {preset!r}; {hint}")
+    given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
+    return dataclasses.replace(config_for(module, preset or env), **given)
+
+
+def _title(train: Callable) -> str:
+    return escape((sys.modules[train.__module__].__doc__ or "Train an agent.").strip().splitlines()[0])
+
+
+def _preset_help(presets: dict[str, Config]) -> str:
+    return f"Configuration to start from: {', '.join(presets)}." if presets else "Configuration to start from; there are none."
+
+
+def _refuse(program: str, error: Exception) -> typing.NoReturn:
+    typer.echo(f"{program}: {error}", err=True)
+    sys.exit(2)

@@ -1,0 +1,396 @@
+"""The audit of a tiny topic of two exercises, whose checks leave known holes."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+from rich.console import Console
+from typer.testing import CliRunner
+
+import solutions
+from grader import commands
+from grader.audit import audits
+from grader.audit.changes import changed_files, touched
+from grader.audit.equivalents import judged, reviewed
+from grader.audit.mutants import mutants_of
+from grader.audit.pool import DIED, OVERDUE, limited, worked
+from grader.audit.runner import audit
+from grader.audit.show import page, table
+from grader.contract import registry, spec
+from grader.contract.registry import available, load
+
+SOLUTION = '''
+"""A tiny topic."""
+
+import torch
+from torch import Tensor
+
+
+def halved(x: Tensor, least: float) -> Tensor:
+    """Return x / 2, but at least `least`.
+
+    >>> halved(torch.tensor([4.0]), 0.0)
+    tensor([2.])
+    """
+    if least < 0:
+        raise ValueError("<b>least</b> is negative")
+    return (x / 2).clamp(min=least)
+
+
+def count_down(start: int) -> int:  # is not mutated
+    """Return how many halvings it takes to get below 1."""
+    steps = 0
+    while start >= 1:
+        start = float(halved(torch.tensor(start), 0.0))
+        steps = steps + 1
+    return steps
+'''
+CHECKS = '''
+"""The hidden checks of tiny."""
+
+import torch
+
+from grader.contract.expect import expect_close, expect_error
+from grader.contract.spec import Topic, check, checks_of
+
+
+@check("halved")
+def check_halves(student, rng):
+    """Large numbers are halved."""
+    expect_close(student.halved(torch.tensor([8.0, 6.0]), 1.0), [4.0, 3.0])
+
+
+@check("halved")
+def check_halves_again(student, rng):
+    """Large numbers are halved, once more."""
+    expect_close(student.halved(torch.tensor([8.0, 6.0]), 1.0), [4.0, 3.0])
+
+
+@check("halved")
+def check_refuses(student, rng):
+    """What is negative is refused."""
+    expect_error(lambda: student.halved(torch.ones(1), -1.0), "ValueError", "a negative bound")
+
+
+@check("count_down")
+def check_counts(student, rng):
+    """The halvings are counted."""
+    expect_close(student.count_down(5.0), 3.0)
+
+
+TOPIC = Topic("tiny", "Tiny <i>topic</i>", ("halved", "count_down"), checks_of(__name__))
+'''
+MISTAKES = """
+from grader.contract.spec import Mistake
+
+MISTAKES = (Mistake("doubles", "halved", "(x / 2)", "(x * 2)", "Halve."),)
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The topic, from outside the repository."""
+    yield put(tmp_path, monkeypatch)
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        result = audit(put(tmp_path_factory.mktemp("outside"), monkeypatch), jobs=2)
+    forget()
+    return result
+
+
+def put(folder, monkeypatch):
+    package, answers = folder / "tiny_topic", folder / "solutions"
+    package.mkdir(parents=True)
+    answers.mkdir()
+    for name, text in (("__init__", ""), ("checks", CHECKS), ("mistakes", MISTAKES)):
+        (package / f"{name}.py").write_text(text)
+    (answers / "tiny.py").write_text(SOLUTION)
+    for name in [name for name in sys.modules if name.startswith("tiny_topic")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(solutions, "__path__", [*solutions.__path__, str(answers)])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("tiny", "tiny_topic", group)])
+    forget()
+    return registry.load("tiny")
+
+
+def forget():
+    registry._registered.cache_clear()
+    registry.available.cache_clear()
+
+
+def finding(found, text):
+    """Return the finding whose mutant's id contains the text."""
+    (only,) = (finding for finding in found.findings if text in finding.mutant.id)
+    return only
+
+
+def equivalents(topic, text):
+    (topic.files / "equivalents.toml").write_text(textwrap.dedent(text))
+    return reviewed(topic)
+
+
+def kinds(code):
+    """Return {kind: the expressions or statements that result} for the mutants of a one-line function of tensors x, y and a number n."""
+    source = f"def f(x: Tensor, y: Tensor, n: int) -> Tensor:\n    {code}\n"
+    result = {}
+    for mutant in mutants_of(source, "f"):
+        result.setdefault(mutant.id.split(" · ")[1], []).append(ast.unparse(ast.parse(mutant.body).body[0].body))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "expected"),
+    [
+        ("return x + y", "arithmetic", ["return x - y", "return x * y"]),
+        ("return x / y", "swap operands", ["return y / x"]),
+        ("n = x - y", "drop term", ["n = x", "n = y"]),
+        ("return x + y", "in place", ["return x.add_(y)"]),
+        ("return x.abs()", "in place", ["return x.abs_()"]),
+        ("n = x.abs()", "drop call", ["n = x"]),
+        ("return x <= y", "comparison", ["return x < y", "return x >= y"]),
+        ("return x == y", "comparison", ["return x != y"]),
+        ("return n and x", "logic", ["return n or x"]),
+        ("return f(3)", "constant", ["return f(0)", "return f(1)", "return f(4)", "return f(2)", "return f(6)", "return f(-3)"]),
+        ("return f(0.5)", "constant", ["return f(0.0)", "return f(1.0)", "return f(1.5)", "return f(-0.5)"]),
+        ("return f(True)", "constant", ["return f(False)"]),
+        ("return x.sum(dim=-1)", "axis", ["return x.sum(dim=0)", "return x.sum(dim=1)", "return x.sum(dim=-2)"]),
+        ("return x.sum(dim=-1)", "drop keyword", ["return x.sum()"]),
+        ("return x.sum(dim=-1)", "twin", ["return x.mean(dim=-1)"]),
+        ("return x.clamp(min=2)", "twin", ["return x.clamp(max=2)"]),
+        ("return f(torch.float64)", "dtype", ["return f(torch.float32)"]),
+        ("n = x.double()", "dtype", ["n = x", "n = x.float()"]),
+        ("n = x.detach()", "drop detach", ["n = x"]),
+        ("return x[1:]", "slice", ["return x[:]", "return x[1:-1]"]),
+        ("return x[n]", "index", ["return x[n + 1]", "return x[n - 1]"]),
+        ("return torch.where(n, 1, 2)", "swap arguments", ["return torch.where(1, n, 2)", "return torch.where(n, 2, 1)"]),
+        ("return range(n)", "range", ["return range(1, n)", "return range(-1, n)", "return range(n + 1)", "return range(n - 1)"]),
+        ("return f(3)", "return an argument", ["return x", "return y", "return n"]),
+        ("return f(3)", "list", ["return f(3).tolist()"]),
+        ("return f(n)", "another argument", ["return f(x)", "return f(y)"]),
+        ("x = -n", "drop sign", ["x = n"]),
+        ("return f(3)", "add minus", ["return -f(3)"]),
+        ("return [a for a in x if a]", "drop condition", ["return [a for a in x]"]),
+        ("raise ValueError('n')", "exception", ["raise RuntimeError('n')"]),
+        ("n += 2", "assign", ["n = 2"]),
+        ("f(x)", "drop", ["pass"]),
+    ],
+)
+def test_what_is_changed(code, kind, expected):
+    assert kinds(code)[kind] == expected
+
+
+def test_only_what_can_have_a_gradient_is_cut_off_from_it():
+    assert kinds("return x * n")["add detach"] == ["return (x * n).detach()", "return x.detach() * n"]
+    assert "add detach" not in kinds("return len(x)") | kinds("n = x.shape[0]") | kinds("return x.numel()")
+
+
+def test_messages_annotations_and_dtypes_that_are_read_are_no_matter():
+    assert set(kinds("raise ValueError(f'{n + 1} is wrong')")) == {"drop", "exception"}
+    assert "another argument" not in kinds("return f(dtype=x.dtype)")
+
+
+@pytest.mark.parametrize("name", available())
+def test_mutants_of_every_exercise_differ_and_leave_the_rest_of_the_file(name):
+    topic = load(name)
+    source = topic.solution.read_text()
+    for exercise in topic.exercises:
+        mutants = mutants_of(source, exercise)
+        start, end = spec.span(source, exercise)
+        lines = source.splitlines(keepends=True)
+        assert len({mutant.id for mutant in mutants}) == len({mutant.body for mutant in mutants}) == len(mutants) > 5
+        for mutant in mutants[::20]:
+            changed = mutant.applied(source)
+            compile(changed, "mutant", "exec")
+            assert changed.startswith("".join(lines[:start])) and changed.endswith("".join(lines[end:]))
+            assert mutant.diff.startswith((" ", "-", "+")) and start < mutant.line <= end
+
+
+def test_an_id_stays_when_the_exercise_moves():
+    moved = SOLUTION.replace('"""A tiny topic."""', '"""A tiny topic,\n\nlonger."""').replace("is negative", "must not be negative")
+    before, after = ([mutant.id for mutant in mutants_of(source, "count_down")] for source in (SOLUTION, moved))
+    assert before == after
+
+
+def test_survivors_are_those_that_the_checks_leave(found):
+    survived = {finding.mutant.id for finding in found.findings if not finding.killed}
+    assert "halved · drop call · (x / 2).clamp(min=least) → x / 2 · return (x / 2).clamp(min=least)" in survived
+    assert "halved · comparison · least < 0 → least <= 0 · if least < 0:" in survived
+    assert finding(found, "halved · arithmetic · x / 2 → x * 2").failing == ("check_halves", "check_halves_again")
+    assert finding(found, "halved · exception").failing == ("check_refuses",)
+    assert finding(found, "halved · in place").killed
+
+
+def test_what_each_check_contributes_is_counted(found):
+    figures = {check.name: check for check in found.checks}
+    assert figures["check_halves"].killed == figures["check_halves_again"].killed > 5
+    assert figures["check_halves"].alone == figures["check_halves_again"].alone == 0
+    assert figures["check_refuses"].alone >= 3
+
+
+def test_names_and_their_contradictions_and_checks_of_other_exercises_are_told(found):
+    doubled = finding(found, "halved · arithmetic · x / 2 → x * 2")
+    assert doubled.names == ("doubles",) and not doubled.contradicted
+    assert "check_counts" in finding(found, "halved · add minus").elsewhere
+    assert finding(found, "count_down · constant · 0 → 1").elsewhere == ()
+
+
+def test_an_infinite_loop_is_stopped_and_counts_as_noticed(found):
+    endless = finding(found, "count_down · drop · start = float(")
+    assert endless.killed and endless.stopped == OVERDUE and endless.verdicts == {"check_counts": "timeout"}
+
+
+def test_a_solution_that_fails_cannot_be_audited(tiny):
+    tiny.solution.write_text(SOLUTION.replace("x / 2", "x / 3"))
+    with pytest.raises(ValueError, match="the solution of tiny could not be checked: it fails check_halves"):
+        audit(tiny)
+
+
+def test_reviewed_equivalents_may_survive_and_nothing_else(tiny, found):
+    assert equivalents(tiny, "") == {} and judged(found, {}).survivors
+    everything = {finding.mutant.id: "a reason" for finding in found.findings if not finding.killed}
+    assert judged(found, everything).passed
+    some = dict(list(everything.items())[1:])
+    assert [finding.mutant.id for finding in judged(found, some).survivors] == [next(iter(everything))]
+
+
+def test_an_entry_may_stand_for_a_kind_none_of_which_is_noticed(tiny, found):
+    entries = equivalents(tiny, '[[equivalent]]\nreason = "none"\nmutants = ["halved · add detach · *", "halved · arithmetic · *"]\n')
+    judgement = judged(found, entries)
+    assert list(judgement.outdated) == ["halved · arithmetic · *"]
+    assert {finding.mutant.id.split(" · ")[1] for finding, _ in judgement.equivalents} == {"add detach"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "trouble"),
+    [
+        ("halved · arithmetic · x / 2 → x * 2 · return (x / 2).clamp(min=least)", "it is noticed by check_halves, check_halves_again"),
+        ("halved · arithmetic · x / 2 → x ** 2 · return (x / 2).clamp(min=least)", "there is no such mutant (any more)"),
+        ("removed · add detach · *", "there is no such mutant (any more)"),
+    ],
+)
+def test_outdated_entries_fail_the_audit(found, entry, trouble):
+    everything = {finding.mutant.id: "a reason" for finding in found.findings if not finding.killed}
+    judgement = judged(found, everything | {entry: "a reason"})
+    assert judgement.outdated == {entry: trouble} and not judgement.passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[[equivalent", '[[equivalent]]\nreason = "r"\n', '[[equivalent]]\nreason = " "\nmutants = ["a"]\n',
+     '[[equivalent]]\nreason = "r"\nmutants = ["a", "a"]\n', 'equivalent = "text"\n'],
+)  # fmt: skip
+def test_a_broken_list_of_equivalents_is_refused(tiny, text):
+    with pytest.raises(ValueError, match=r"equivalents\.toml must"):
+        equivalents(tiny, text)
+
+
+def test_the_page_escapes_and_needs_nothing_else(found):
+    html = page([judged(found, {"<u>no such mutant</u>": "a reason"})])
+    assert "Tiny &lt;i&gt;topic&lt;/i&gt;" in html and "<i>topic" not in html and "<u>" not in html
+    assert "&lt;= 0" in html and "check_halves_again" in html and "Failed" in html
+    assert "http" not in html.split("</style>")[1] and "<script" not in html
+    assert "Passed" in page([judged(found, {finding.mutant.id: "why <s>not</s>" for finding in found.findings if not finding.killed})])
+
+
+def test_the_table_tells_survivors_idle_checks_and_outdated_entries(found):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(judged(found, {"gone · drop · x": "a reason"})), soft_wrap=True)
+    text = console.export_text()
+    assert "check_halves_again kills no mutant that no other check kills" in text and "check_refuses kills no" not in text
+    assert "halved · comparison · least < 0 → least <= 0" in text and "gone · drop · x: there is no such mutant" in text
+
+
+def test_the_command(tiny, tmp_path, monkeypatch):
+    page_path = tmp_path / "audit.html"
+    run = CliRunner().invoke(commands.app, ["audit", "tiny", "--exercise", "halved", "--jobs", "1", "--html", str(page_path)])
+    assert run.exit_code == 1, run.output
+    assert "count_down" not in run.output and "unreviewed survivors" in run.output
+    assert "Tiny" in page_path.read_text()
+    survivors = [line.split(": ", 1)[1] for line in run.output.splitlines() if line.startswith("survived")]
+    equivalents(tiny, '[[equivalent]]\nreason = "r"\nmutants = [\n' + "".join(f"    '''{survivor}''',\n" for survivor in survivors) + "]\n")
+    assert CliRunner().invoke(commands.app, ["audit", "tiny", "--exercise", "halved", "--jobs", "1"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("tinier",), "there is no topic"), (("ppo", "--exercise", "x"), "ppo has no exercise x")]
+)
+def test_the_command_refuses_what_is_not_there(arguments, message):
+    with pytest.raises(audits.AuditError, match=message):
+        audits.audited([arguments[0]], list(arguments[2:]) or None, None, 1)
+
+
+def test_only_touched_topics_are_audited_again():
+    topics = [load(name) for name in available()]
+
+    def names(files):
+        return [topic.name for topic in touched(topics, files)]
+
+    assert names([]) == names(["README.md", "tests/test_ppo.py", "lectures/ppo.md"]) == []
+    assert names(["grader/topics/ppo/checks.py"]) == ["ppo"]
+    assert set(names(["solutions/ppo.py"])) == {topic.name for topic in topics if "ppo" in (topic.name, *topic.prerequisites)}
+    assert names(["grader/contract/expect.py"]) == names(None) == list(available())
+
+
+def test_changed_files_are_what_git_says(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path, *words], check=True, capture_output=True)
+
+    assert changed_files("HEAD", tmp_path) is None
+    git("init")
+    (tmp_path / "kept").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    (tmp_path / "kept").write_text("2")
+    (tmp_path / "new").write_text("1")
+    assert changed_files("HEAD", tmp_path) == ["kept", "new"]
+    assert changed_files("HEAD~1", tmp_path) is None
+
+
+def work_on(task):
+    if task == "die":
+        os._exit(3)
+    if task == "sleep":
+        time.sleep(60)
+    if task == "fail":
+        raise KeyError("no such thing")
+    if task == "grow":
+        try:
+            torch.zeros(2**33)
+        except RuntimeError:
+            return "no memory"
+    return task
+
+
+def test_a_pool_survives_whatever_a_task_does():
+    tasks = ["die", "a", "sleep", "b", "grow", "die", "c"]
+    outcomes = dict(worked(work_on, tasks, 2, 5.0))
+    assert [outcomes[index] for index in range(len(tasks))] == [DIED, "a", OVERDUE, "b", "no memory", DIED, "c"]
+    with pytest.raises(RuntimeError, match="no such thing"):
+        list(worked(work_on, ["fail"], 1, 30.0))
+
+
+def test_a_limit_interrupts_what_catches_exceptions():
+    with limited(0.05) as interrupted:
+        while True:
+            try:
+                while True:
+                    pass
+            except Exception:
+                pass
+    assert interrupted
+    with limited(30.0) as interrupted:
+        pass
+    assert not interrupted
