@@ -8,7 +8,9 @@ import torch
 
 from grader.contract.expect import elementwise, expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
 from grader.contract.naive import h, h_inverse
-from grader.contract.spec import Topic, check, checks_of
+from grader.contract.spec import Attempt, Topic, Training, check, checks_of
+from grader.contract.student import Student
+from npfl139.seeding import numpy_stream
 
 EPSILON, LAMBDA = 1e-2, 0.9
 
@@ -438,6 +440,34 @@ def check_statistics_of_special_scores(student, rng):
     check_statistics(student, [0.7])
 
 
+# A bandit whose arms change
+
+ARMS, PULLS, SEGMENTS, NOISE, WINDOW, COEFFICIENT = 8, 1000, 3, 0.3, 160, 0.3
+
+
+def follows_the_best_arm(student: Student, seed: int) -> Attempt:
+    """Let the bandit play eight arms whose means change places twice; the score is that of the segment in which it did worst.
+
+    Of a segment counts its second half: the share of the pulls that went to the best arm.
+    """
+    rng = numpy_stream(seed, "bandit")
+    bandit = student.create("SlidingWindowUCB", ARMS, WINDOW, COEFFICIENT, 0.0)
+    shares, curve = [], []
+    order = rng.permutation(ARMS)
+    for segment in range(SEGMENTS):
+        order = np.roll(order, 1 + int(rng.integers(ARMS - 1)))  # so that another arm is the best
+        means, pulled = order / (ARMS - 1), []
+        for uniform_number, random_arm, noise in zip(rng.random(PULLS), rng.integers(ARMS, size=PULLS), rng.normal(size=PULLS), strict=True):
+            arm = bandit.select(float(uniform_number), int(random_arm))
+            expect(type(arm) is int and 0 <= arm < ARMS, f"select must return an arm from 0 to {ARMS - 1} as an int, got {arm!r}")
+            pulled.append(arm)
+            bandit.update(arm, float(means[arm] + NOISE * noise))
+        best = np.array(pulled) == order.argmax()
+        shares.append(float(best[PULLS // 2 :].mean()))
+        curve += [(segment * PULLS + end, float(best[end - 100 : end].mean())) for end in range(100, PULLS + 1, 100)]
+    return Attempt(min(shares), SEGMENTS * PULLS, tuple(curve))
+
+
 TOPIC = Topic(
     name="agent57",
     title="Agent57: which policy to play",
@@ -454,4 +484,14 @@ TOPIC = Topic(
         "benchmark_statistics",
     ),
     checks=checks_of(__name__),
+    trainings=(
+        Training(
+            "changing arms",
+            f"The bandit finds the best of {ARMS} arms, and finds it anew when the arms change, twice in {SEGMENTS * PULLS} pulls.",
+            3,
+            follows_the_best_arm,
+            f"{ARMS} arms, a window of {WINDOW} pulls",
+            seconds=60.0,
+        ),
+    ),
 )

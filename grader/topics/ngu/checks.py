@@ -8,7 +8,10 @@ import torch
 
 from grader.contract.expect import expect, expect_close, expect_count, expect_error, expect_numbers, normal, uniform
 from grader.contract.naive import h, h_inverse
-from grader.contract.spec import Topic, check, checks_of
+from grader.contract.spec import Attempt, Topic, Training, check, checks_of
+from grader.contract.student import Student
+from npfl139.envs.disco import DiscoMazeVector
+from npfl139.seeding import derived_seed, numpy_stream
 
 F64 = torch.float64
 
@@ -502,6 +505,54 @@ def check_targets_refuse_other_shapes(student, rng):
         expect_error(partial(student.ngu_targets, **keywords), "ValueError", f"another shape of {name}")
 
 
+# The bonus of a learnt embedding
+
+ROWS, EPISODE, SHOWN, JUDGED, UPDATES = 32, 40, 200, 80, 300  # episodes of 40 steps; random steps in all rows to learn from, and to judge
+
+
+def new_cells_are_novel(student: Student, seed: int) -> Attempt:
+    """Teach an embedding by random steps in a Disco Maze, and let the memory judge others; the score is how well it tells new cells.
+
+    The score is the probability that a step into a cell that its episode had not seen earns more than one back into a known cell: 0.5 by
+    chance. The walls change their colours in every step, so that by its picture every state is new.
+    """
+    maze = DiscoMazeVector(ROWS, size=7, steps=EPISODE)
+    rng = numpy_stream(seed, "actions")
+    observation = flat(maze.reset(seed=derived_seed(seed, "maze"))[0])
+    steps = []
+    for _ in range(SHOWN):
+        action = rng.integers(4, size=ROWS)
+        observation_next, _, ended, _, _ = maze.step(action)
+        steps.append((observation, flat(observation_next), torch.as_tensor(action), torch.as_tensor(~ended)))
+        observation = steps[-1][1]
+    embed = student.create("controllable_states", *(torch.cat(column) for column in zip(*steps, strict=True)), UPDATES, seed % 2**31)
+    memory = student.create("EpisodicMemory", ROWS, 16, 128, 5, kernel_epsilon=1e-2)
+    new, known, ended = [], [], np.zeros(ROWS, bool)
+    maze.reset()
+    memory.bonus(embed.forward(flat(maze.observe())))
+    for _ in range(JUDGED):
+        before = maze.seen.copy()
+        _, _, ended, _, _ = maze.step(rng.integers(4, size=ROWS))
+        first = before[np.arange(ROWS), maze.place] < 0
+        if ended.any():
+            memory.reset(torch.as_tensor(ended))
+        reward = expect_numbers(memory.bonus(embed.forward(flat(maze.observe()))), (ROWS,), "the episodic rewards")
+        new += reward[first & ~ended].tolist()
+        known += reward[~first & ~ended].tolist()
+    return Attempt(probability_of_more(np.array(new), np.array(known)), (SHOWN + JUDGED) * ROWS)
+
+
+def flat(image):
+    """Return images [B, 3, H, W] of bytes as vectors of numbers up to 1."""
+    return torch.as_tensor(image / 255, dtype=torch.float32).flatten(1)
+
+
+def probability_of_more(ones, others):
+    """Return how often one of the first exceeds one of the others, ties counted half."""
+    difference = ones[:, None] - others
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
 TOPIC = Topic(
     name="ngu",
     title="Never Give Up: directed exploration",
@@ -521,4 +572,15 @@ TOPIC = Topic(
         "ngu_targets",
     ),
     checks=checks_of(__name__),
+    trainings=(
+        Training(
+            "new cells",
+            f"After {UPDATES} updates of the embedding, cells that an episode has not seen earn more than those it has, whatever their colours.",
+            3,
+            new_cells_are_novel,
+            "a Disco Maze of 7 × 7 cells",
+            seconds=60.0,
+            unreached=("exploration_weights", "discounts"),
+        ),
+    ),
 )
