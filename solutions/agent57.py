@@ -423,7 +423,9 @@ class Agent57Config(ngu.NGUConfig):
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
         for field in ("family_weights", "family_discounts"):
             if len(getattr(self, field)) not in (0, self.policies):
-                raise ValueError(f"{field} must have one number for each of the {self.policies} policies, or none, got {getattr(self, field)}")
+                raise ValueError(
+                    f"{field} must have one number for each of the {self.policies} policies, or none, got {getattr(self, field)}"
+                )
 
     @property
     def weights(self) -> Tensor:
@@ -436,8 +438,26 @@ class Agent57Config(ngu.NGUConfig):
         return discounts(self.policies, self.discount, self.middle_discount, self.shortest_discount)
 
 
+SUITE = ("Vaults", "NoisyTelevision", "RandomCoin", "Patience", "Lottery", "ShortCueRecall")  # all with one configuration
 CONFIGS = {
-    "npfl139/Vaults-v0": Agent57Config(),
+    **{f"npfl139/{task}-v0": Agent57Config() for task in SUITE},
+    # Badia et al. (2020), arXiv:2003.13350, Table 3 and Section 4; the rest is NGU's. 78·10⁹ frames, after which the last game is passed.
+    "paper": Agent57Config(
+        **vars(ngu.CONFIGS["paper"])
+        | {
+            "steps": 19_500_000_000,
+            "family_weights": (),
+            "family_discounts": (),
+            "discount": 0.9999,
+            "sequence_length": 160,
+            "sequence_period": 80,
+            "replay_sequences": 62_500,
+            "importance_exponent": 0.0,
+            "bandit_window": 160,
+            "bandit_coefficient": 1.0,
+            "bandit_epsilon": 0.5,
+        }
+    ),
 }
 
 
@@ -561,8 +581,9 @@ class Agent(ngu.Agent):
 
     def priority_error(self, td_error: Tensor, batch: r2d2.Batch) -> Tensor:
         # The paper does not say how the two errors make one priority. This way an error counts as it counts in the combined value.
-        weight = torch.stack([torch.ones_like(batch.probability), self.arm_weights[batch.steps["arm"][0]]])[: len(td_error)]
-        return (td_error.abs() * weight[:, None]).sum(0)
+        weight = self.arm_weights[batch.steps["arm"][0]]
+        weights = torch.stack([torch.ones_like(weight), weight])[: len(td_error)]
+        return (td_error.abs() * weights[:, None]).sum(0)
 
 
 def make_agent(observation_space: Space, action_space: Space, config: Agent57Config) -> Agent:

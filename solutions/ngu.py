@@ -12,7 +12,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -626,7 +626,7 @@ class Novelty(nn.Module):
 
 
 def controllable_states(observation: Tensor, observation_next: Tensor, action: Tensor, valid: Tensor, updates: int, seed: int) -> Encoder:
-    """Return an embedding f, taught by rows [N, ...] of vectors whose actions are all in `action`. The training check calls this function."""
+    """Return an embedding f that rows [N, P] have taught; every action occurs among them. The training check calls this function."""
     generator, size = torch_stream(seed, "embedding"), NGUConfig.embedding_size
     embed = Encoder(observation.shape[1:], NGUConfig.novelty_sizes, size, generator)
     classify = MLP(2 * size, NGUConfig.novelty_sizes, int(action.max()) + 1, generator, activation=torch.relu)
@@ -796,8 +796,40 @@ class Agent(r2d2.Agent):
         )
 
 
+MAZE = NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=4e-3, target_period=10)
 CONFIGS = {
-    "npfl139/DiscoMaze-v0": NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=2e-3),
+    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=24_000),
+    "npfl139/DiscoMaze-v0": MAZE,
+    "npfl139/DiscoGoal-v0": replace(MAZE, policies=4, exploration_weight=0.1, discount=0.97, cross_mixture=0.5),
+    # Badia et al. (2020), Tables 6 and 8; what those leave open is R2D2's. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per
+    # update, and 35·10⁹ frames are a quarter as many steps.
+    # Deviation: as R2D2's, the actors share one process with the learner.
+    "paper": NGUConfig(
+        **vars(r2d2.CONFIGS["paper"])
+        | {
+            "steps": 8_750_000_000,
+            "policies": 32,
+            "exploration_weight": 0.3,
+            "discount": 0.997,
+            "shortest_discount": 0.99,
+            "burn_in": 0,
+            "replay_rows": 5_000_000,
+            "replay_sequences": 125_000,
+            "learning_starts": 250_000,  # 6250 sequences
+            "adam_epsilon": 1e-4,
+            "target_period": 1500,
+            "frame_stack": 1,
+            "embedding_size": 32,
+            "neighbours": 10,
+            "kernel_epsilon": 1e-4,
+            "memory_capacity": 30_000,
+            "novelty_sizes": (128,),
+            "novelty_learning_rate": 5e-4,
+            "novelty_warmup": 0,
+            "intrinsic_scale": "raw",
+            "flat_images": False,
+        }
+    ),
 }
 
 

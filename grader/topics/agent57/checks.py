@@ -457,7 +457,9 @@ def follows_the_best_arm(student: Student, seed: int) -> Attempt:
     for segment in range(SEGMENTS):
         order = np.roll(order, 1 + int(rng.integers(ARMS - 1)))  # so that another arm is the best
         means, pulled = order / (ARMS - 1), []
-        for uniform_number, random_arm, noise in zip(rng.random(PULLS), rng.integers(ARMS, size=PULLS), rng.normal(size=PULLS), strict=True):
+        for uniform_number, random_arm, noise in zip(
+            rng.random(PULLS), rng.integers(ARMS, size=PULLS), rng.normal(size=PULLS), strict=True
+        ):
             arm = bandit.select(float(uniform_number), int(random_arm))
             expect(type(arm) is int and 0 <= arm < ARMS, f"select must return an arm from 0 to {ARMS - 1} as an int, got {arm!r}")
             pulled.append(arm)
