@@ -575,7 +575,7 @@ TOPIC = Topic(
     trainings=(
         Training(
             "new cells",
-            f"After {UPDATES} updates of the embedding, cells that are new to an episode earn more than known ones, whatever their colours.",
+            f"After {UPDATES} updates of the embedding, cells that are new to an episode earn more than known ones.",
             3,
             new_cells_are_novel,
             "a Disco Maze of 7 × 7 cells",
