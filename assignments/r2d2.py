@@ -31,6 +31,7 @@ from npfl139.recurrent.actors import Actors, play
 from npfl139.recurrent.networks import RecurrentNetwork
 from npfl139.recurrent.sequences import Sequences, SequenceTable
 from npfl139.rollout import Collector
+from npfl139.schedules import linear
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
 from solutions.transformed_rewards import rescale, rescale_inverse
@@ -583,9 +584,8 @@ class Agent:
 
     def anneal(self, done: float) -> None:
         """Lower the learning rate to what it is when the part `done` of the training is over."""
-        first, last = self.config.learning_rate, self.config.final_learning_rate
         for group in self.optimizers["network"].param_groups:
-            group["lr"] = first + (last - first) * done
+            group["lr"] = linear(self.config.learning_rate, self.config.final_learning_rate, done)
 
     def improve(self, sequences: Sequences, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Learn from sequences; return their new priorities [B], and scalars to log."""

@@ -76,7 +76,7 @@ def other(x):
 @pytest.fixture
 def topic(tmp_path, monkeypatch):
     (tmp_path / "work.py").write_text(SOLUTION)
-    monkeypatch.setattr("grader.contract.spec.SOLUTIONS", tmp_path)
+    monkeypatch.setattr("grader.contract.sources.solution", lambda name: tmp_path / f"{name}.py")
     exercises = ("double", "triple", "Total.add")
     return Topic("work", "Work", exercises, tuple(Check(exercise, 1.0, lambda student, rng: None) for exercise in exercises))
 

@@ -47,6 +47,7 @@ def test_a_correct_variant_passes_every_check(topic: Topic, path: Path):
 
 
 @each_mistake
+@pytest.mark.filterwarnings("ignore")  # what a mistake makes a library warn of is news to nobody
 def test_a_mistake_loses_points_and_is_named(topic: Topic, mistake: Mistake):
     student = trusted(topic, mistake.edited(topic.solution.read_text()), topic.solution.name)
     answers, failed = {}, []

@@ -6,9 +6,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from grader.contract.disguises import Relabelled
 from grader.contract.registry import load
 from grader.contract.student import StudentError
-from grader.contract.training import Relabelled, learns, smoothed
+from grader.contract.training import learns, smoothed
 from grader.grading.diagnosis import trusted
 from npfl139 import envs
 from npfl139.rollout import Collector

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from grader.classroom.intake import Submission
 from grader.contract.figures import calibrated
 from grader.contract.registry import available, load
 from grader.contract.served import serve
@@ -15,8 +14,9 @@ from grader.contract.student import InProcess, StudentError
 from grader.contract.training import learns
 from grader.grading import diagnosis
 from grader.grading import grade as grading
-from grader.grading.grade import Options, grade
+from grader.grading.grade import grade
 from grader.grading.graft import graft
+from grader.records import Options, Submission
 from grader.release.skeleton import make_skeleton
 from grader.topics.transformed_rewards import checks as transformed_rewards
 from npfl139 import envs
@@ -52,7 +52,7 @@ def test_an_attack_without_exercises_earns_no_training_point(sandbox, attack):
     source = f"{solved(topic, topic.exercises)}\n{(FOLDER / attack).with_suffix('.py').read_text()}"
     submission = Submission("mallory", topic.name, source, f"{topic.name}.py", hashlib.sha256(source.encode()).hexdigest(), None)
     result = grade(topic, submission, sandbox, Options())
-    assert {(training["verdict"], training["score"]) for training in result["training"]} == {("blocked", 0.0)}
+    assert {(training.verdict, training.score) for training in result.training} == {("blocked", 0.0)}
 
 
 def graded(sandbox, monkeypatch, source, filename="ppo.py", cells=()):
@@ -67,7 +67,7 @@ def graded(sandbox, monkeypatch, source, filename="ppo.py", cells=()):
     monkeypatch.setattr(grading, "calibrated", lambda *_: {"threshold": 0.5, "false_fail": 0.01, "false_fail_bound": 0.05})
     topic = dataclasses.replace(PPO, trainings=(dataclasses.replace(PPO.trainings[0], attempt=attempt, unreached=UNREACHED),))
     submission = Submission("ada", "ppo", source, filename, hashlib.sha256(source.encode()).hexdigest(), None, cells=cells)
-    return grade(topic, submission, sandbox, Options())["training"][0]
+    return grade(topic, submission, sandbox, Options()).training[0]
 
 
 UNREACHED = ("tanh_gaussian_log_prob",)
@@ -75,37 +75,37 @@ UNREACHED = ("tanh_gaussian_log_prob",)
 
 def test_own_given_code_is_left_out_and_told(sandbox, monkeypatch):
     result = graded(sandbox, monkeypatch, f"{solved(PPO)}\nclass Agent:\n    pass\ndef train():\n    return 1 / 0\n")
-    assert (result["verdict"], result["score"]) == ("passed", 3.0)
-    assert result["note"] == "your own version of `Agent`, `train` was left out: training runs on the assignment's given code"
-    assert graded(sandbox, monkeypatch, solved(PPO))["note"] is None
+    assert (result.verdict, result.score) == ("passed", 3.0)
+    assert result.note == "your own version of `Agent`, `train` was left out: training runs on the assignment's given code"
+    assert graded(sandbox, monkeypatch, solved(PPO)).note is None
 
 
 @pytest.mark.parametrize("exercise", ["value_loss", "RunningMoments.update"])
 def test_a_needed_exercise_without_a_passed_check_blocks(sandbox, monkeypatch, exercise):
     missing = graded(sandbox, monkeypatch, solved(PPO, [exercise]))
     wrong = graded(sandbox, monkeypatch, f"{solved(PPO)}\n{exercise} = lambda *a: None\n")
-    assert missing["verdict"] == wrong["verdict"] == "blocked"
-    assert missing["feedback"] == wrong["feedback"] == f"it is blocked by {exercise}, which passes no check yet"
+    assert missing.verdict == wrong.verdict == "blocked"
+    assert missing.feedback == wrong.feedback == f"it is blocked by {exercise}, which passes no check yet"
 
 
 def test_an_exercise_of_another_branch_does_not_block(sandbox, monkeypatch):
-    assert graded(sandbox, monkeypatch, solved(PPO, UNREACHED))["verdict"] == "passed"
+    assert graded(sandbox, monkeypatch, solved(PPO, UNREACHED)).verdict == "passed"
 
 
 def test_an_exercise_that_only_running_the_file_defines_is_told(sandbox, monkeypatch):
     hidden = "exec('def value_loss(value, target):\\n    return ((value - target) ** 2).mean()')"
     result = graded(sandbox, monkeypatch, f"{solved(PPO, ['value_loss'])}\n{hidden}\n")
-    assert result["verdict"] == "blocked"
-    assert result["feedback"].startswith("it is blocked by value_loss, which was not found in the file: define it by a plain def")
+    assert result.verdict == "blocked"
+    assert result.feedback.startswith("it is blocked by value_loss, which was not found in the file: define it by a plain def")
 
 
 def test_what_keeps_exercises_out_of_the_given_code_is_told(sandbox, monkeypatch):
     # `scale` is a number while the file is loaded, and a given function where the file's own version was left out.
     own = "def make_agent(*a):\n    return 2\nscale = make_agent() + 0\ndef value_loss(value, target):\n    return scale / 2 * ((value - target) ** 2).mean()\n"
     result = graded(sandbox, monkeypatch, f"{solved(PPO)}\n{own}")
-    assert (result["verdict"], result["score"]) == ("crashed", 0.0)
-    assert result["feedback"].startswith("its exercises cannot be put into the given code: TypeError in line")
-    assert "`make_agent`" in result["note"]
+    assert (result.verdict, result.score) == ("crashed", 0.0)
+    assert result.feedback.startswith("its exercises cannot be put into the given code: TypeError in line")
+    assert "`make_agent`" in result.note
 
 
 def test_an_error_in_given_code_has_no_line_of_the_students(sandbox, monkeypatch):
@@ -114,7 +114,7 @@ def test_an_error_in_given_code_has_no_line_of_the_students(sandbox, monkeypatch
         monkeypatch,
         f"{solved(PPO)}\ndef minibatches(count, batch_size, generator):\n    return None if count > 1000 else torch.randperm(count, generator=generator).split(batch_size)\n",
     )
-    assert (result["verdict"], result["feedback"]) == ("crashed", "TypeError: 'NoneType' object is not iterable")
+    assert (result.verdict, result.feedback) == ("crashed", "TypeError: 'NoneType' object is not iterable")
 
 
 def test_an_error_while_training_is_told_with_the_cell_of_the_notebook(sandbox, monkeypatch):
@@ -122,7 +122,7 @@ def test_an_error_while_training_is_told_with_the_cell_of_the_notebook(sandbox, 
     source = solved(PPO) + own
     cells = ((1, 1), (solved(PPO).count("\n") + 2, 7))
     result = graded(sandbox, monkeypatch, source, filename="ppo.ipynb", cells=cells)
-    assert (result["verdict"], result["feedback"]) == ("crashed", "ValueError in cell 7, line 3: too long")
+    assert (result.verdict, result.feedback) == ("crashed", "ValueError in cell 7, line 3: too long")
 
 
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack not in ("retrace_averages",)])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import gymnasium
 import numpy as np
 
+from grader.contract.disguises import relabelled
 from grader.contract.served import checked_actions, serve
 from grader.contract.spec import Attempt, Training
 from grader.contract.student import RemoteObject, Student
@@ -15,60 +16,9 @@ from npfl139.evaluation import evaluate
 from npfl139.rollout import Policy
 from npfl139.seeding import derived_seed, numpy_stream
 
-__all__ = ["Relabelled", "learns", "smoothed"]
+__all__ = ["checked_policy", "learns", "smoothed"]
 
 CURVE_POINTS = 40
-
-
-class Relabelled(gymnasium.vector.VectorWrapper):
-    """The same task in another disguise: an invertible affine map of the observations, and permuted or mirrored actions.
-
-    A learner does as well as before; a hand-written controller and weights brought along do not. Two cheats do: a plan of
-    actions that never looks at the observations, which the task itself must defeat, by differing between episodes; and another
-    learner, for example least squares and a linear-quadratic regulator. Against the latter only the given code is run, into
-    which the exercises are put; exercises that reach out of their functions and take over that code are not excluded.
-
-    The map is o' = s (Q o + b) with a random rotation Q, so it keeps the geometry, and a scale s; each action component of a
-    Box is mirrored at random.
-    """
-
-    def __init__(self, environments: gymnasium.vector.VectorEnv, rng: np.random.Generator):
-        super().__init__(environments)
-        space, actions = environments.single_observation_space, environments.single_action_space
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise ValueError(f"only vectors of observations can be relabelled, got {space}")
-        size = space.shape[0]
-        self.rotation = np.linalg.qr(rng.normal(size=(size, size)))[0]
-        self.offset = rng.uniform(-0.5, 0.5, size=size)
-        self.scale = rng.uniform(0.5, 2.0)
-        self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, environments.num_envs)
-        if isinstance(actions, gymnasium.spaces.Discrete):
-            self.permutation = rng.permutation(actions.n)
-        else:
-            self.mirror = rng.choice([-1.0, 1.0], size=actions.shape).astype(actions.dtype)
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self.disguised(observation), info
-
-    def step(self, actions: np.ndarray) -> tuple:
-        observation, reward, terminated, truncated, info = self.env.step(self.original(actions))
-        if "final_obs" in info:
-            final, ended = observation.copy(), info["_final_obs"]
-            final[ended] = np.stack(info["final_obs"][ended])
-            info = info | {"final_obs": self.disguised(final)}
-        return self.disguised(observation), reward, terminated, truncated, info
-
-    def disguised(self, observation: np.ndarray) -> np.ndarray:
-        return (self.scale * (observation @ self.rotation.T + self.offset)).astype(np.float32)
-
-    def original(self, actions: np.ndarray) -> np.ndarray:
-        space = self.env.single_action_space
-        if isinstance(space, gymnasium.spaces.Discrete):
-            return self.permutation[actions - space.start] + space.start
-        middle = (space.high + space.low) / 2
-        return middle + self.mirror * (actions - middle)
 
 
 def learns(
@@ -97,7 +47,7 @@ def learns(
     def made(seed: int, purpose: str, rows: int) -> gymnasium.vector.VectorEnv:
         environments = envs.make(environment, rows, derived_seed(seed, purpose) % 2**31)
         environments = wrap(environments) if wrap else environments
-        return Relabelled(environments, numpy_stream(seed, "relabelling")) if relabel else environments
+        return relabelled(environments, numpy_stream(seed, "relabelling")) if relabel else environments
 
     def attempt(student: Student, seed: int) -> Attempt:
         served = serve(made(seed, "training", config.env_count), config.steps)

@@ -8,12 +8,13 @@ import gymnasium
 import numpy as np
 import torch
 
+from grader.contract.disguises import Relabelled
 from grader.contract.expect import Wrong, elementwise, expect, expect_close, expect_error, normal, uniform
 from grader.contract.naive import h, h_inverse
 from grader.contract.served import serve
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
-from grader.contract.training import Relabelled, checked_policy, smoothed
+from grader.contract.training import checked_policy, smoothed
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.seeding import derived_seed, numpy_stream

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from grader.contract.relabelled_images import RelabelledImage
+from grader.contract.disguises import RelabelledImage
 from grader.contract.served import serve
 from npfl139.envs import make
 from npfl139.envs.batched import BatchedEnv
