@@ -8,11 +8,21 @@
 # %%
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.vector import VectorEnv
+from torch import nn
 
+import npfl139.runs
+from npfl139.envs import expect_spaces
+from npfl139.recurrent.actors import Actors
+from npfl139.seeding import numpy_stream
 from npfl139.shapes import expect_shape
+from solutions import ngu, r2d2
 from solutions.ngu import epsilon_greedy
 from solutions.retrace import retrace_trace, transformed_off_policy_targets
 from solutions.transformed_rewards import rescale, rescale_inverse
@@ -319,3 +329,240 @@ def benchmark_statistics(scores: Tensor) -> dict[str, float]:
     [83.33, 1, 183.33, 100.0, 60.0]
     """
     raise NotImplementedError("benchmark_statistics")
+
+
+# %% [markdown]
+# ## The agent
+#
+# Agent57 is NGU with three things more: a second network, a bandit that chooses the policy of each episode, and longer horizons.
+
+
+# %%
+@dataclass(frozen=True)
+class Agent57Config(ngu.NGUConfig):
+    """Hyperparameters; the defaults suit our suite of six tasks, `CONFIGS["paper"]` is the paper's column for Atari."""
+
+    heads: str = "split"  # split, or shared: one network for both returns, as in NGU
+    mixing: str = "identity"  # identity (combined_q), or transformed (transformed_combined_q)
+    controller: str = "bandit"  # bandit, or uniform: every episode has a random policy, and policy 0 is evaluated, as in NGU
+    bandit_window: int = 300  # τ, episodes; 160 in the paper, Section 4 (90 in its Table 3)
+    bandit_coefficient: float = 0.7  # β of the bonus, in standard deviations of the returns; 1 in the paper
+    bandit_epsilon: float = 0.1  # probability of a random policy; 0.5 in the paper
+    policies: int = 4  # N; 32 in the paper
+    # Deviation: the paper's family has one curve of (β_j, γ_j). Four policies can as well be all pairs of two β and two γ.
+    family_weights: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0)  # β_j; () for those of `exploration_weights`
+    family_discounts: tuple[float, ...] = (0.999, 0.75, 0.999, 0.75)  # γ_j; () for those of `discounts`
+    discount: float = 0.9999  # γ_max, where the family is the paper's
+    middle_discount: float = 0.997  # γ_mid
+    shortest_discount: float = 0.99  # γ_min
+    steps: int = 70_000  # environment steps in all
+    learning_starts: int = 2_000
+    steps_per_update: int = 96
+    sequence_length: int = 20
+    sequence_period: int = 10
+    burn_in: int = 4
+    replay_rows: int = 40_000
+    replay_sequences: int = 8_000
+    learning_rate: float = 4e-3
+    final_learning_rate: float = 4e-4
+    target_period: int = 5
+    memory_size: int = 48
+    head_size: int = 48
+    cross_mixture: float = 0.2
+    kernel_epsilon: float = 1e-3
+    novelty_warmup: int = 200
+
+    def __post_init__(self):
+        super().__post_init__()
+        allowed = {"heads": ("split", "shared"), "mixing": ("identity", "transformed"), "controller": ("bandit", "uniform")}
+        for field, choices in allowed.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
+        for field in ("family_weights", "family_discounts"):
+            if len(getattr(self, field)) not in (0, self.policies):
+                raise ValueError(
+                    f"{field} must have one number for each of the {self.policies} policies, or none, got {getattr(self, field)}"
+                )
+
+    @property
+    def weights(self) -> Tensor:
+        return torch.tensor(self.family_weights) if self.family_weights else super().weights
+
+    @property
+    def discounts(self) -> Tensor:
+        if self.family_discounts:
+            return torch.tensor(self.family_discounts)
+        return discounts(self.policies, self.discount, self.middle_discount, self.shortest_discount)
+
+
+SUITE = ("Vaults", "NoisyTelevision", "RandomCoin", "Patience", "Lottery", "ShortCueRecall")  # all with one configuration
+CONFIGS = {
+    **{f"npfl139/{task}-v0": Agent57Config() for task in SUITE},
+    # Badia et al. (2020), arXiv:2003.13350, Table 3 and Section 4; the rest is NGU's. 78·10⁹ frames, after which the last game is passed.
+    "paper": Agent57Config(
+        **vars(ngu.CONFIGS["paper"])
+        | {
+            "steps": 19_500_000_000,
+            "family_weights": (),
+            "family_discounts": (),
+            "discount": 0.9999,
+            "sequence_length": 160,
+            "sequence_period": 80,
+            "replay_sequences": 62_500,
+            "importance_exponent": 0.0,
+            "bandit_window": 160,
+            "bandit_coefficient": 1.0,
+            "bandit_epsilon": 0.5,
+        }
+    ),
+}
+
+
+class SplitQNetwork(nn.Module):
+    """Two of NGU's networks side by side, one for each return: q^e and q^i as [T, B, 2, A]."""
+
+    INPUTS = ngu.ConditionedQNetwork.INPUTS
+
+    def __init__(self, observation_shape: Sequence[int], action_count: int, config: Agent57Config, generator: torch.Generator):
+        super().__init__()
+        self.heads = nn.ModuleList(ngu.ConditionedQNetwork(observation_shape, action_count, config, generator) for _ in range(2))
+        self.state_size = sum(head.state_size for head in self.heads)
+
+    def forward(self, inputs: dict[str, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
+        results = [head(inputs, part) for head, part in zip(self.heads, state.chunk(2, -1), strict=True)]
+        return torch.stack([q for q, _ in results], -2), torch.cat([state for _, state in results], -1)
+
+
+class Controller:
+    """Chooses the policy of every episode, for all actors.
+
+    Deviation: in the paper each of 256 actors has a bandit of its own, since its ε changes which policy serves it best. Ours see a hundred
+    episodes each, too few for that, and share one.
+    """
+
+    def __init__(self, config: Agent57Config):
+        self.config, self.rng = config, numpy_stream(config.seed, "controller")
+        self.bandit = SlidingWindowUCB(config.policies, config.bandit_window, config.bandit_coefficient, config.bandit_epsilon)
+
+    def select(self, row: int) -> int:
+        """Return the policy of the next episode in a row of environments."""
+        arm = int(self.rng.integers(self.config.policies))
+        if self.config.controller == "uniform":
+            return arm
+        if self.bandit.pulls < self.bandit.arms:  # many actors begin before any has finished
+            return row % self.bandit.arms
+        # Standardized returns would be chosen among by the paper's coefficient as these are by a multiple of their standard deviation.
+        deviation = np.std([episode_return for _, episode_return in self.bandit.window])
+        self.bandit.coefficient = self.config.bandit_coefficient * float(deviation or 1)
+        return self.bandit.select(self.rng.random(), arm)
+
+    def best(self) -> int:
+        """Return the policy to evaluate."""
+        return self.bandit.best() if self.config.controller == "bandit" else 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"window": torch.tensor(self.bandit.window, dtype=torch.float64).view(-1, 2), "pulls": torch.tensor(self.bandit.pulls)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.bandit.window.clear()
+        self.bandit.window.extend((int(arm), episode_return) for arm, episode_return in state["window"].tolist())
+        self.bandit.pulls = int(state["pulls"])
+
+
+class ControlledActors(ngu.CuriousActors):
+    """NGU's actors, whose policy is chosen anew for every episode; the undiscounted extrinsic return says how good the choice was."""
+
+    def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
+        super().__init__(agent, epsilon, rng)
+        self.controller = agent.controller
+        self.episode_return, self.started = np.zeros(len(epsilon)), False
+
+    def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        for row in np.flatnonzero(first):
+            if self.learning and self.started:
+                self.controller.bandit.update(int(self.arm[row]), float(self.episode_return[row]))
+            self.arm[row] = self.controller.select(int(row)) if self.learning else self.controller.best()
+        self.episode_return[first], self.started = 0, True
+        super().begin(observation, first)
+
+    def experience(self, next_observation: np.ndarray, reward: np.ndarray) -> dict[str, np.ndarray]:
+        self.episode_return += reward
+        return super().experience(next_observation, reward)
+
+
+class Agent(ngu.Agent):
+    """Agent57: NGU's agent with two networks and a bandit."""
+
+    actors_type: type[Actors] = ControlledActors
+    acting = ("network", "novelty", "controller")
+
+    def __init__(self, observation_space: Box, action_space: Discrete, config: Agent57Config):
+        self.network_type = SplitQNetwork if config.heads == "split" else ngu.ConditionedQNetwork
+        super().__init__(observation_space, action_space, config)
+        self.controller = self.parts["controller"] = Controller(config)
+
+    def combined(self, q: Tensor, arm: Tensor) -> Tensor:
+        """Return the values [..., A] that a policy acts by, from those of both returns [..., 2, A]."""
+        weight, epsilon = self.arm_weights[arm], self.config.rescale_epsilon
+        if self.config.mixing == "identity":
+            return combined_q(q[..., 0, :], q[..., 1, :], weight)
+        transforms = (lambda x: rescale(x, epsilon)), (lambda x: rescale_inverse(x, epsilon))
+        return transformed_combined_q(q[..., 0, :], q[..., 1, :], weight, *transforms)
+
+    def action_values(self, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        q, state = super().action_values(inputs, state, first)
+        return self.combined(q, inputs["arm"]) if self.config.heads == "split" else q, state
+
+    def td_errors(self, batch: r2d2.Batch) -> Tensor:
+        if self.config.heads == "shared":
+            return super().td_errors(batch)
+        steps, arm = batch.steps, batch.steps["arm"][0]
+        q = self.values(self.network, batch)
+        with torch.no_grad():
+            policy = self.combined(q, arm.expand(len(q), -1))
+            targets = split_targets(
+                (policy, torch.zeros_like(policy)),  # combined already, in whichever way
+                self.values(self.target, batch).unbind(-2),
+                steps["action"],
+                steps["behaviour"],
+                steps["reward"],
+                steps["intrinsic"],
+                self.arm_weights[arm],
+                self.arm_discounts[arm] * (~steps["terminated"]).float(),
+                r2d2.same_episode(batch.mask),
+                self.config.trace_lambda,
+                self.config.target_epsilon,
+                self.config.rescale_epsilon,
+            )
+        return torch.stack([y - r2d2.chosen(q[:-1, :, head], steps["action"]) for head, y in enumerate(targets)])
+
+    def priority_error(self, td_error: Tensor, batch: r2d2.Batch) -> Tensor:
+        # The paper does not say how the two errors make one priority. This way an error counts as it counts in the combined value.
+        weight = self.arm_weights[batch.steps["arm"][0]]
+        weights = torch.stack([torch.ones_like(weight), weight])[: len(td_error)]
+        return (td_error.abs() * weights[:, None]).sum(0)
+
+
+def make_agent(observation_space: Space, action_space: Space, config: Agent57Config) -> Agent:
+    """Return an untrained agent for environments with the given spaces of a single one.
+
+    Raises:
+        ValueError: the observations are not a Box, or the actions not Discrete.
+    """
+    expect_spaces(observation_space, action_space, Discrete)
+    return Agent(observation_space, action_space, config)
+
+
+# %% [markdown]
+# ## Training
+
+
+# %%
+def train(environments: VectorEnv, config: Agent57Config, monitor: npfl139.runs.Monitor) -> Agent:
+    """Return an agent trained in the environments, one actor in each."""
+    return r2d2.learn(make_agent(environments.single_observation_space, environments.single_action_space, config), environments, monitor)
+
+
+# %%
+if __name__ == "__main__":
+    npfl139.runs.main(train)

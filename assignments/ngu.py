@@ -12,7 +12,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -471,6 +471,9 @@ class NGUConfig(r2d2.R2D2Config):
     cross_mixture: float = 0.0
     embedding: str = "controllable"  # controllable, or random: f stays as it was made, for the ablation
     novelty: str = "both"  # both, episodic, life-long (without the episodic memory) or none
+    # Deviation: in the paper the scale of r^i is what ε, k and P make it. Divided by its root mean square, one β suits all tasks.
+    intrinsic_scale: str = "unit"  # unit, or raw as in the paper
+    intrinsic_input: str = "shown"  # shown: the network sees the previous r^i as in the paper; hidden: 0 in its place
     embedding_size: int = 16  # P; 32 in the paper
     novelty_sizes: tuple[int, ...] = (64,)  # hidden layers of f, of its classifier, of g and ĝ
     neighbours: int = 5  # k; 10 in the paper
@@ -490,6 +493,7 @@ class NGUConfig(r2d2.R2D2Config):
     def __post_init__(self):
         super().__post_init__()
         allowed = {"embedding": ("controllable", "random"), "novelty": ("both", "episodic", "life-long", "none")}
+        allowed |= {"intrinsic_scale": ("unit", "raw"), "intrinsic_input": ("shown", "hidden")}
         for field, choices in allowed.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
@@ -567,7 +571,8 @@ class Novelty(nn.Module):
             reward = modulator.clamp(0, self.config.max_modulation)
         else:
             reward = intrinsic_reward(episodic, modulator, self.config.max_modulation)
-        # Deviation: the scale of r^i depends on ε, k and P. Divided by its root mean square, one β suits all tasks.
+        if self.config.intrinsic_scale == "raw":
+            return reward
         self.squared_rewards.update(reward.square()[:, None])
         return reward / self.squared_rewards.mean.sqrt().float().clamp(min=1e-6)
 
@@ -579,6 +584,21 @@ class Novelty(nn.Module):
         return loss
 
 
+def controllable_states(observation: Tensor, observation_next: Tensor, action: Tensor, valid: Tensor, updates: int, seed: int) -> Encoder:
+    """Return an embedding f that rows [N, P] have taught; every action occurs among them. The training check calls this function."""
+    generator, size = torch_stream(seed, "embedding"), NGUConfig.embedding_size
+    embed = Encoder(observation.shape[1:], NGUConfig.novelty_sizes, size, generator)
+    classify = MLP(2 * size, NGUConfig.novelty_sizes, int(action.max()) + 1, generator, activation=torch.relu)
+    optimizer = torch.optim.Adam([*embed.parameters(), *classify.parameters()], NGUConfig.novelty_learning_rate)
+    for _ in range(updates):
+        rows = torch.randint(len(action), (256,), generator=generator)
+        loss = inverse_dynamics_loss(embed, classify, observation[rows], observation_next[rows], action[rows], valid[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return embed.requires_grad_(False)
+
+
 class ConditionedQNetwork(r2d2.RecurrentQNetwork):
     """R2D2's network for a whole family of policies: it is told which one to be, and both previous rewards."""
 
@@ -586,7 +606,7 @@ class ConditionedQNetwork(r2d2.RecurrentQNetwork):
 
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: NGUConfig, generator: torch.Generator):
         super().__init__(flattened(observation_shape, config), action_count, config, generator)
-        self.arm_count = config.policies
+        self.arm_count, self.intrinsic_input = config.policies, config.intrinsic_input
 
     @classmethod
     def extra_size(cls, action_count: int, config: NGUConfig) -> int:
@@ -594,6 +614,9 @@ class ConditionedQNetwork(r2d2.RecurrentQNetwork):
 
     def extra(self, inputs: dict[str, Tensor]) -> Tensor:
         arm, action, extrinsic, intrinsic = (inputs[name] for name in ("arm", "previous_action", "previous_reward", "previous_intrinsic"))
+        extrinsic = rescale(extrinsic, self.rescale_epsilon)  # as in our R2D2
+        if self.intrinsic_input == "hidden":
+            intrinsic = torch.zeros_like(intrinsic)
         return conditioned(arm, action, extrinsic, intrinsic, action < 0, self.arm_count, self.action_count)
 
 
@@ -608,12 +631,15 @@ class CuriousActors(Actors):
     def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
         super().__init__(agent, epsilon, rng)
         self.novelty = agent.novelty
-        self.memory = self.novelty.memory(len(epsilon))
+        self.memory, self.learning = self.novelty.memory(len(epsilon)), True
         # The paper has j mod (N - 1), by which the last policy would never act.
         self.arm = np.arange(len(epsilon)) % agent.config.policies
         self.intrinsic = np.zeros(len(epsilon), np.float32)
 
     def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        if first.all() and not self.learning:  # a copy, since to look at what is novel makes it less so
+            self.novelty = copy.deepcopy(self.agent.novelty)
+            self.memory = self.novelty.memory(len(first))
         if first.any():
             rows = torch.from_numpy(first)
             self.memory.reset(rows)
@@ -673,16 +699,16 @@ class Agent(r2d2.Agent):
         return observation.flatten(1) if self.config.flat_images else observation
 
     def evaluators(self, count: int) -> Actors:
-        """Return actors of policy 0, who learn nothing about what is novel from what they see."""
+        """Return actors of policy 0, who teach nobody what is novel."""
         actors = super().evaluators(count)
-        actors.arm[:] = 0
+        actors.arm[:], actors.learning = 0, False
         actors.novelty = copy.deepcopy(self.novelty)
         actors.memory = actors.novelty.memory(count)
         return actors
 
     def prepare(self, replay: r2d2.SequenceReplay, rng: np.random.Generator) -> None:
         for _ in range(self.config.novelty_warmup if self.config.novelty != "none" else 0):
-            self.learn_novelty(self.batch(replay.sample(rng.random(self.config.batch_size))), self.config.sequence_length)
+            self.learn_novelty(self.batch(replay.sample(rng.random(self.config.batch_size // 4))), self.config.sequence_length)
 
     def learn_from(self, batch: r2d2.Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         priority, scalars = super().learn_from(batch, replay_size)
@@ -729,8 +755,40 @@ class Agent(r2d2.Agent):
         )
 
 
+MAZE = NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=4e-3, target_period=10)
 CONFIGS = {
-    "npfl139/DiscoMaze-v0": NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=2e-3),
+    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=24_000),
+    "npfl139/DiscoMaze-v0": MAZE,
+    "npfl139/DiscoGoal-v0": replace(MAZE, policies=4, exploration_weight=0.1, discount=0.97, cross_mixture=0.5),
+    # Badia et al. (2020), Tables 6 and 8; what those leave open is R2D2's. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per
+    # update, and 35·10⁹ frames are a quarter as many steps.
+    # Deviation: as R2D2's, the actors share one process with the learner.
+    "paper": NGUConfig(
+        **vars(r2d2.CONFIGS["paper"])
+        | {
+            "steps": 8_750_000_000,
+            "policies": 32,
+            "exploration_weight": 0.3,
+            "discount": 0.997,
+            "shortest_discount": 0.99,
+            "burn_in": 0,
+            "replay_rows": 5_000_000,
+            "replay_sequences": 125_000,
+            "learning_starts": 250_000,  # 6250 sequences
+            "adam_epsilon": 1e-4,
+            "target_period": 1500,
+            "frame_stack": 1,
+            "embedding_size": 32,
+            "neighbours": 10,
+            "kernel_epsilon": 1e-4,
+            "memory_capacity": 30_000,
+            "novelty_sizes": (128,),
+            "novelty_learning_rate": 5e-4,
+            "novelty_warmup": 0,
+            "intrinsic_scale": "raw",
+            "flat_images": False,
+        }
+    ),
 }
 
 
