@@ -181,15 +181,24 @@ def check_split_targets_are_constants(student, rng):
 @check("split_targets")
 def check_split_targets_refuse_other_shapes(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError."""
-    for name in ("behaviour", "weight", "discount"):
-        arguments = sequences(rng, 3, 2, 2)
-        arguments[name] = arguments[name][:-1]
+
+    def refused(arguments, what):
         keywords = arguments | {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
-        expect_error(partial(student.split_targets, **keywords), "ValueError", f"another shape of {name}")
+        expect_error(partial(student.split_targets, **keywords), "ValueError", what)
+
     arguments = sequences(rng, 3, 2, 2)
-    arguments["target"][1] = arguments["target"][1][:-1]
-    keywords = arguments | {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
-    expect_error(partial(student.split_targets, **keywords), "ValueError", "another shape of a target value")
+    for name in ("behaviour", "extrinsic", "intrinsic", "discount", "same_episode"):
+        for other in (arguments[name][:-1], arguments[name][:, :1]):
+            refused(arguments | {name: other}, f"another shape of {name}")
+    refused(arguments | {"weight": arguments["weight"][:1]}, "another shape of weight")
+    for name in ("online", "target"):
+        for head in (0, 1):
+            for other in (arguments[name][head][:-1], arguments[name][head][:, :1], arguments[name][head][..., :1]):
+                pair = [other if number == head else q for number, q in enumerate(arguments[name])]
+                refused(arguments | {name: pair}, f"another shape of one of the {name} values")
+    for part in (slice(None, -1), slice(1)):
+        few = {name: [q[part] for q in arguments[name]] for name in ("online", "target")}
+        refused(arguments | few, "values of as many states as there are steps, or fewer,")
 
 
 # Which policy to play

@@ -498,11 +498,21 @@ def check_targets_are_constants(student, rng):
 @check("ngu_targets")
 def check_targets_refuse_other_shapes(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError."""
-    for name in ("q_target", "behaviour", "weight", "discount"):
-        arguments = sequences(rng, 3, 2, 2)
-        arguments[name] = arguments[name][:-1]
+
+    def refused(arguments, what):
         keywords = arguments | {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
-        expect_error(partial(student.ngu_targets, **keywords), "ValueError", f"another shape of {name}")
+        expect_error(partial(student.ngu_targets, **keywords), "ValueError", what)
+
+    arguments = sequences(rng, 3, 2, 2)
+    for name in ("q_online", "q_target", "behaviour", "extrinsic", "intrinsic", "discount", "same_episode"):
+        for other in (arguments[name][:-1], arguments[name][:, :1]):
+            refused(arguments | {name: other}, f"another shape of {name}")
+    refused(arguments | {"weight": arguments["weight"][:1]}, "another shape of weight")
+    for name in ("q_online", "q_target"):
+        refused(arguments | {name: arguments[name][..., :1]}, f"another number of actions in {name}")
+    for part in (slice(None, -1), slice(1)):
+        few = {name: arguments[name][part] for name in ("q_online", "q_target")}
+        refused(arguments | few, "values of as many states as there are steps, or fewer,")
 
 
 # The bonus of a learnt embedding
