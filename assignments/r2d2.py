@@ -530,7 +530,7 @@ class Agent:
     step; `parts`, what a checkpoint holds; `acting`, which of the parts actors need; `optimizers`.
     """
 
-    network_type: type[nn.Module] = RecurrentQNetwork
+    network_type: type[RecurrentNetwork] = RecurrentQNetwork
     actors_type: type[Actors] = Actors
     acting = ("network",)
 
@@ -546,7 +546,7 @@ class Agent:
         self.parts = {"network": self.network, "target": self.target}
         self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
         self.updates = 0
-        self._evaluators = None
+        self._evaluators: Actors | None = None
 
     @property
     def fields(self) -> dict[str, tuple]:
@@ -633,7 +633,7 @@ class Agent:
             self.target.load_state_dict(self.network.state_dict())
         return norm.item()
 
-    def values(self, network: nn.Module, batch: Batch) -> Tensor:
+    def values(self, network: RecurrentNetwork, batch: Batch) -> Tensor:
         """Return the action values [m + 1, B, A] of the states of the sequences, after their burn-in."""
         inputs, length = {name: batch.rows[name] for name in network.INPUTS}, self.config.burn_in
         state = batch.state if self.config.replayed_state == "stored" else torch.zeros_like(batch.state)
@@ -684,8 +684,7 @@ def make_agent(observation_space: Space, action_space: Space, config: R2D2Config
     Raises:
         ValueError: the observations are not a Box, or the actions not Discrete.
     """
-    expect_spaces(observation_space, action_space, Discrete)
-    return Agent(observation_space, action_space, config)
+    return Agent(*expect_spaces(observation_space, action_space, Discrete), config)
 
 
 def make_replay(agent: Agent, config: R2D2Config) -> SequenceReplay:
@@ -728,7 +727,7 @@ def replay_discrepancy(agent: Agent, replay: SequenceReplay, sequences: Sequence
     position = np.minimum(episode + np.arange(start.max() + replay.length)[:, None], end - 1)
     rows = replay.store.read(replay.stream[slot], position, episode)
     inputs = {name: torch.from_numpy(rows[name]).to(agent.device) for name in agent.network.INPUTS}
-    used = Sequences(*(column[use] for column in sequences[:-1]), {name: column[:, use] for name, column in sequences.rows.items()})
+    used = Sequences._make([*(column[use] for column in sequences[:-1]), {name: column[:, use] for name, column in sequences.rows.items()}])
     with torch.no_grad():
         whole = agent.network(inputs, torch.zeros(len(use), agent.network.state_size, device=agent.device))[0]
         reference = torch.stack([whole[t : t + replay.length, b] for b, t in enumerate(start)], 1)

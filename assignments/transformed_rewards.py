@@ -346,18 +346,18 @@ class DQN:
     """Double DQN (van Hasselt et al., 2016) on values transformed as the configuration says."""
 
     def __init__(self, observation_space: gymnasium.Space, action_space: gymnasium.Space, config: DQNConfig):
-        expect_spaces(observation_space, action_space, Discrete)
-        self.config, self.action_space = config, action_space
+        observations, self.action_space = expect_spaces(observation_space, action_space, Discrete)
+        self.config = config
         self.treatment = TREATMENTS[config.treatment](config)
         self.generator = torch_stream(config.seed, "exploration")
-        sizes = int(np.prod(observation_space.shape)), config.hidden_sizes, int(action_space.n)
+        sizes = int(np.prod(observations.shape)), config.hidden_sizes, int(self.action_space.n)
         self.network, self.target_network = (
             MLP(*sizes, torch_stream(config.seed, "network"), activation=torch.relu).to(config.torch_device) for _ in range(2)
         )
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.updates = 0
 
-    def act(self, observation: np.ndarray, reward: np.ndarray, first: np.ndarray) -> np.ndarray:
+    def act(self, observation: np.ndarray, reward: np.ndarray | None, first: np.ndarray | None) -> np.ndarray:
         """Return the greedy actions [B]; h is increasing, so that the greedy action needs no inverse."""
         with torch.no_grad():
             return self.action_space.start + self.network(self.inputs(observation)).argmax(dim=-1).cpu().numpy()
@@ -446,10 +446,10 @@ def train(environments: VectorEnv, config: DQNConfig, monitor: npfl139.runs.Moni
     """Return an agent trained for `config.steps` environment steps."""
     agent = make_agent(environments.single_observation_space, environments.single_action_space, config)
     collector = Collector(environments)
-    replay = WindowReplay(environments.single_observation_space.shape, environments.num_envs, config)
+    replay = WindowReplay(collector.observation.shape[1:], environments.num_envs, config)
     while collector.steps < config.steps:
         exploration = config.exploration(collector.steps)
-        replay.add(collector.step(agent.explore(collector.observation, exploration)), agent.action_space.start)
+        replay.add(collector.step(agent.explore(collector.observation, exploration)), int(agent.action_space.start))
         if collector.steps >= config.learning_start and replay.steps >= config.n:
             for _ in range(config.updates_per_step):
                 loss = agent.improve(replay.sample(), linear(config.learning_rate, 0.0, collector.steps / config.steps))

@@ -7,7 +7,7 @@ point, so it also finds the checks of a topic from elsewhere, and whatever is no
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -39,7 +39,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     from grader.contract.student import StudentError
 
     try:
-        check.run(pyfuncitem.funcargs["student"], pyfuncitem.config.option.hidden_seed)
+        check.run(cast("Student", pyfuncitem.funcargs["student"]), pyfuncitem.config.option.hidden_seed)
         return True
     except Wrong as error:
         message = f"wrong: {error}"
@@ -70,7 +70,7 @@ def hidden_checks_sandbox(request: pytest.FixtureRequest) -> "Iterator[Sandbox]"
 def student(request: pytest.FixtureRequest) -> "Iterator[Student]":
     """The submission, freshly loaded for every check, or the reference."""
     from grader.contract.student import StudentError
-    from grader.grading.diagnosis import prerequisite_sources, trusted
+    from grader.grading.diagnosis import trusted
     from grader.grading.remote import Sandboxed
 
     topic = request.module.TOPIC
@@ -81,7 +81,7 @@ def student(request: pytest.FixtureRequest) -> "Iterator[Student]":
     submission = only_submission(path, topic)
     with Sandboxed(request.getfixturevalue("hidden_checks_sandbox")) as loaded:
         try:
-            loaded.load(submission.source, topic.name, submission.filename, prerequisite_sources(topic))
+            loaded.load(submission.source or "", topic.name, submission.filename, topic.prerequisite_sources)
         except StudentError as error:
             pytest.fail(f"{error.verdict}: the file cannot be loaded: {error.feedback}", pytrace=False)
         yield loaded

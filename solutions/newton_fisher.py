@@ -540,8 +540,7 @@ def compare(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return min(runs, key=lambda run: loss(run[-1], inputs, labels, SIZES).nan_to_num(torch.inf))
 
     def gradient_descent(step_size: float, steps: int) -> Tensor:
-        start, *examples = problem
-        return descend(lambda theta: loss_gradient(theta, *examples), start, step_size, steps)
+        return descend(lambda theta: loss_gradient(theta, inputs, labels, SIZES), problem[0], step_size, steps)
 
     return {
         "gradient descent": best(lambda step_size: gradient_descent(step_size, STEPS)),

@@ -575,9 +575,9 @@ class Agent(torch.nn.Module, ABC):
         self.config, self.device, self.action_space = config, config.torch_device, action_space
         observation_size, initial = int(np.prod(observation_space.shape)), torch_stream(config.seed, "initial")
         if isinstance(action_space, Discrete):
-            self.policy = CategoricalPolicy(observation_size, int(action_space.n), config.hidden_sizes, initial)
+            self.policy: Policy = CategoricalPolicy(observation_size, int(action_space.n), config.hidden_sizes, initial)
         else:
-            self.policy = GaussianPolicy(observation_size, *action_space.shape, config.hidden_sizes, initial)
+            self.policy = GaussianPolicy(observation_size, action_space.shape[0], config.hidden_sizes, initial)
         self.value = MLP(observation_size, config.value_hidden_sizes, 1, initial)
         self.observation_scale, self.return_scale = Scale(observation_size), Scale(1)
         self.to(self.device)
@@ -697,7 +697,7 @@ class TRPO(TNPG):
         return accepted - parameters
 
 
-ALGORITHMS = {"reinforce": Reinforce, "npg": NPG, "tnpg": TNPG, "trpo": TRPO}
+ALGORITHMS: dict[str, Callable[[Box, Discrete | Box, TRPOConfig], Agent]] = {"reinforce": Reinforce, "npg": NPG, "tnpg": TNPG, "trpo": TRPO}
 
 
 def surrogate_at_old(policy: Policy, batch: Batch) -> Tensor:
@@ -804,12 +804,12 @@ def make_agent(observation_space: Space, action_space: Space, config: TRPOConfig
     Raises:
         ValueError: it cannot handle the spaces, or there is no such algorithm.
     """
-    expect_spaces(observation_space, action_space, Discrete, Box)
+    spaces = expect_spaces(observation_space, action_space)
     if isinstance(action_space, Box) and len(action_space.shape) != 1:
         raise ValueError(f"continuous actions must be vectors, got {action_space}")
     if config.algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {config.algorithm!r}")
-    return ALGORITHMS[config.algorithm](observation_space, action_space, config)
+    return ALGORITHMS[config.algorithm](*spaces, config)
 
 
 def train(environments: VectorEnv, config: TRPOConfig, monitor: Monitor) -> Agent:

@@ -61,7 +61,7 @@ def quick(monkeypatch):
 
 
 def test_a_class_is_graded_in_several_processes(folder, tmp_path):
-    results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
+    results = grade_class([folder], tmp_path / "out", engines.graded, jobs=2, options=UNITS)
     assert [(result.student, result.score > 0) for result in results] == [("ada", True), ("blaise", False), ("carl", False)]
     assert "line 1" in results[2].problem
     assert Store(tmp_path / "out").results()[0] == [Store(tmp_path / "out").read(student, "ppo") for student in SOURCES]
@@ -69,17 +69,17 @@ def test_a_class_is_graded_in_several_processes(folder, tmp_path):
 
 
 def test_nothing_is_graded_twice(folder, tmp_path, quick):
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada", "blaise", "carl"]
     (folder / "blaise" / "ppo.py").write_text("# changed\n")
-    results = grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    results = grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada", "blaise", "carl", "blaise"]
     assert len(results) == 3
 
 
 def test_other_options_grade_again(folder, tmp_path, quick):
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
-    grade_class([folder], tmp_path / "out", jobs=1, options=Options(training=False, seed=1))
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=Options(training=False, seed=1))
     assert len(quick) == 6
 
 
@@ -93,9 +93,9 @@ def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(engines, "_result", killed)
-        grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+        grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada"]
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada", "blaise", "carl"]
 
 
@@ -104,7 +104,7 @@ def test_a_failure_of_the_grader_is_a_result(folder, tmp_path, monkeypatch):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(engines, "grade", broken)
-    results = grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    results = grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert {check.verdict for result in results for check in result.checks} == {"grader_fault"}
     assert "a bug" in results[0].checks[0].feedback
 
@@ -130,7 +130,7 @@ def test_a_process_of_the_grader_that_dies_is_replaced_once(folder, tmp_path, mo
             return future
 
     monkeypatch.setattr(engines, "_pool", lambda jobs, options: Pool())
-    results = grade_class([folder], tmp_path / "out", jobs=2, options=UNITS)
+    results = grade_class([folder], tmp_path / "out", engines.graded, jobs=2, options=UNITS)
     assert {check.verdict for check in results[0].checks} == verdicts
     assert {check.verdict for result in results[1:] for check in result.checks} == {"passed"}
 
@@ -141,7 +141,7 @@ def test_a_sandbox_that_cannot_be_opened_stops_the_class(folder, tmp_path, monke
 
     monkeypatch.setattr(engines, "open_sandbox", refuse)
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
-        grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+        grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     monkeypatch.setattr(engines, "_sandbox", None, raising=False)
     engines._enter_pool("bwrap")
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
@@ -150,7 +150,7 @@ def test_a_sandbox_that_cannot_be_opened_stops_the_class(folder, tmp_path, monke
 
 def test_without_a_seed_the_folder_keeps_one(folder, tmp_path, quick):
     for out in ("out", "out", "other"):
-        grade_class([folder], tmp_path / out, jobs=1, options=Options(training=False, seed=None))
+        grade_class([folder], tmp_path / out, engines.graded, jobs=1, options=Options(training=False, seed=None))
     assert len(quick) == 6
     seeds = {Store(tmp_path / out).read("ada", "ppo").provenance.basis.seed_sha256 for out in ("out", "other")}
     assert seeds == {Options(seed=Store(tmp_path / out).seed()).seed_sha256 for out in ("out", "other")} and len(seeds) == 2
@@ -160,23 +160,24 @@ NOTHING_LEFT = """
 import sys
 from pathlib import Path
 from grader.classroom.session import grade_class
+from grader.commands import engine
 from grader.records import Options
-results = grade_class([Path(sys.argv[1])], Path(sys.argv[2]), options=Options(training=False))
+results = grade_class([Path(sys.argv[1])], Path(sys.argv[2]), engine, options=Options(training=False))
 print(len(results), "torch" in sys.modules, "grader.classroom.engines" in sys.modules)
 """
 
 
 def test_with_nothing_left_to_grade_neither_torch_nor_a_sandbox_is_needed(folder, tmp_path, quick):
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     command = [sys.executable, "-c", NOTHING_LEFT, str(folder), str(tmp_path / "out")]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed.splitlines()[-1] == "3 False False"
 
 
 def test_a_damaged_result_is_graded_again(folder, tmp_path, quick):
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     path = Store(tmp_path / "out").path("blaise", "ppo")
     path.write_text(path.read_text().replace('"score": 1.0', '"score": 2.0'))
-    grade_class([folder], tmp_path / "out", jobs=1, options=UNITS)
+    grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada", "blaise", "carl", "blaise"]
     assert Store(tmp_path / "out").results()[1] == []

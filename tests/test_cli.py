@@ -1,6 +1,7 @@
 """The command as a student meets it: every answer is a sentence, every status is right."""
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -68,7 +69,8 @@ COMPLETE = written(doubled="return 2 * x", quadrupled="return doubled(doubled(x)
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty working directory, next to a project with the assignments `toy` and `toy_two`."""
+    """An empty working directory, next to a project with the assignments `toy` and `toy_two`, with nothing of ours on the path."""
+    importlib.import_module("deep_rl_unit")  # while it can be found
     folder = tmp_path / "project" / "assignments"
     folder.mkdir(parents=True)
     entry = {"title": "A toy", "points": {"doubled": 1, "quadrupled": 2.5, "Counter.add": 1}, "training_points": 3, "prerequisites": []}

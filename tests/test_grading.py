@@ -121,6 +121,11 @@ def test_sleeping_a_little_in_every_call_ends_all_the_same(sandbox, monkeypatch)
     assert result.problem is None
 
 
+def test_without_a_seed_nothing_is_graded(sandbox):
+    with pytest.raises(ValueError, match="Store.seed"):
+        graded(sandbox, SOLUTION, seed=None)
+
+
 def test_a_file_that_cannot_be_read(sandbox):
     result = grade(UNITS, submission(None, "the notebook is broken: save it again"), sandbox)
     assert result.problem == "the notebook is broken: save it again"

@@ -10,7 +10,7 @@ from grader.contract.registry import available, load
 from grader.contract.spec import Check, Topic, Training
 from grader.contract.student import InProcess, StudentError
 from grader.contract.training import learns
-from grader.grading.diagnosis import prerequisite_sources, trusted
+from grader.grading.diagnosis import trusted
 from grader.grading.graft import graft, needs
 from grader.topics.newton_fisher import checks as newton_fisher
 from grader.topics.retrace import checks as retrace
@@ -98,7 +98,7 @@ class Total:
 def planted(topic, source, filename="work.py"):
     """Return the graft, in this process."""
     grafted = graft(topic, source)
-    student = InProcess(grafted.given, topic.name, "given.py", prerequisite_sources(topic))
+    student = InProcess(grafted.given, topic.name, "given.py", topic.prerequisite_sources)
     grafted.plant(student, filename)
     return student
 

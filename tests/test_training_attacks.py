@@ -12,7 +12,6 @@ from grader.contract.served import serve
 from grader.contract.spec import Attempt
 from grader.contract.student import InProcess, StudentError
 from grader.contract.training import learns
-from grader.grading import diagnosis
 from grader.grading import grade as grading
 from grader.grading.grade import grade
 from grader.grading.graft import graft
@@ -37,7 +36,7 @@ def solved(topic, exercises=None):
 
 def planted(topic, source):
     grafted = graft(topic, source)
-    student = InProcess(grafted.given, topic.name, "given.py", diagnosis.prerequisite_sources(topic))
+    student = InProcess(grafted.given, topic.name, "given.py", topic.prerequisite_sources)
     grafted.plant(student, topic.solution.name)
     return student
 

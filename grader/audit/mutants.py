@@ -79,6 +79,7 @@ def _function(source: str, exercise: str) -> ast.FunctionDef:
         scope = node.body
     if ast.get_docstring(node) is not None and len(node.body) > 1:
         del node.body[0]
+    assert isinstance(node, ast.FunctionDef)  # an exercise is a function or a method
     node.decorator_list = []
     return node
 
@@ -87,10 +88,10 @@ def _changes(function: ast.FunctionDef) -> Iterator[_Change]:
     """Yield a change while the tree has it; the tree is whole again when the next is asked for."""
     for statement, holder, field, index, scope in _places(function):
         node = _get(holder, field, index)
-        is_statement, head = isinstance(node, ast.stmt), _head(statement)
-        for kind, other in (of_statement if is_statement else of_expression)(node, scope):
-            before = head if is_statement else ast.unparse(node)
-            after = "; ".join(map(_head, other)) if is_statement else ast.unparse(other)
+        head = _head(statement)
+        for kind, other in of_statement(node, scope) if isinstance(node, ast.stmt) else of_expression(node, scope):
+            before = head if isinstance(node, ast.stmt) else ast.unparse(node)
+            after = "; ".join(map(_head, other)) if isinstance(other, list) else ast.unparse(other)
             _set(holder, field, index, other)
             yield _Change(kind, head, statement.lineno, before, after)
             _unset(holder, field, index, other, node)
@@ -130,7 +131,7 @@ def _spelled(node: ast.AST) -> ast.AST | None:
     return node if is_signed else None
 
 
-def _get(holder: ast.AST, field: str, index: int | None) -> ast.AST:
+def _get(holder: ast.AST, field: str, index: int | None) -> ast.stmt | ast.expr:
     value = getattr(holder, field)
     return value if index is None else value[index]
 

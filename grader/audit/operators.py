@@ -102,9 +102,9 @@ def of_statement(node: ast.stmt, scope: Scope) -> Iterator[tuple[str, list[ast.s
             yield "without", node.body
         case ast.For() | ast.While() | ast.Break() | ast.Continue():
             yield from _of_loop(node)
-        case ast.Raise(exc=ast.Call(func=ast.Name(id=raised))):
+        case ast.Raise(exc=ast.Call(func=ast.Name(id=raised)) as made):
             other = "RuntimeError" if raised == "ValueError" else "ValueError"
-            yield "exception", [ast.Raise(_like(node.exc, func=_name(other)), node.cause)]
+            yield "exception", [ast.Raise(_like(made, func=_name(other)), node.cause)]
 
 
 def _of_loop(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
@@ -132,8 +132,8 @@ def _of_tensor(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
     match node:
         case ast.BinOp(left=ast.Name(id=name), op=operator) if name in scope.tensors and type(operator) in IN_PLACE:
             yield "in place", _like(_method(node.left, IN_PLACE[type(operator)]), args=[node.right])
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=called)) if name in scope.tensors and called in ELEMENTWISE:
-            yield "in place", _like(node, func=ast.Attribute(node.func.value, f"{called}_", ast.Load()))
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name) as owner, attr=called)) if name in scope.tensors and called in ELEMENTWISE:
+            yield "in place", _like(node, func=ast.Attribute(owner, f"{called}_", ast.Load()))
 
 
 def _of_operation(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
@@ -199,10 +199,10 @@ def _of_call(node: ast.expr, scope: Scope) -> Iterator[tuple[str, ast.expr]]:
         if keyword.arg in TWINS:
             yield "twin", _like(node, keywords=[*rest, ast.keyword(TWINS[keyword.arg], keyword.value)])
     if called in REMOVABLE:
-        of_module = not isinstance(node.func, ast.Attribute) or _is_module(node.func.value)
-        if node.args if of_module else True:
+        owner = node.func.value if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value) else None
+        if node.args or owner is not None:
             kind = {"detach": "drop detach", "double": "dtype", "float": "dtype", "to": "dtype"}.get(called, "drop call")
-            yield kind, node.args[0] if of_module else node.func.value
+            yield kind, node.args[0] if owner is None else owner
     if called == "range" and not node.keywords:
         yield from (("range", changed) for changed in _ranges(node))
     if called in scope.parameters or (
@@ -280,8 +280,9 @@ def _number(node: ast.AST) -> int | float | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _number(node.operand)
         return None if inner is None else -inner
-    is_number = isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
-    return node.value if is_number else None
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return node.value
+    return None
 
 
 def _literal(number: int | float) -> ast.expr:

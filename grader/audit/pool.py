@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["DIED", "OVERDUE", "TimeUp", "limited", "worked"]
 
@@ -73,7 +73,7 @@ def worked(work: Callable[[Any], Any], tasks: Sequence[Any], jobs: int, seconds:
                     outcome = OVERDUE
                 else:
                     continue
-                index = worker.task
+                index = cast(int, worker.task)  # busy are those that have one
                 if outcome in (DIED, OVERDUE):
                     _stop(worker)
                     workers.remove(worker)

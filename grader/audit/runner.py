@@ -17,13 +17,14 @@ from grader.contract.spec import Check, Topic, span
 from grader.contract.student import StudentError
 from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
 from grader.grading.grade import verdict_of
+from grader.records import Verdict
 
 __all__ = ["SEED", "Audit", "CheckFigures", "Finding", "audit"]
 
 SEED = 0
 FACTOR, LEAST = 10, 2.0  # a check may take that many times the processor time that it takes on the solution, and at least so many seconds
 MUTANT_SECONDS = 120.0  # on the wall clock, before the process is killed
-NOT_NOTICED = ("passed", "grader_fault")
+NOT_NOTICED = (Verdict.PASSED, Verdict.GRADER_FAULT)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Finding:
     """What the checks found in one mutant."""
 
     mutant: Mutant
-    verdicts: dict[str, str]  # of the checks of its exercise, by name
+    verdicts: dict[str, Verdict]  # of the checks of its exercise, by name
     elsewhere: tuple[str, ...] = ()  # the failing checks of other exercises
     named: dict[str, str | None] = field(default_factory=dict)  # the likely mistake by the name of each check whose answers were wrong
     stopped: str | None = None  # why not all checks were run: overdue, died, or the reason why it cannot be loaded
@@ -179,7 +180,7 @@ def _found(topic: Topic, mutant: Mutant, source: str, seen: dict[str, _Seen], se
             with limited(max(LEAST, FACTOR * seen[check.name].seconds)) as interrupted:
                 verdicts[check.name], _ = verdict_of(topic, check, recorded, seed)
             if interrupted:
-                verdicts[check.name], stopped = "timeout", OVERDUE
+                verdicts[check.name], stopped = Verdict.TIMEOUT, OVERDUE
                 break
             if check in own:
                 answers[check.name] = recorded.answers
@@ -196,7 +197,7 @@ def _warm(topic: Topic, source: str, seed: int) -> None:
         verdict_of(topic, check, student, seed)
 
 
-def _named(topic: Topic, exercise: str, verdicts: dict[str, str], answers: dict[str, list], seed: int) -> dict[str, str | None]:
+def _named(topic: Topic, exercise: str, verdicts: dict[str, Verdict], answers: dict[str, list], seed: int) -> dict[str, str | None]:
     wrong = [name for name, verdict in verdicts.items() if verdict == "wrong"]
     if not wrong:
         return {}

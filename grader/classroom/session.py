@@ -1,10 +1,7 @@
-"""Grades a class: each result on disk as soon as it is known, nothing graded twice.
-
-It imports what grades only where there is something to grade.
-"""
+"""Grades a class: each result on disk as soon as it is known, nothing graded twice. What grades is given to it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,22 +11,26 @@ from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
 from grader.contract.registry import available
 from grader.grading.provenance import basis_of
-from grader.records import Options, Result
+from grader.records import Options, Result, Submission
 from grader.show.display import Display
 
-__all__ = ["grade_class"]
+__all__ = ["Engine", "grade_class"]
 
 DEFAULTS = Options()
+Engine = Callable[
+    [Sequence[Submission], int, Options, Callable[[Submission], None]], Iterator[Result]
+]  # as `grader.classroom.engines.graded`
 
 
 def grade_class(
-    paths: Sequence[Path], out: Path, topic: str | None = None, jobs: int | None = None, options: Options = DEFAULTS
+    paths: Sequence[Path], out: Path, engine: Engine, topic: str | None = None, jobs: int | None = None, options: Options = DEFAULTS
 ) -> list[Result]:
     """Grade what lies at the paths, write results and reports, return the results; whatever was graded before is not graded again.
 
     Args:
         paths: see `grader.classroom.intake.collect`.
         out: the folder of the results; a later call with the same folder resumes.
+        engine: grades what is left to grade; where nothing is, it is not called.
         topic: only this one; otherwise the names of the files tell.
         jobs: submissions graded at a time, by default as many as there are processors.
 
@@ -52,9 +53,7 @@ def grade_class(
             for result in results:
                 display.finished(result)
             if pending:
-                from grader.classroom.engines import graded  # torch, and all that grades
-
-                for result in graded(pending, jobs, options, display.started):
+                for result in engine(pending, jobs, options, display.started):
                     store.write(result)
                     results.append(result)
                     display.finished(result)

@@ -1,5 +1,7 @@
 """The disguises of a task: what a learner does not mind, and a hand-written controller and weights brought along do."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -19,11 +21,11 @@ def relabelled(environments: gymnasium.vector.VectorEnv, rng: np.random.Generato
 class Disguise(gymnasium.vector.VectorWrapper):
     """The same task with other observations, and actions that mean something else; a subclass says which."""
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         return self.disguised(observation), info
 
-    def step(self, actions: np.ndarray) -> tuple:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(self.original(actions))
         if "final_obs" in info:
             final, ended = observation.copy(), info["_final_obs"]
@@ -69,14 +71,18 @@ class Relabelled(Disguise):
             self.mirror = rng.choice([-1.0, 1.0], size=actions.shape).astype(actions.dtype)
 
     def disguised(self, observation: np.ndarray) -> np.ndarray:
-        return (self.scale * (observation @ self.rotation.T + self.offset)).astype(np.float32)
+        disguised: np.ndarray = (self.scale * (observation @ self.rotation.T + self.offset)).astype(np.float32)
+        return disguised
 
     def original(self, actions: np.ndarray) -> np.ndarray:
         space = self.env.single_action_space
         if isinstance(space, gymnasium.spaces.Discrete):
-            return self.permutation[actions - space.start] + space.start
-        middle = (space.high + space.low) / 2
-        return middle + self.mirror * (actions - middle)
+            original: np.ndarray = self.permutation[actions - space.start] + space.start
+        else:
+            assert isinstance(space, gymnasium.spaces.Box)  # nothing else is served
+            middle = (space.high + space.low) / 2
+            original = middle + self.mirror * (actions - middle)
+        return original
 
 
 class RelabelledImage(Disguise):
@@ -119,4 +125,5 @@ class RelabelledImage(Disguise):
         return np.ascontiguousarray(observation.swapaxes(-1, -2) if self.transposed else observation)
 
     def original(self, actions: np.ndarray) -> np.ndarray:
-        return self.permutation[actions - self.first_action] + self.first_action
+        original: np.ndarray = self.permutation[actions - self.first_action] + self.first_action
+        return original

@@ -28,7 +28,7 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
     A result may be float32 or float64, a Python number or a 0-dimensional tensor.
     """
     expected = _array(expected, "expected").astype(np.float64)
-    actual = expect_numbers(actual, expected.shape, what, finite=np.isfinite(expected).all())
+    actual = expect_numbers(actual, expected.shape, what, finite=bool(np.isfinite(expected).all()))
     if not np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True):
         is_right_so_far = "has the right shape" if actual.ndim else "is a number"
         raise Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}")
@@ -45,13 +45,14 @@ def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result
     expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
     expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")
     actual = actual.astype(np.float64)
-    expect(not finite or (np.abs(actual) < 1e30).all(), f"{what} contains NaN, infinity or numbers beyond 1e30")
+    expect(not finite or bool((np.abs(actual) < 1e30).all()), f"{what} contains NaN, infinity or numbers beyond 1e30")
     return actual
 
 
 def expect_count(sequence: object, count: int, what: str = "the result") -> None:
     """Raise `Wrong` unless `sequence` is a list or tuple of `count` values, so that unpacking it cannot fail."""
-    expect(isinstance(sequence, list | tuple), f"{what} must be a tuple of {count} values, got {type(sequence).__name__}")
+    if not isinstance(sequence, list | tuple):
+        raise Wrong(f"{what} must be a tuple of {count} values, got {type(sequence).__name__}")
     expect(len(sequence) == count, f"{what} must be a tuple of {count} values, got {len(sequence)}")
 
 
@@ -73,7 +74,7 @@ def expect_error(call: Callable[[], object], kind: str, what: str) -> str:
     raise Wrong(f"{what} must raise a {kind}, but a value was returned")
 
 
-def elementwise(function: Callable[[torch.Tensor], object]) -> Callable:
+def elementwise(function: Callable[[torch.Tensor], object]) -> Callable[[object], torch.Tensor]:
     """Return a callback for a submission, which may pass a tensor, an array or a number; the function gets it as a float64 tensor."""
 
     def called(x: object) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import functools
 import json
 from pathlib import Path
+from typing import Any
 
 from grader.contract import registry
 
@@ -14,7 +15,7 @@ def figures_path(topic_name: str) -> Path:
     return registry.folder(topic_name) / "calibrated.json"
 
 
-def calibrated(topic_name: str, training_name: str) -> dict | None:
+def calibrated(topic_name: str, training_name: str) -> dict[str, Any] | None:
     """Return the stored figures of a training check, or None when it has not been calibrated."""
     return _stored(topic_name).get(training_name)
 
@@ -26,7 +27,7 @@ def reference_band(topic_name: str, training_name: str) -> list[list[float]] | N
 
 
 @functools.cache
-def _stored(topic_name: str) -> dict:
+def _stored(topic_name: str) -> dict[str, Any]:
     path = figures_path(topic_name)
     return json.loads(path.read_text())["trainings"] if path.exists() else {}
 

@@ -5,6 +5,8 @@ agent, scalars = student.train(served.description, seed=seed)
 served.steps, served.episodes
 """
 
+from typing import Any
+
 import numpy as np
 from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
@@ -24,7 +26,7 @@ class Served:
         self.environments, self.step_budget, self._started = Tracked(environments), step_budget, False
 
     @property
-    def description(self) -> dict:
+    def description(self) -> dict[str, Any]:
         """What `student.train` takes."""
         return {
             "num_envs": self.environments.num_envs,
@@ -51,7 +53,7 @@ class Served:
         self._started = True
         return self.environments.reset()[0]
 
-    def step(self, actions: object) -> list:
+    def step(self, actions: object) -> list[Any]:
         """Step all environments, if the actions are such and the budget allows it; see `RemoteVectorEnv`."""
         if not self._started:
             raise StudentError("wrong", "it stepped the environments before it reset them")
@@ -81,7 +83,7 @@ def serve(environments: VectorEnv, step_budget: int) -> Served:
     return Served(environments, step_budget)
 
 
-def checked_actions(actions: object, space: Space, count: int) -> np.ndarray:
+def checked_actions(actions: object, space: Space[Any], count: int) -> np.ndarray:
     """Return the actions as `npfl139.actions.checked_actions`, and if they are none blame the student.
 
     Raises:

@@ -3,19 +3,23 @@
 import ast
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from grader.contract import registry, sources
+from grader.contract.stubs import last_line
 from grader.contract.student import Student
 from npfl139.seeding import derived_seed, numpy_stream
 
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
+
+Function = TypeVar("Function", bound=Callable[[Any, Any], None])  # check_*(student, rng), which annotates neither
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Check:
     @property
     def claim(self) -> str:
         """The sentence that the student reads: the first paragraph of the check's docstring."""
-        return " ".join(inspect.getdoc(self.function).split("\n\n")[0].split())
+        return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     def run(self, student: Student, seed: int) -> None:
         """Run the check on inputs drawn from `seed`; it raises `Wrong` or `StudentError` unless the property holds."""
@@ -41,16 +45,16 @@ class Check:
         self.function(student, numpy_stream(seed, "check", self.name))
 
 
-def check(exercise: str, points: float = 1.0) -> Callable:
+def check(exercise: str, points: float = 1.0) -> Callable[[Function], Function]:
     """Declare a function `check_*(student, rng)` of a topic module to be a hidden check of `exercise`.
 
     Its docstring is the claim that the student reads. It stays a plain function, so that pytest collects it.
     """
 
-    def declare(function: Callable) -> Callable:
+    def declare(function: Function) -> Function:
         if not function.__name__.startswith("check_") or not inspect.getdoc(function):
             raise ValueError(f"a check is named check_* and its docstring is its claim: {function.__name__}")
-        function.check = Check(exercise, points, function)
+        vars(function)["check"] = Check(exercise, points, function)
         return function
 
     return declare
@@ -68,7 +72,7 @@ class Attempt:
     score: float
     steps: int
     curve: tuple[tuple[int, float], ...] = ()  # (environment steps, mean return of the episodes that ended since the last point)
-    traces: dict[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)  # what the agent logged, for display only
+    traces: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)  # what the agent logged, for display only
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Topic:
     trainings: tuple[Training, ...] = ()
     package: str = ""  # in which its other files lie, by default the one in which its checks stand
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.package:
             object.__setattr__(self, "package", self.checks[0].function.__module__.rpartition(".")[0] if self.checks else "")
         unknown = {check.exercise for check in self.checks} ^ set(self.exercises)
@@ -134,7 +138,8 @@ class Topic:
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
         """The catalogue of what students get wrong."""
-        return import_module(f"{self.package}.mistakes").MISTAKES
+        mistakes: tuple[Mistake, ...] = import_module(f"{self.package}.mistakes").MISTAKES
+        return mistakes
 
     @property
     def variants(self) -> tuple[Path, ...]:
@@ -149,6 +154,11 @@ class Topic:
     def prerequisites(self) -> tuple[str, ...]:
         """The topics whose solutions this one's imports, directly or through others, in lecture order."""
         return registry.prerequisites(self.name)
+
+    @property
+    def prerequisite_sources(self) -> dict[str, str]:
+        """The sources of these solutions, which a submission may import and its student bundle carries."""
+        return {name: sources.solution(name).read_text(encoding="utf-8") for name in self.prerequisites}
 
     @property
     def max_score(self) -> float:
@@ -167,4 +177,4 @@ def span(source: str, exercise: str) -> tuple[int, int]:
         if len(found) != 1:
             raise ValueError(f"the source defines {exercise} {len(found)} times, not once")
         scope = found[0].body
-    return found[0].lineno - 1, found[0].end_lineno
+    return found[0].lineno - 1, last_line(found[0])

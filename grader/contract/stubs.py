@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Sequence
+from typing import cast
 
-__all__ = ["definitions", "make_skeleton"]
+__all__ = ["definitions", "last_line", "make_skeleton"]
 
 Exercise = ast.FunctionDef
 
@@ -19,15 +20,22 @@ def make_skeleton(source: str, exercises: Sequence[str]) -> str:
     lines = source.split("\n")
     for name, node in sorted(definitions(source, exercises).items(), key=lambda item: -item[1].lineno):
         docstring = node.body[0]
-        kept = lines[docstring.end_lineno - 1].encode()[: docstring.end_col_offset].decode()
+        end = last_line(docstring)
+        kept = lines[end - 1].encode()[: docstring.end_col_offset].decode()
         stub = f'{" " * docstring.col_offset}raise NotImplementedError("{name}")'
-        lines[docstring.end_lineno - 1 : _end(lines, node)] = [kept, stub]
+        lines[end - 1 : _end(lines, node)] = [kept, stub]
     return "\n".join(lines)
 
 
 def definitions(source: str, names: Sequence[str]) -> dict[str, Exercise]:
     """Return the definitions of the exercises, each fit to be made a stub."""
     return {name: _checked(name, _definition(ast.parse(source), name)) for name in names}
+
+
+def last_line(node: ast.stmt) -> int:
+    """Return the number, counted from 1, of the last line of a statement that was parsed."""
+    assert node.end_lineno is not None  # only a statement made by hand has none
+    return node.end_lineno
 
 
 def _definition(module: ast.Module, name: str) -> Exercise:
@@ -41,7 +49,7 @@ def _definition(module: ast.Module, name: str) -> Exercise:
             hint = "; an exercise is a top-level function, or a method of a top-level class named Class.method" if nested else ""
             raise ValueError(f"the solution defines the exercise {name} {len(found)} times, not once{hint}")
         scope = found[0].body
-    return found[0]
+    return cast(Exercise, found[0])  # such is the last kind
 
 
 def _checked(name: str, node: Exercise) -> Exercise:
@@ -57,7 +65,7 @@ def _checked(name: str, node: Exercise) -> Exercise:
 
 def _end(lines: Sequence[str], node: Exercise) -> int:
     """Return the number of the last line of the function, comments after its last statement included."""
-    end = node.end_lineno
+    end = last_line(node)
     for number in range(end, len(lines)):
         text = lines[number].lstrip()
         if text and not (text.startswith("#") and len(lines[number]) - len(text) > node.col_offset):

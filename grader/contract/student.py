@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -44,14 +45,14 @@ class RemoteObject:
     def __init__(self, student: "Student", handle: Handle):
         self._student, self._handle = student, handle
 
-    def __getattr__(self, method: str) -> Callable:
+    def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
             raise AttributeError(method)
         return lambda *arguments, **keywords: self._student.request(
             "method", handle=self._handle, method=method, arguments=list(arguments), keywords=keywords
         )
 
-    def read(self, attribute: str) -> object:
+    def read(self, attribute: str) -> Any:
         """Return the value of an attribute."""
         return self._student.request("read", handle=self._handle, attribute=attribute)
 
@@ -61,13 +62,15 @@ class Student:
 
     def __init__(self, limits: Limits | None = None):
         self.limits = limits or Limits()
-        self._callbacks, self._callbacks_left, self._refusal, self._busy = [], 0, None, False
+        self._callbacks: list[Callable[..., object]] = []
+        self._refusal: Exception | None = None
+        self._callbacks_left, self._busy = 0, False
 
-    def exchange(self, frame: bytes) -> object:
+    def exchange(self, frame: bytes) -> Any:
         """Return the decoded answer to a request, serving callbacks meanwhile."""
         raise NotImplementedError
 
-    def request(self, operation: str, **fields: object) -> object:
+    def request(self, operation: str, **fields: object) -> Any:
         """Return the value that answers the request.
 
         Raises:
@@ -78,7 +81,7 @@ class Student:
             raise AssertionError("a callback cannot call the submission")
         self._callbacks, self._callbacks_left, self._refusal, self._busy = [], self.limits.callbacks, None, True
         try:
-            answer = self.exchange(encode({"operation": operation, **self._referred(fields)}))
+            answer = self.exchange(encode({"operation": operation, **{name: self._referred(field) for name, field in fields.items()}}))
         finally:
             self._busy = False
         if self._refusal is not None:
@@ -87,12 +90,12 @@ class Student:
             return answer["value"]
         raise failure(answer.get("failure") if type(answer) is dict else None)
 
-    def __getattr__(self, exercise: str) -> Callable:
+    def __getattr__(self, exercise: str) -> Callable[..., Any]:
         if exercise.startswith("_"):
             raise AttributeError(exercise)
         return partial(self.call, exercise)
 
-    def call(self, exercise: str, *arguments: object, **keywords: object) -> object:
+    def call(self, exercise: str, *arguments: object, **keywords: object) -> Any:
         """Return what the submission's function returns."""
         return self.request("call", function=exercise, arguments=list(arguments), keywords=keywords)
 
@@ -100,7 +103,9 @@ class Student:
         """Call a class or function and keep its result over there."""
         return self._object(self.request("create", function=function, arguments=list(arguments), keywords=keywords))
 
-    def gradient(self, function: str, *arguments: object, wrt: Sequence[int], of: RemoteObject | None = None, **keywords: object) -> list:
+    def gradient(
+        self, function: str, *arguments: object, wrt: Sequence[int], of: RemoteObject | None = None, **keywords: object
+    ) -> list[Any]:
         """Return [value, gradients] of a function (or of a method of the object `of`) by the arguments at the positions `wrt`."""
         handle = None if of is None else of._handle
         pair = self.request("gradient", function=function, arguments=list(arguments), keywords=keywords, wrt=list(wrt), handle=handle)
@@ -108,7 +113,7 @@ class Student:
             raise _forged()
         return pair
 
-    def train(self, environments: dict, **overrides: object) -> tuple[RemoteObject, dict]:
+    def train(self, environments: dict[str, Any], **overrides: object) -> tuple[RemoteObject, dict[str, list[list[float]]]]:
         """Train the submission's agent on served environments (`grader.contract.served.serve`).
 
         Return the agent and the scalars that it logged, name -> [[steps, value], ...]: what the submission claims, for display.
@@ -118,7 +123,7 @@ class Student:
             raise _forged()
         return self._object(pair[0]), _curves(pair[1])
 
-    def called_back(self, number: object, arguments: object) -> dict:
+    def called_back(self, number: object, arguments: object) -> dict[str, object]:
         """Return the answer to a callback: {"value": ...}, or {"failure": ...} after which the whole request fails."""
         try:
             if self._refusal is not None:
@@ -166,10 +171,10 @@ class InProcess(Student):
         with _own_solutions():
             self.request("load", name=name, source=source, filename=filename, prerequisites=prerequisites or {})
 
-    def exchange(self, frame: bytes) -> object:
+    def exchange(self, frame: bytes) -> Any:
         return decode(self._executor.answer(frame))
 
-    def _call_back(self, number: int, arguments: list) -> object:
+    def _call_back(self, number: int, arguments: list[Any]) -> object:
         answer = decode(encode(self.called_back(number, decode(encode(arguments)))))
         if "failure" in answer:
             raise RuntimeError(answer["failure"])
@@ -207,13 +212,13 @@ def _forged() -> StudentError:
     return StudentError("violation", FORGED)
 
 
-def _curves(claimed: dict) -> dict[str, list[list[float]]]:
+def _curves(claimed: dict[str, Any]) -> dict[str, list[list[float]]]:
     """Return of the logged scalars that which can be shown: a few series of a few pairs of numbers, evenly thinned."""
 
     def is_point(point: object) -> bool:
         return type(point) is list and len(point) == 2 and all(type(x) in (int, float) and abs(x) < 1e15 for x in point)
 
-    curves = {}
+    curves: dict[str, list[list[float]]] = {}
     for name, points in claimed.items():
         numbers = [point for point in points if is_point(point)] if type(points) is list else []
         if numbers and len(curves) < MAX_CURVES:

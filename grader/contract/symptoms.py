@@ -53,9 +53,9 @@ def _patterns(actual: np.ndarray, expected: np.ndarray, close: Close) -> Iterato
         yield "it is too large" if actual.item() > expected.item() else "it is too small"
     if actual.size < MIN_PATTERN or np.ptp(expected) == 0:
         return
-    factor = _factor(actual, expected)
-    if factor is not None and close(actual, factor * expected):
-        yield f"every number is {factor:.3g} times what it should be"
+    best = _factor(actual, expected)
+    if best is not None and close(actual, best * expected):
+        yield f"every number is {best:.3g} times what it should be"
     if close(actual - expected, np.full_like(expected, np.mean(actual - expected))):
         yield "every number is off by the same amount"
     if np.ptp(actual) == 0:

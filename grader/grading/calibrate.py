@@ -171,9 +171,9 @@ def _pass(scores: list[float], threshold: float) -> float:
 
 def _band(curves: list[tuple[tuple[int, float], ...]]) -> list[list[float]]:
     """Return [steps, low, median, high] where every curve has begun, interpolated on the steps of the first curve."""
-    curves = [np.array(curve) for curve in curves if curve]
-    if not curves:
+    arrays = [np.array(curve) for curve in curves if curve]
+    if not arrays:
         return []
-    grid = [steps for steps in curves[0][:, 0] if all(curve[0, 0] <= steps for curve in curves)]
-    rows = np.array([np.interp(grid, curve[:, 0], curve[:, 1]) for curve in curves])
+    grid = [steps for steps in arrays[0][:, 0] if all(curve[0, 0] <= steps for curve in arrays)]
+    rows = np.array([np.interp(grid, curve[:, 0], curve[:, 1]) for curve in arrays])
     return [[int(steps), *np.round(np.quantile(rows[:, column], BAND_QUANTILES), 4).tolist()] for column, steps in enumerate(grid)]

@@ -9,16 +9,16 @@ import itertools
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from grader.contract.sources import solution
 from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
 from grader.inside.protocol import Handle
 
-__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "prerequisite_sources", "same_answers", "trusted"]
+__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "same_answers", "trusted"]
 
 # Two implementations of one formula in float32 differ by rounding; two formulas differ by far more on the checks' inputs.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -34,12 +34,12 @@ class Recorded(Student):
     def __init__(self, student: Student):
         super().__init__()
         self._student = student
-        self.answers = []
+        self.answers: list[Any] = []
 
-    def request(self, operation: str, **fields: object) -> object:
-        calls = []
+    def request(self, operation: str, **fields: object) -> Any:
+        calls: list[None] = []
         try:
-            value = self._student.request(operation, **_counted(fields, calls))
+            value = self._student.request(operation, **{name: _counted(field, calls) for name, field in fields.items()})
         except StudentError as error:
             self.answers.append(Ended(error.verdict))
             raise
@@ -52,14 +52,9 @@ def mistakes_of(topic: Topic) -> tuple[Mistake, ...]:
     return topic.mistakes
 
 
-def prerequisite_sources(topic: Topic) -> dict[str, str]:
-    """Return the sources of the solutions that a submission may import, which is what its student bundle carries."""
-    return {name: solution(name).read_text(encoding="utf-8") for name in topic.prerequisites}
-
-
 def trusted(topic: Topic, source: str, filename: str) -> InProcess:
     """Return a student made of trusted code for the topic, such as its solution or a mistake, in this process."""
-    return InProcess(source, topic.name, filename, prerequisite_sources(topic))
+    return InProcess(source, topic.name, filename, topic.prerequisite_sources)
 
 
 @dataclass(frozen=True)
@@ -98,14 +93,19 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
     return {check.name: Likely(reproducing[0], certain) for check in explained}
 
 
-def _counted(value: object, calls: list[None]) -> object:
+def _counted(value: Any, calls: list[None]) -> object:
     """Return the value with its functions replaced by ones that also add an entry to `calls`."""
     if isinstance(value, list | tuple):
         return [_counted(item, calls) for item in value]
     if isinstance(value, dict):
         return {key: _counted(item, calls) for key, item in value.items()}
     if callable(value) and not isinstance(value, type):
-        return lambda *arguments: (calls.append(None), value(*arguments))[1]
+
+        def counted(*arguments: object) -> object:
+            calls.append(None)
+            return value(*arguments)
+
+        return counted
     return value
 
 

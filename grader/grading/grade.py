@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from grader.contract.figures import calibrated
 from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
 from grader.grading import graft as grafting
-from grader.grading.diagnosis import Recorded, likely_mistakes, prerequisite_sources, trusted
+from grader.grading.diagnosis import Likely, Recorded, likely_mistakes, trusted
 from grader.grading.provenance import basis_of, versions
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import Sandbox
@@ -40,6 +41,9 @@ def grade(topic: Topic, submission: Submission, sandbox: Sandbox, options: Optio
     """Return the result of one submission.
 
     Raises nothing that a submission can cause.
+
+    Raises:
+        ValueError: the options have no seed.
     """
     start = time.monotonic()
     grader = _Grader(topic, submission, sandbox, options)
@@ -135,15 +139,20 @@ class _Grader:
     """The state of grading one submission: the worker it is loaded in, and why it could not be, if so."""
 
     def __init__(self, topic: Topic, submission: Submission, sandbox: Sandbox, options: Options):
-        self.topic, self.submission, self.sandbox, self.options = topic, submission, sandbox, options
-        self.problem = submission.problem
+        if options.seed is None:
+            raise ValueError("a submission is graded with a seed: put that of the folder of results, Store.seed, into the options")
+        self.topic, self.submission, self.sandbox, self.options, self.seed = topic, submission, sandbox, options, options.seed
+        self.source, self.problem = submission.source or "", submission.problem
         self.unloadable = StudentError("crashed", submission.problem) if submission.problem else None
-        self.passing = set()  # exercises with a passed check
+        self.passing: set[str] = set()  # exercises with a passed check
 
     def checks(self) -> list[CheckResult]:
         """Run every hidden check; one worker serves them until it dies."""
-        results, answers, timeouts = [], {}, {}
+        results: list[CheckResult] = []
+        answers: dict[str, dict[str, list[Any]]] = {}
+        timeouts: dict[str, int] = {}
         student, until = None, time.monotonic() + CHECKS_SECONDS
+        feedback: str | None
         for check in self.topic.checks:
             late = time.monotonic() >= until
             if not late and (student is None or not student.alive):
@@ -156,8 +165,9 @@ class _Grader:
             elif timeouts.get(check.exercise, 0) >= TIMEOUTS_PER_EXERCISE:
                 verdict, feedback = Verdict.TIMEOUT, "it did not return in time in earlier checks and was not run again"
             else:
+                assert student is not None  # or it would be unloadable
                 recorded = Recorded(student)
-                verdict, feedback = verdict_of(self.topic, check, recorded, self.options.seed)
+                verdict, feedback = verdict_of(self.topic, check, recorded, self.seed)
                 answers.setdefault(check.exercise, {})[check.name] = recorded.answers
                 timeouts[check.exercise] = timeouts.get(check.exercise, 0) + (verdict == Verdict.TIMEOUT)
             if verdict == Verdict.PASSED:
@@ -169,9 +179,9 @@ class _Grader:
 
     def diagnosed(self, results: list[CheckResult], answers: dict[str, dict[str, list]]) -> list[CheckResult]:
         """Return the results with the likely mistake named where an answer was wrong."""
-        likely = {}
+        likely: dict[str, Likely] = {}
         for exercise in {result.exercise for result in results if result.verdict == Verdict.WRONG}:
-            likely |= likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.options.seed)
+            likely |= likely_mistakes(self.topic, exercise, answers.get(exercise, {}), self.seed)
         return [
             replace(result, mistake=found.mistake.name, hint=found.mistake.hint, certain=found.certain)
             if result.verdict == Verdict.WRONG and (found := likely.get(result.name)) is not None
@@ -189,7 +199,8 @@ class _Grader:
         lacking = [exercise for exercise in grafting.needs(self.topic, training) if exercise not in self.passing]
         if lacking and self.unloadable is None:
             return result(Verdict.BLOCKED, f"it is blocked by {lacking[0]}, which passes no check yet", figures)
-        attempts, decided = [], None
+        attempts: list[_Attempted] = []
+        decided = None
         for attempt in _attempts(self, training, figures["threshold"]):
             if isinstance(attempt, StudentError):
                 return result(*self.failed(attempt), figures, attempts)
@@ -203,7 +214,7 @@ class _Grader:
         feedback = f"it reached {scores}; {figures['threshold']:.4g} is needed"
         return result(Verdict.WRONG, feedback, figures, attempts)
 
-    def failed(self, error: StudentError) -> tuple[Verdict, str]:
+    def failed(self, error: StudentError) -> tuple[Verdict, str | None]:
         """Return the verdict and the feedback of a training check that an error ended."""
         if error.verdict == Verdict.MISSING and error.exercise in self.passing:
             where = "define it by a plain def or assignment at the top level, by which it can be found without running the file"
@@ -217,7 +228,7 @@ class _Grader:
         """The submission's exercises in the given code; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is None:
             try:
-                return grafting.graft(self.topic, self.submission.source)
+                return grafting.graft(self.topic, self.source)
             except StudentError as error:
                 self.unloadable = error
         return None
@@ -228,14 +239,14 @@ class _Grader:
             return feedback
         return re.sub(r"(?<=in )line (\d+)", lambda match: self.submission.locate(int(match[1])), feedback)
 
-    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Student | None:
+    def loaded(self, limits: Limits, until: float, graft: grafting.Graft | None = None) -> Sandboxed | None:
         """Return the submission, or its graft, loaded in a worker of its own; None, with the reason kept, when it cannot be loaded."""
         if self.unloadable is not None:
             return None
         student = Sandboxed(self.sandbox, limits, until)
         try:
-            source, filename = (self.submission.source, self.submission.filename) if graft is None else (graft.given, "the given code")
-            student.load(source, self.topic.name, filename, prerequisite_sources(self.topic))
+            source, filename = (self.source, self.submission.filename) if graft is None else (graft.given, "the given code")
+            student.load(source, self.topic.name, filename, self.topic.prerequisite_sources)
             if graft is not None:
                 graft.plant(student, self.submission.filename)
         except StudentError as error:
@@ -255,11 +266,12 @@ def _attempts(grader: _Grader, training: Training, threshold: float) -> Iterator
         if time.monotonic() >= until:
             yield StudentError("timeout", f"its seeds together took more than {TRAINING_FACTOR * training.seconds:.0f} seconds")
             return
-        seed = derived_seed(grader.options.seed, "training", training.name, index)
+        seed = derived_seed(grader.seed, "training", training.name, index)
         student = grader.loaded(
             Limits(seconds=training.seconds, cpu_seconds=training.seconds), time.monotonic() + training.seconds, grader.graft
         )
         if student is None:
+            assert grader.unloadable is not None  # it says why
             yield grader.unloadable
             return
         start = time.monotonic()

@@ -8,14 +8,14 @@ nothing outside the student's exercises. All is decided by reading the code; the
 import ast
 import copy
 import dis
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 
 from grader.contract.spec import Topic, Training
-from grader.contract.stubs import make_skeleton
+from grader.contract.stubs import last_line, make_skeleton
 from grader.contract.student import Student, StudentError
 
 __all__ = ["Graft", "graft", "needs"]
@@ -218,7 +218,7 @@ def needs(topic: Topic, training: Training) -> tuple[str, ...]:
     of two branches a check enters cannot be read off; what only the other one uses is the check's `unreached`.
     """
     _, given = _given(topic.solution, topic.exercises)
-    waiting, seen = list(_asked_for(training.attempt) & given.names()), set()
+    waiting, seen = list(_asked_for(training.attempt) & given.names()), set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -230,9 +230,9 @@ def needs(topic: Topic, training: Training) -> tuple[str, ...]:
     return tuple(exercise for exercise in topic.exercises if exercise.split(".")[0] in seen and exercise not in training.unreached)
 
 
-def _asked_for(attempt: FunctionType) -> set[str]:
+def _asked_for(attempt: Callable[..., object]) -> set[str]:
     """Return every name that an attempt, or a function of its module that it uses, may ask of the submission."""
-    found, waiting, seen = set(), [attempt], set()
+    found, waiting, seen = set[str](), [attempt], set[Callable[..., object]]()
     while waiting:
         function = waiting.pop()
         seen.add(function)
@@ -338,7 +338,8 @@ def _without(source: str, dropped: list[ast.stmt]) -> str:
     for node in reversed(dropped):
         first = min([node, *getattr(node, "decorator_list", [])], key=lambda part: part.lineno)
         start, column = first.lineno - 1, node.col_offset
-        end, tail = node.end_lineno - 1, lines[node.end_lineno - 1][node.end_col_offset :]
+        end = last_line(node) - 1
+        tail = lines[end][node.end_col_offset :]
         head = lines[start][:column]
         lines[start : end + 1] = [head + b"()" + tail] if start == end else [head + b"(", *[b""] * (end - start - 1), b")" + tail]
     return b"\n".join(lines).decode()

@@ -3,9 +3,10 @@
 import math
 import signal
 import time
+from typing import Any
 
 from grader.contract.student import FORGED, Student, StudentError
-from grader.grading.sandbox import STARTUP_SECONDS, Exit, Sandbox, SandboxUnavailable
+from grader.grading.sandbox import STARTUP_SECONDS, Exit, Sandbox, SandboxUnavailable, Worker
 from grader.inside.limits import Limits
 from grader.inside.protocol import Channel, Disconnected, MalformedFrame, Overdue, decode, encode
 
@@ -18,7 +19,9 @@ class Sandboxed(Student):
     def __init__(self, sandbox: Sandbox, limits: Limits | None = None, until: float = math.inf):
         """Args: until: on the monotonic clock, when every request runs out of time: a submission may sleep a little in each."""
         super().__init__(limits)
-        self._sandbox, self._worker, self._death, self._until = sandbox, None, None, until
+        self._sandbox, self._until = sandbox, until
+        self._worker: Worker | None = None
+        self._death: StudentError | None = None
 
     def __enter__(self) -> "Sandboxed":
         return self
@@ -57,16 +60,17 @@ class Sandboxed(Student):
             raise self._died("grader_fault", "the sandbox started something else")
         self.request("load", name=name, source=source, filename=filename, prerequisites=prerequisites or {})
 
-    def exchange(self, frame: bytes) -> object:
+    def exchange(self, frame: bytes) -> Any:
         """Return the decoded answer to a request, serving callbacks until the deadline.
 
         Raises:
             StudentError: the worker did not answer properly; it is dead now.
         """
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             raise self._death or RuntimeError("nothing is loaded")
         try:
-            return self._conversation(self._worker.channel, frame, min(time.monotonic() + self.limits.seconds, self._until))
+            return self._conversation(worker.channel, frame, min(time.monotonic() + self.limits.seconds, self._until))
         except Overdue:
             late = time.monotonic() >= self._until
             reason = "all its calls together took too long" if late else f"it did not finish within {self.limits.seconds:g} seconds"
@@ -74,12 +78,12 @@ class Sandboxed(Student):
         except MalformedFrame:
             raise self._died("violation", FORGED) from None
         except Disconnected:
-            raise self._died(*self._reason()) from None
+            raise self._died(*self._reason(worker)) from None
         except BaseException:
             self.close()
             raise
 
-    def _conversation(self, channel: Channel, frame: bytes, deadline: float) -> object:
+    def _conversation(self, channel: Channel, frame: bytes, deadline: float) -> Any:
         """Send a request, serve callbacks, return the decoded answer."""
         channel.expect_silence()
         channel.send(frame, deadline)
@@ -98,13 +102,13 @@ class Sandboxed(Student):
 
     def _died(self, verdict: str, feedback: str) -> StudentError:
         self.close()
-        self._death = StudentError(verdict, feedback)
-        return self._death
+        self._death = death = StudentError(verdict, feedback)
+        return death
 
-    def _reason(self) -> tuple[str, str]:
+    def _reason(self, worker: Worker) -> tuple[str, str]:
         """Return the verdict on a worker that closed the channel, and the sentence about it."""
         try:
-            end = self._worker.ended(1.0)
+            end = worker.ended(1.0)
         except OSError:
             return "grader_fault", "the sandbox died while the submission ran"
         return ("crashed", "it closed its connection to the grader") if end is None else reason_of(end, self.limits)

@@ -5,6 +5,7 @@ with open_sandbox("bwrap") as sandbox, Sandboxed(sandbox) as student:
 """
 
 import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import grader
 import npfl139
@@ -73,7 +75,7 @@ class Sandbox:
     def __init__(self, kind: str):
         self.kind = kind
         self._lock = threading.RLock()
-        self._zygote = None
+        self._zygote: _Zygote  # once it is entered
         self._names = itertools.count()
 
     def __enter__(self) -> "Sandbox":
@@ -91,14 +93,15 @@ class Sandbox:
             SandboxUnavailable: no worker can be started.
         """
         with self._lock:
-            for restarted in (False, True):
+            restarted = False
+            while True:
                 try:
                     return Worker(self._zygote, next(self._names), limits or Limits())
                 except OSError as error:
                     self._zygote.close()
                     if restarted:
                         raise SandboxUnavailable("the sandbox died twice while it started a worker") from error
-                    self._zygote = _Zygote(self.kind)
+                    self._zygote, restarted = _Zygote(self.kind), True
 
 
 class Worker:
@@ -110,7 +113,7 @@ class Worker:
         self.limits, self._zygote, self._name = limits, zygote, name
         self._socket, theirs = socket.socketpair()
         self.channel = Channel(self._socket.fileno())
-        self.exit = None
+        self.exit: Exit | None = None
         with theirs:
             try:
                 zygote.send({"spawn": name, "limits": dataclasses.asdict(limits)}, theirs.fileno())
@@ -145,8 +148,9 @@ class _Zygote:
     """The grader's side of the parent of the workers."""
 
     def __init__(self, kind: str):
-        self._exits, self._buffer, self._lock = {}, b"", threading.RLock()
-        program = shutil.which("bwrap")
+        self._exits: dict[int, Exit] = {}
+        self._buffer, self._lock = b"", threading.RLock()
+        program = shutil.which("bwrap") if kind == "bwrap" else None
         if kind == "bwrap" and program is None:
             raise SandboxUnavailable(_advice(kind, "there is no program bwrap"))
         self._complaints = tempfile.TemporaryFile()
@@ -155,7 +159,7 @@ class _Zygote:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    _bwrap_command(program, theirs.fileno()) if kind == "bwrap" else _plain_command(theirs.fileno()),
+                    _plain_command(theirs.fileno()) if program is None else _bwrap_command(program, theirs.fileno()),
                     pass_fds=[theirs.fileno()], env=_environment(self._folder.name), cwd=self._folder.name, start_new_session=True,
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._complaints,
                 )  # fmt: skip
@@ -304,8 +308,8 @@ def _roots_of_topic(name: str) -> set[Path]:
     return {top} | {top.parent / parts[0] for parts in files if len(parts) > 1 and not parts[0].endswith(("..", ".dist-info"))}
 
 
-def _home(package: object) -> Path:
-    return Path(package.__file__).resolve().parent
+def _home(package: ModuleType) -> Path:
+    return Path(inspect.getfile(package)).resolve().parent
 
 
 def _advice(kind: str, reason: str) -> str:

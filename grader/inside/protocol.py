@@ -16,6 +16,7 @@ import struct
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -78,7 +79,7 @@ def encode(value: object) -> bytes:
     Raises:
         NotAValue: the value, or a part of it, is not of one of the exact types that may cross, or is too large.
     """
-    arrays = []
+    arrays: list[np.ndarray] = []
     try:
         head = msgpack.packb(_plain(value, arrays, 0))
     except UnicodeEncodeError:
@@ -94,7 +95,7 @@ def encode(value: object) -> bytes:
     return b"".join(parts)
 
 
-def decode(frame: bytes | bytearray) -> object:
+def decode(frame: bytes | bytearray) -> Any:
     """Return the value of a frame, made of exact built-in types only.
 
     Raises:
@@ -115,7 +116,7 @@ def decode(frame: bytes | bytearray) -> object:
         raise MalformedFrame(f"a malformed frame: {type(error).__name__}") from error
 
 
-def _plain(value: object, arrays: list[np.ndarray], depth: int) -> object:
+def _plain(value: Any, arrays: list[np.ndarray], depth: int) -> object:
     """Return the value as msgpack takes it, with its arrays taken out and appended to `arrays`."""
     kind = type(value)
     if value is None or kind in (bool, float, str, bytes):

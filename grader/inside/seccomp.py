@@ -85,8 +85,8 @@ def program(machine: str, own_pid: int) -> bytes:
     if machine == "x86_64":
         code += [_branch(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), denied]
     for numbers in DENIED.values():
-        if numbers[column] is not None:
-            code += [_branch(JUMP_EQUAL, numbers[column], 0, 1), denied]
+        if (number := numbers[column]) is not None:
+            code += [_branch(JUMP_EQUAL, number, 0, 1), denied]
     code += [_branch(JUMP_EQUAL, CLONE3[column], 0, 1), _returned(errno.ENOSYS)]  # its flags lie in memory; glibc then uses clone
     code += [_branch(JUMP_EQUAL, CLONE[column], 0, 5), _load(FIRST_ARGUMENT), _branch(JUMP_ANY_BIT, CLONE_NAMESPACES, 1, 0)]
     code += [_branch(JUMP_ANY_BIT, CLONE_THREAD, 1, 0), denied, _instruction(RETURN, ALLOW)]

@@ -64,9 +64,9 @@ class Executor:
     """Executes requests on one module; every answer is a value or a description of a failure."""
 
     def __init__(self, call_back: typing.Callable[[int, list], object]):
-        self.module, self.filename = None, None
+        self.module, self.filename = types.ModuleType("nothing"), ""
         self.call_back = call_back
-        self.objects = []
+        self.objects: list[object] = []
         self.given: dict | None = None  # the definitions of the given code, once exercises were put into it
 
     def answer(self, frame: bytes | bytearray) -> bytes:
@@ -146,7 +146,7 @@ class Executor:
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
         results = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list | tuple) else []
         sums = [result.sum() for result in results if isinstance(result, torch.Tensor) and result.requires_grad]
-        gradients = iter(torch.autograd.grad(sum(sums), flat, allow_unused=True) if sums else [None] * len(flat))
+        gradients = iter(torch.autograd.grad(sum(sums[1:], sums[0]), flat, allow_unused=True) if sums else [None] * len(flat))
         return [value, [[next(gradients) for _ in target] if isinstance(target, list) else next(gradients) for target in targets]]
 
     def do_train(self, environments: dict, overrides: dict) -> list:
@@ -159,8 +159,8 @@ class Executor:
         agent = train(RemoteVectorEnv(**self.revived(environments)), config, monitor)
         return [self.kept(agent), monitor.scalars]
 
-    def found(self, path: str) -> object:
-        target = self.module
+    def found(self, path: str) -> typing.Any:
+        target: typing.Any = self.module
         for name in path.split("."):
             if not hasattr(target, name):
                 raise Missing(path)
@@ -171,7 +171,7 @@ class Executor:
         self.objects.append(thing)
         return Handle(len(self.objects) - 1)
 
-    def revived(self, value: object) -> object:
+    def revived(self, value: object) -> typing.Any:
         """Return the value with handles replaced by their objects, callbacks by functions, states by generators."""
         if isinstance(value, list):
             return [self.revived(item) for item in value]
@@ -233,7 +233,7 @@ def _graft_method(given: type, own: type, method: str) -> None:
     for name, value in vars(own).items():
         if name == method or name not in vars(given):
             setattr(given, name, value)
-            if isinstance(value, types.FunctionType) and "__class__" in value.__code__.co_freevars:
+            if isinstance(value, types.FunctionType) and value.__closure__ and "__class__" in value.__code__.co_freevars:
                 value.__closure__[value.__code__.co_freevars.index("__class__")].cell_contents = given  # what `super()` refers to
 
 
@@ -272,7 +272,7 @@ def _content(argument: object) -> object:
     return argument if isinstance(argument, int | float | str) else None
 
 
-def _leaves(argument: object) -> object:
+def _leaves(argument: typing.Any) -> typing.Any:
     return list(argument.parameters()) if isinstance(argument, torch.nn.Module) else argument
 
 

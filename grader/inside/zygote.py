@@ -72,9 +72,11 @@ class Zygote:
     def __init__(self, control: socket.socket, own_namespaces: bool):
         self.control = control
         self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None
-        self.names = {}  # process id: the grader's name of the worker
-        self.allowed_threads, self.crowded = {}, set()  # by the same names
-        self.buffer, self.descriptors = b"", []
+        self.names: dict[int, int] = {}  # process id: the grader's name of the worker
+        self.allowed_threads: dict[int, int] = {}  # by the same names
+        self.crowded: set[int] = set()
+        self.buffer = b""
+        self.descriptors: list[int] = []
         self.selector = selectors.DefaultSelector()
         self.wakeup, self.wakeup_end = socket.socketpair()
         for end in (self.wakeup, self.wakeup_end):

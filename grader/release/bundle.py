@@ -13,7 +13,6 @@ from grader.contract import registry
 from grader.contract.registry import available, load
 from grader.contract.sources import checkout
 from grader.contract.spec import Topic
-from grader.grading.diagnosis import prerequisite_sources
 from grader.release.requirements import constraints, project
 from grader.release.skeleton import make_notebook, make_skeleton
 from npfl139 import DISTRIBUTION
@@ -64,7 +63,7 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     """
     order = available()
     topics = sorted(map(load, set(names)), key=lambda topic: order.index(topic.name))
-    solutions = {name: source for topic in topics for name, source in prerequisite_sources(topic).items()}
+    solutions = {name: source for topic in topics for name, source in topic.prerequisite_sources.items()}
     for topic in topics:
         if topic.name in solutions:
             shown_by = " and ".join(other.name for other in topics if topic.name in other.prerequisites)
@@ -90,12 +89,13 @@ def _lies_in(name: str, project: Path) -> bool:
 
 def _entry(topic: Topic) -> dict[str, object]:
     place = registry.place(topic.name)
-    return {
+    entry: dict[str, object] = {
         "title": topic.title,
         "points": {exercise: sum(check.points for check in topic.checks if check.exercise == exercise) for exercise in topic.exercises},
         "training_points": sum(training.points for training in topic.trainings),
         "prerequisites": list(topic.prerequisites),
-    } | ({} if math.isinf(place) else {"place": place})
+    }
+    return entry if math.isinf(place) else entry | {"place": place}
 
 
 def _brought_by(topics: Sequence[Topic]) -> list[Distribution]:

@@ -3,7 +3,7 @@
 import difflib
 import warnings
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import gymnasium
 import numpy as np
@@ -13,10 +13,13 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrap
 
 from npfl139.seeding import derived_seed
 
+if TYPE_CHECKING:
+    from npfl139.monitor import Monitor
+
 __all__ = ["Episode", "MissingExtra", "Tracked", "expect_same_step", "expect_spaces", "make"]
 
 # id: (module and class in this package, options). Of a class Name the batch is NameVector, in the same module.
-OURS = {
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "npfl139/CartPole-v1": ("cartpole:CartPole", {}),
     "npfl139/Collect-v0": ("collect:Collect", {}),
     "npfl139/CollectContinuous-v0": ("collect:Collect", {"continuous": True}),
@@ -54,7 +57,7 @@ class MissingExtra(ImportError):
     """An environment needs a package that is not installed; the message says which extra of this project brings it."""
 
 
-def make(environment_id: str, count: int, seed: int, **options: object) -> VectorEnv:
+def make(environment_id: str, count: int, seed: int, **options: Any) -> VectorEnv:
     """Return `count` environments in the SAME_STEP autoreset mode, seeded: `reset()` needs no seed.
 
     The observation that `step` returns is already the next episode's where one ended; the true last observation is in
@@ -74,7 +77,8 @@ def make(environment_id: str, count: int, seed: int, **options: object) -> Vecto
         raise ValueError(f"count must be at least 1, got {count}")
     spec = _spec(BATCHED_INSTEAD.get(environment_id, environment_id))
     if spec.id in OURS:
-        environments = load_env_creator(spec.vector_entry_point)(num_envs=count, **{**spec.kwargs, **options})
+        creator: Any = load_env_creator(str(spec.vector_entry_point))
+        environments: VectorEnv = creator(num_envs=count, **{**spec.kwargs, **options})
         environments.spec = spec
         environments.reset(seed=derived_seed(seed, "environments"))
     elif spec.namespace == ATARI and "render_mode" not in options:
@@ -83,9 +87,9 @@ def make(environment_id: str, count: int, seed: int, **options: object) -> Vecto
         environments = Atari(spec, count, **options)
         environments.reset(seed=derived_seed(seed, "environments") >> 33)
     else:
-        environments = _synchronous(spec, count, options)
+        environments = synchronous = _synchronous(spec, count, options)
         # 31 bits: ale-py and some others take no larger seed.
-        environments.reset(seed=[derived_seed(seed, "environments", row) >> 32 for row in range(count)])
+        synchronous.reset(seed=[derived_seed(seed, "environments", row) >> 32 for row in range(count)])
     environments.action_space.seed(derived_seed(seed, "action_space") >> 32)
     return environments
 
@@ -97,13 +101,18 @@ def expect_same_step(environments: VectorEnv) -> None:
         raise ValueError(f"the vector environment must have the autoreset mode SAME_STEP, got {mode}; npfl139.envs.make gives such")
 
 
-def expect_spaces(observation_space: Space, action_space: Space, *action_kinds: type[Space]) -> None:
-    """Raise a ValueError unless observations are a Box and actions one of the kinds (by default Discrete or Box)."""
+@overload
+def expect_spaces(observation_space: Space, action_space: Space, kind: type[Discrete], /) -> tuple[Box, Discrete]: ...
+@overload
+def expect_spaces(observation_space: Space, action_space: Space, *kinds: type[Discrete | Box]) -> tuple[Box, Discrete | Box]: ...
+def expect_spaces(observation_space: Space, action_space: Space, *action_kinds: type[Discrete | Box]) -> tuple[Box, Discrete | Box]:
+    """Return the spaces; raise a ValueError unless observations are a Box and actions one of the kinds (by default Discrete or Box)."""
     action_kinds = action_kinds or (Discrete, Box)
     if not isinstance(observation_space, Box):
         raise ValueError(f"observations must be a Box, got {observation_space}; wrap the environment, e.g. in FlattenObservation")
     if not isinstance(action_space, action_kinds):
         raise ValueError(f"actions must be {' or '.join(kind.__name__ for kind in action_kinds)}, got {action_space}")
+    return observation_space, action_space
 
 
 class Episode(NamedTuple):
@@ -120,12 +129,13 @@ class Tracked(VectorWrapper):
     `steps` is the number of steps so far, `episodes` the last `history` episodes, oldest first.
     """
 
-    def __init__(self, environments: VectorEnv, monitor: object | None = None, steps: int = 0, history: int = 100_000):
+    def __init__(self, environments: VectorEnv, monitor: "Monitor | None" = None, steps: int = 0, history: int = 100_000):
         super().__init__(environments)
-        self.monitor, self.steps, self.episodes = monitor, steps, deque(maxlen=history)
+        self.monitor, self.steps = monitor, steps
+        self.episodes: deque[Episode] = deque(maxlen=history)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         self._return[:], self._length[:] = 0, 0
         return self.env.reset(seed=seed, options=options)
 

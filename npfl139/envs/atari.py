@@ -8,6 +8,8 @@ not sticky.
 Source: Mnih et al. (2015), Machado et al. (2018), arXiv:1709.06009.
 """
 
+from typing import Any, cast
+
 import gymnasium
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv
@@ -23,7 +25,7 @@ __all__ = ["Atari", "preprocessed"]
 class Atari(VectorWrapper):
     """`count` copies of a game, in the SAME_STEP autoreset mode. Observations [B, 84, 84] of uint8; `info["lives"]` [B] are those left."""
 
-    def __init__(self, spec: EnvSpec, count: int, **options: object):
+    def __init__(self, spec: EnvSpec, count: int, **options: Any):
         """Start the games.
 
         Args:
@@ -31,10 +33,10 @@ class Atari(VectorWrapper):
             count: B.
             options: other settings of ale-py's `AtariVectorEnv`, such as `full_action_space=True` or `num_threads=1`.
         """
-        settings = {"stack_num": 1, "reward_clipping": False, "use_fire_reset": False, "autoreset_mode": AutoresetMode.SAME_STEP} | options
-        games = AtariVectorEnv(spec.kwargs["game"], count, **settings)
+        settings = dict[str, Any](stack_num=1, reward_clipping=False, use_fire_reset=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        games = AtariVectorEnv(spec.kwargs["game"], count, **settings | options)
         super().__init__(games)
-        self.single_observation_space = Box(0, 255, games.single_observation_space.shape[1:], np.uint8)
+        self.single_observation_space = Box(0, 255, cast(Box, games.single_observation_space).shape[1:], np.uint8)
         self.observation_space = batch_space(self.single_observation_space, count)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
@@ -50,7 +52,7 @@ class Atari(VectorWrapper):
         return observation[:, 0], reward.astype(np.float64), terminated, truncated, told
 
 
-def preprocessed(spec: EnvSpec, **options: object) -> gymnasium.Env:
+def preprocessed(spec: EnvSpec, **options: Any) -> gymnasium.Env:
     """Return a single game with the same preprocessing, which can be rendered (`render_mode="rgb_array"`)."""
     game = gymnasium.make(spec, frameskip=1, repeat_action_probability=0.0, **options)
     return AtariPreprocessing(game, noop_max=30, frame_skip=4, screen_size=84)

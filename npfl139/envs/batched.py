@@ -17,9 +17,11 @@ A new environment is one class that says how rows start, how they advance and wh
 and one line in `npfl139/envs/__init__.py`.
 """
 
+from typing import Any
+
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Space
+from gymnasium.spaces import Box, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -36,10 +38,9 @@ class BatchedEnv(VectorEnv):
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"], "render_fps": 30}
     limit_terminates = False
+    single_observation_space: Box
 
-    def __init__(
-        self, num_envs: int, observation_space: Space, action_space: Space, max_episode_steps: int, render_mode: str | None = None
-    ):
+    def __init__(self, num_envs: int, observation_space: Box, action_space: Space, max_episode_steps: int, render_mode: str | None = None):
         """Declare a batch of `num_envs` environments with the given spaces of a single one."""
         if num_envs < 1:
             raise ValueError(f"there must be at least 1 environment, got {num_envs}")
@@ -109,7 +110,7 @@ class SingleEnv(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
     batch_type: type[BatchedEnv]
 
-    def __init__(self, **options: object):
+    def __init__(self, **options: Any):
         self.batch = self.batch_type(1, **options)
         self.observation_space, self.action_space = self.batch.single_observation_space, self.batch.single_action_space
         self.render_mode = self.batch.render_mode

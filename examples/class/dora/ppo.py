@@ -274,6 +274,10 @@ class RunningMoments(nn.Module):
     one less). Before the first row they are 0, 0 and 1, so that nothing is changed.
     """
 
+    count: Tensor
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
@@ -410,7 +414,9 @@ class Agent(nn.Module):
         super().__init__()
         self.config, self.device = config, config.torch_device
         size, initial = math.prod(observation_space.shape), torch_stream(config.seed, "networks")
-        self.distribution = (CategoricalPolicy if isinstance(action_space, Discrete) else TanhGaussianPolicy)(action_space, config)
+        self.distribution = (
+            CategoricalPolicy(action_space, config) if isinstance(action_space, Discrete) else TanhGaussianPolicy(action_space, config)
+        )
         self.moments = RunningMoments(size)
         self.policy = MLP(size, config.policy_hidden, self.distribution.size, initial, output_scale=0.01)
         self.value = MLP(size, config.value_hidden, 1, initial)
@@ -488,8 +494,7 @@ def make_agent(observation_space: Space, action_space: Space, config: PPOConfig)
     Raises:
         ValueError: observations are not a Box, or actions neither Discrete nor a bounded vector.
     """
-    expect_spaces(observation_space, action_space)
-    return Agent(observation_space, action_space, config)
+    return Agent(*expect_spaces(observation_space, action_space), config)
 
 
 # %% [markdown]

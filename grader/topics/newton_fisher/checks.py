@@ -451,7 +451,7 @@ def check_kl_quadratic_approximates_the_divergence(student, rng):
 
     def error(displacement: Array) -> float:
         form = student.kl_quadratic(torch.as_tensor(fisher), torch.as_tensor(displacement))
-        return abs(expect_numbers(form, [], "the form") - kl_of(theta, theta + displacement, inputs, MLP))
+        return abs(float(expect_numbers(form, [], "the form")) - kl_of(theta, theta + displacement, inputs, MLP))
 
     large, small = (sum(error(scale * direction) for direction in directions) for scale in (0.1, 0.01))
     expect(small < 0.004 * large, "the distance from the divergence does not fall like the cube of the displacement")

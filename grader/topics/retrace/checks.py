@@ -1,6 +1,7 @@
 """The hidden checks of `retrace`."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -302,7 +303,7 @@ def evaluates_off_policy(student: Student, seed: int) -> Attempt:
     return Attempt(score, (iteration + 1) * LENGTH * COUNT, tuple(curve))
 
 
-def answered(value: object, what: str) -> torch.Tensor:
+def answered(value: Any, what: str) -> torch.Tensor:
     """Return what a submission answered as a float64 tensor [T, B]; its values may be wrong, even infinite."""
     expect(type(value) in (torch.Tensor, np.ndarray), f"{what} must be a tensor, got {type(value).__name__}")
     expect(tuple(value.shape) == (LENGTH, COUNT), f"{what} must have shape {[LENGTH, COUNT]}, got {list(value.shape)}")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from functools import partial
+from typing import cast
 
 import gymnasium
 import numpy as np
@@ -16,6 +17,7 @@ from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
 from grader.contract.training import checked_policy, smoothed
 from npfl139 import envs
+from npfl139.envs.treasure import TreasureChainVector
 from npfl139.evaluation import evaluate
 from npfl139.seeding import derived_seed, numpy_stream
 from npfl139.tabular import random_process
@@ -327,7 +329,7 @@ class ShareOfBest(gymnasium.vector.VectorWrapper):
     """Rewards as shares of the best return of the episode, which makes the scales comparable."""
 
     def step(self, actions: np.ndarray) -> tuple:
-        best = self.env.best_return  # before an ended row starts its next episode
+        best = cast(TreasureChainVector, self.env).best_return  # before an ended row starts its next episode
         observation, reward, terminated, truncated, info = self.env.step(actions)
         return observation, reward / best, terminated, truncated, info
 
