@@ -579,6 +579,9 @@ class Agent:
         """Return the values [T, B, A] that actors act by, and the next state."""
         return unroll(self.network, inputs, state, first)
 
+    def prepare(self, replay: SequenceReplay, rng: np.random.Generator) -> None:
+        """Do what is to be done once, before the first update, with what the actors have seen so far."""
+
     def anneal(self, done: float) -> None:
         """Lower the learning rate to what it is when the part `done` of the training is over."""
         for group in self.optimizers["network"].param_groups:
@@ -756,6 +759,8 @@ def learn(agent: Agent, environments: VectorEnv, monitor: npfl139.runs.Monitor) 
     while collector.steps + config.env_count <= config.steps:
         replay.add(streams, *play(collector, actors))
         while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
+            if not agent.updates:
+                agent.prepare(replay, rng)
             sequences = replay.sample(rng.random(config.batch_size))
             agent.anneal(collector.steps / config.steps)
             priority, scalars = agent.improve(sequences, len(replay))

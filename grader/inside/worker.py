@@ -179,13 +179,12 @@ class Executor:
         """Return [value, gradients]: of the sum of the result by each argument; None where it does not depend on it.
 
         The sum of a tuple is that of all its tensors.
-        For an argument that is a module the gradient is the list of the gradients by its parameters.
+        For an argument that is a module the gradient is the list of those by its parameters, for a list of tensors of those by each.
         """
         arguments = self.revived(arguments)
         targets = [_leaves(arguments[position]) for position in wrt]
         for position in wrt:
-            if isinstance(arguments[position], torch.Tensor):
-                arguments[position] = arguments[position].requires_grad_().clone()  # a leaf could not be changed in place
+            arguments[position] = _tracked(arguments[position])
         owner = self.found(function) if handle is None else getattr(self.revived(handle), function)
         value = called(owner, arguments, self.revived(keywords))
         flat = [tensor for target in targets for tensor in (target if isinstance(target, list) else [target])]
@@ -336,6 +335,13 @@ def _content(argument: object) -> object:
 
 def _leaves(argument: typing.Any) -> typing.Any:
     return list(argument.parameters()) if isinstance(argument, torch.nn.Module) else argument
+
+
+def _tracked(argument: object) -> object:
+    """Return the argument, its tensors no leaves, which could not be changed in place, but copies of them."""
+    if isinstance(argument, list):
+        return [_tracked(item) for item in argument]
+    return argument.requires_grad_().clone() if isinstance(argument, torch.Tensor) else argument
 
 
 def _text(value: object) -> str:

@@ -33,6 +33,7 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "npfl139/Patience-v0": ("patience:Patience", {}),
     "npfl139/RandomCoin-v0": ("coin:RandomCoin", {}),
     "npfl139/ShortCueRecall-v0": ("memory:CueRecall", {"corridor": 5, "max_episode_steps": 20, "limit_terminates": True}),
+    "npfl139/SmallDiscoMaze-v0": ("disco:DiscoMaze", {"size": 7, "steps": 40}),
     "npfl139/TwoRooms-v0": ("memory:TwoRooms", {}),
     "npfl139/MaskedCartPole-v0": ("memory:MaskedCartPole", {}),
     "npfl139/TreasureChain-v0": ("treasure:TreasureChain", {}),

@@ -76,7 +76,10 @@ class Convolutions(nn.Module):
 
 
 class Vectors(nn.Module):
-    """The torso for vectors of any dtype: [T, B, ...] -> [T, B, output_size], fully connected layers, or none at all."""
+    """The torso for vectors of any dtype: [T, B, ...] -> [T, B, output_size], fully connected layers, or none at all.
+
+    Numbers of uint8 are divided by 255, as those of images are.
+    """
 
     def __init__(self, size: int, scale: Sequence[float], hidden_sizes: Sequence[int], generator: torch.Generator):
         """Make the torso.
@@ -98,9 +101,8 @@ class Vectors(nn.Module):
         self.layers: MLP | None = MLP(size, hidden_sizes[:-1], hidden_sizes[-1], generator, 2**0.5, torch.relu) if hidden_sizes else None
 
     def forward(self, vector: Tensor) -> Tensor:
-        vector = vector.flatten(2)
+        vector = vector.flatten(2) / 255 if vector.dtype == torch.uint8 else vector.flatten(2).float()
         vector = vector if self.scale is None else vector * self.scale
-        vector = vector if vector.is_floating_point() else vector.float()
         return vector if self.layers is None else self.layers(vector).relu()
 
 
