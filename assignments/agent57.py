@@ -8,7 +8,7 @@
 # %%
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from torch import nn
 
 import npfl139.runs
 from npfl139.envs import expect_spaces
-from npfl139.recurrent.actors import Actors
 from npfl139.seeding import numpy_stream
 from npfl139.shapes import expect_shape
 from solutions import ngu, r2d2
@@ -162,7 +161,8 @@ class SlidingWindowUCB:
             epsilon: probability of a random arm.
         """
         self.arms, self.coefficient, self.epsilon = arms, coefficient, epsilon
-        self.window, self.pulls = deque(maxlen=window), 0
+        self.window: deque[tuple[int, float]] = deque(maxlen=window)
+        self.pulls = 0
 
     def select(self, uniform: float, arm: int) -> int:
         """Return the arm to pull next [agent57:select].
@@ -425,8 +425,8 @@ class SplitQNetwork(nn.Module):
 
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: Agent57Config, generator: torch.Generator):
         super().__init__()
-        self.heads = nn.ModuleList(ngu.ConditionedQNetwork(observation_shape, action_count, config, generator) for _ in range(2))
-        self.state_size = sum(head.state_size for head in self.heads)
+        heads = [ngu.ConditionedQNetwork(observation_shape, action_count, config, generator) for _ in range(2)]
+        self.heads, self.state_size = nn.ModuleList(heads), sum(head.state_size for head in heads)
 
     def forward(self, inputs: dict[str, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
         results = [head(inputs, part) for head, part in zip(self.heads, state.chunk(2, -1), strict=True)]
@@ -463,7 +463,7 @@ class Controller:
     def state_dict(self) -> dict[str, Tensor]:
         return {"window": torch.tensor(self.bandit.window, dtype=torch.float64).view(-1, 2), "pulls": torch.tensor(self.bandit.pulls)}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self.bandit.window.clear()
         self.bandit.window.extend((int(arm), episode_return) for arm, episode_return in state["window"].tolist())
         self.bandit.pulls = int(state["pulls"])
@@ -471,6 +471,8 @@ class Controller:
 
 class ControlledActors(ngu.CuriousActors):
     """NGU's actors, whose policy is chosen anew for every episode; the undiscounted extrinsic return says how good the choice was."""
+
+    agent: "Agent"
 
     def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
         super().__init__(agent, epsilon, rng)
@@ -493,7 +495,8 @@ class ControlledActors(ngu.CuriousActors):
 class Agent(ngu.Agent):
     """Agent57: NGU's agent with two networks and a bandit."""
 
-    actors_type: type[Actors] = ControlledActors
+    config: Agent57Config
+    actors_type = ControlledActors
     acting = ("network", "novelty", "controller")
 
     def __init__(self, observation_space: Box, action_space: Discrete, config: Agent57Config):
@@ -519,10 +522,10 @@ class Agent(ngu.Agent):
         steps, arm = batch.steps, batch.steps["arm"][0]
         q = self.values(self.network, batch)
         with torch.no_grad():
-            policy = self.combined(q, arm.expand(len(q), -1))
+            policy, values = self.combined(q, arm.expand(len(q), -1)), self.values(self.target, batch)
             targets = split_targets(
                 (policy, torch.zeros_like(policy)),  # combined already, in whichever way
-                self.values(self.target, batch).unbind(-2),
+                (values[..., 0, :], values[..., 1, :]),
                 steps["action"],
                 steps["behaviour"],
                 steps["reward"],
@@ -549,8 +552,7 @@ def make_agent(observation_space: Space, action_space: Space, config: Agent57Con
     Raises:
         ValueError: the observations are not a Box, or the actions not Discrete.
     """
-    expect_spaces(observation_space, action_space, Discrete)
-    return Agent(observation_space, action_space, config)
+    return Agent(*expect_spaces(observation_space, action_space, Discrete), config)
 
 
 # %% [markdown]

@@ -14,7 +14,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 from torch import nn
 
 import npfl139.runs
-from npfl139.checkpoints import load_parts, state_of_parts
+from npfl139.checkpoints import Part, load_parts, state_of_parts
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
@@ -530,9 +530,9 @@ class Agent:
     step; `parts`, what a checkpoint holds; `acting`, which of the parts actors need; `optimizers`.
     """
 
-    network_type: type[RecurrentNetwork] = RecurrentQNetwork
+    network_type: type[Any] = RecurrentQNetwork  # a module with `INPUTS` and `state_size`
     actors_type: type[Actors] = Actors
-    acting = ("network",)
+    acting: tuple[str, ...] = ("network",)
 
     def __init__(self, observation_space: Box, action_space: Discrete, config: R2D2Config):
         self.config, self.device = config, config.torch_device
@@ -543,7 +543,7 @@ class Agent:
         generator = torch_stream(config.seed, "network")
         self.network = self.network_type(stacked, self.action_count, config, generator).to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
-        self.parts = {"network": self.network, "target": self.target}
+        self.parts: dict[str, Part] = {"network": self.network, "target": self.target}
         self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
         self.updates = 0
         self._evaluators: Actors | None = None
@@ -633,7 +633,7 @@ class Agent:
             self.target.load_state_dict(self.network.state_dict())
         return norm.item()
 
-    def values(self, network: RecurrentNetwork, batch: Batch) -> Tensor:
+    def values(self, network: Any, batch: Batch) -> Tensor:
         """Return the action values [m + 1, B, A] of the states of the sequences, after their burn-in."""
         inputs, length = {name: batch.rows[name] for name in network.INPUTS}, self.config.burn_in
         state = batch.state if self.config.replayed_state == "stored" else torch.zeros_like(batch.state)
@@ -666,6 +666,9 @@ class Agent:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         load_parts(self.parts, state)
         self.updates = int(state["updates"])
+
+
+AnyAgent = TypeVar("AnyAgent", bound=Agent)
 
 
 def chosen(q: Tensor, action: Tensor) -> Tensor:
@@ -746,7 +749,7 @@ def train(environments: VectorEnv, config: R2D2Config, monitor: npfl139.runs.Mon
     return learn(make_agent(environments.single_observation_space, environments.single_action_space, config), environments, monitor)
 
 
-def learn(agent: Agent, environments: VectorEnv, monitor: npfl139.runs.Monitor) -> Agent:
+def learn(agent: AnyAgent, environments: VectorEnv, monitor: npfl139.runs.Monitor) -> AnyAgent:
     """Train an agent of R2D2's kind in the environments, one actor in each; return it."""
     config = agent.config
     replay = make_replay(agent, config)

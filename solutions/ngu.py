@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -669,6 +670,8 @@ def flattened(shape: Sequence[int], config: NGUConfig) -> Sequence[int]:
 class CuriousActors(Actors):
     """Actors each of which follows one policy of the family, and rewards itself for what is novel."""
 
+    agent: "Agent"
+
     def __init__(self, agent: "Agent", epsilon: np.ndarray, rng: np.random.Generator):
         super().__init__(agent, epsilon, rng)
         self.novelty = agent.novelty
@@ -708,17 +711,18 @@ class CuriousActors(Actors):
 class Agent(r2d2.Agent):
     """NGU: R2D2's agent with a family of policies that are rewarded for what is novel."""
 
-    network_type: type[nn.Module] = ConditionedQNetwork
-    actors_type: type[Actors] = CuriousActors
-    acting = ("network", "novelty")
+    config: NGUConfig
+    network_type: type[Any] = ConditionedQNetwork
+    actors_type: type[CuriousActors] = CuriousActors
+    acting: tuple[str, ...] = ("network", "novelty")
 
     def __init__(self, observation_space: Box, action_space: Discrete, config: NGUConfig):
         super().__init__(observation_space, action_space, config)
         shape = flattened(self.observation_shape, config)
         self.novelty = Novelty(shape, self.action_count, config, torch_stream(config.seed, "novelty")).to(self.device)
         self.parts["novelty"] = self.novelty
-        learnt = [*self.novelty.embed.parameters(), *self.novelty.predict.parameters()]
-        classifier = {"params": self.novelty.classify.parameters(), "weight_decay": config.classifier_decay}
+        learnt: list[Tensor] = [*self.novelty.embed.parameters(), *self.novelty.predict.parameters()]
+        classifier: dict[str, Any] = {"params": self.novelty.classify.parameters(), "weight_decay": config.classifier_decay}
         self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate)
         self.arm_weights, self.arm_discounts = config.weights.to(self.device), config.discounts.to(self.device)
         self.rng = numpy_stream(config.seed, "cross mixture")
@@ -739,9 +743,9 @@ class Agent(r2d2.Agent):
         observation = observation / 255 if observation.dtype == torch.uint8 else observation
         return observation.flatten(1) if self.config.flat_images else observation
 
-    def evaluators(self, count: int) -> Actors:
+    def evaluators(self, count: int) -> CuriousActors:
         """Return actors of policy 0, who teach nobody what is novel."""
-        actors = super().evaluators(count)
+        actors = self.actors_type(self, np.zeros(count), numpy_stream(0, "unused"))
         actors.arm[:], actors.learning = 0, False
         actors.novelty = copy.deepcopy(self.novelty)
         actors.memory = actors.novelty.memory(count)
@@ -839,8 +843,7 @@ def make_agent(observation_space: Space, action_space: Space, config: NGUConfig)
     Raises:
         ValueError: the observations are not a Box, or the actions not Discrete.
     """
-    expect_spaces(observation_space, action_space, Discrete)
-    return Agent(observation_space, action_space, config)
+    return Agent(*expect_spaces(observation_space, action_space, Discrete), config)
 
 
 # %% [markdown]

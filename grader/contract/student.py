@@ -178,7 +178,7 @@ class Supported(Student):
     Only values cross, so no gradient flows through them, and `torch.func` cannot map them.
     """
 
-    def __init__(self, student: Student, functions: dict[str, Callable]):
+    def __init__(self, student: Student, functions: dict[str, Callable[..., Any]]):
         super().__init__(student.limits)
         self._student, self._functions = student, functions
 

@@ -309,7 +309,7 @@ def called(function: typing.Callable, arguments: list, keywords: dict) -> object
     return result
 
 
-def _positional(function: typing.Callable, named: typing.Callable | None) -> typing.Callable:
+def _positional(function: typing.Callable, named: typing.Any) -> typing.Callable:
     """Return a function that passes on what it gets by name in the places that `named` has for it."""
     return lambda *arguments, **keywords: function(*(inspect.signature(named).bind(*arguments, **keywords).args if keywords else arguments))
 

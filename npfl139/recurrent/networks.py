@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -151,7 +151,7 @@ class RecurrentNetwork(nn.Module):
     state [B, S]. What the memory sees besides the observation is the subclass's to extend: `INPUTS`, `extra_size` and `extra`.
     """
 
-    INPUTS = ("observation", "previous_action", "previous_reward")  # what the network sees of a row
+    INPUTS: tuple[str, ...] = ("observation", "previous_action", "previous_reward")  # what the network sees of a row
 
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: NetworkConfig, generator: torch.Generator):
         """Make the network.
@@ -177,7 +177,7 @@ class RecurrentNetwork(nn.Module):
         self.memory = memory(input_size, config.memory_size, config.memory_span, generator)
 
     @classmethod
-    def extra_size(cls, action_count: int, config: NetworkConfig) -> int:
+    def extra_size(cls, action_count: int, config: Any) -> int:
         """Return how many numbers `extra` gives. It is asked before there is a network, hence a class method."""
         return action_count + 1
 

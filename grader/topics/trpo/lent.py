@@ -9,7 +9,7 @@ MARK = 0.5
 
 def lend(policy: torch.nn.Module) -> None:
     """Give the policy divergences that do not come from the exercises, and every parameter a `.grad`."""
-    policy.kl = _divergence
+    vars(policy)["kl"] = _divergence
     for parameter in policy.parameters():
         parameter.grad = torch.full_like(parameter, MARK)
 
