@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -25,6 +26,7 @@ from grader.audit.runner import audit
 from grader.audit.show import page, table
 from grader.contract import registry, spec
 from grader.contract.registry import available, load
+from npfl139.seeding import numpy_stream
 
 SOLUTION = '''
 """A tiny topic."""
@@ -110,11 +112,11 @@ def found(tmp_path_factory):
     return result
 
 
-def put(folder, monkeypatch):
+def put(folder, monkeypatch, checks=CHECKS, mistakes=MISTAKES):
     package, answers = folder / "tiny_topic", folder / "solutions"
     package.mkdir(parents=True)
     answers.mkdir()
-    for name, text in (("__init__", ""), ("checks", CHECKS), ("mistakes", MISTAKES)):
+    for name, text in (("__init__", ""), ("checks", checks), ("mistakes", mistakes)):
         (package / f"{name}.py").write_text(text)
     (answers / "tiny.py").write_text(SOLUTION)
     for name in [name for name in sys.modules if name.startswith("tiny_topic")]:
@@ -240,11 +242,48 @@ def test_what_each_check_contributes_is_counted(found):
     assert figures["check_refuses"].alone >= 3
 
 
-def test_names_and_their_contradictions_and_checks_of_other_exercises_are_told(found):
+def test_names_and_checks_of_other_exercises_are_told(found):
     doubled = finding(found, "halved · arithmetic · x / 2 → x * 2")
-    assert doubled.names == ("doubles",) and not doubled.contradicted
+    assert doubled.names == ("doubles",) and not doubled.false_names
     assert "check_counts" in finding(found, "halved · add minus").elsewhere
     assert finding(found, "count_down · constant · 0 → 1").elsewhere == ()
+
+
+def test_symptoms_are_told_and_what_tells_nothing_is_none(found):
+    doubled = finding(found, "halved · arithmetic · x / 2 → x * 2")
+    assert doubled.symptom is None and doubled.is_told and not replace(doubled, named={}).is_told
+    assert finding(found, "halved · exception").symptom.startswith("a negative bound must raise a ValueError")
+    assert finding(found, "count_down · drop · start = float(").symptom == OVERDUE
+
+
+def test_a_name_that_does_not_hold_on_further_seeds_is_false(tmp_path, monkeypatch):
+    """Doubled and squared are the same for 2, which the check draws on some seeds only."""
+    drawn = "x = float(rng.integers(2, 4))\n    expect_close(student.halved(torch.tensor([x, x]), 0.0), [x / 2, x / 2])"
+    checks = CHECKS.replace("expect_close(student.halved(torch.tensor([8.0, 6.0]), 1.0), [4.0, 3.0])", drawn)
+    topic = put(tmp_path, monkeypatch, checks, MISTAKES.replace("doubles", "squares").replace("(x * 2)", "(x ** 2)"))
+    try:
+        seed = next(seed for seed in range(100) if {draws(seed + later) for later in range(4)} == {False, True} and draws(seed))
+        judgement = judged(audit(topic, ("halved",), seed=seed), {})
+    finally:
+        monkeypatch.undo()
+        forget()
+    doubled = finding(judgement.audit, "halved · arithmetic · x / 2 → x * 2")
+    assert doubled.names == doubled.false_names == ("squares",) and doubled in judgement.false_names
+    everything = {one.mutant.id: "a reason" for one in judgement.survivors}
+    judgement = judged(judgement.audit, everything)
+    assert not judgement.survivors and not judgement.outdated and not judgement.passed
+    assert "false name, line " in shown(judgement) and "squares" in page([judgement])
+
+
+def draws(seed):
+    """Return whether both checks draw 2."""
+    return all(numpy_stream(seed, "check", name).integers(2, 4) == 2 for name in ("check_halves", "check_halves_again"))
+
+
+def shown(judgement):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(judgement), soft_wrap=True)
+    return console.export_text()
 
 
 def test_an_infinite_loop_is_stopped_and_counts_as_noticed(found):
@@ -306,11 +345,10 @@ def test_the_page_escapes_and_needs_nothing_else(found):
 
 
 def test_the_table_tells_survivors_idle_checks_and_outdated_entries(found):
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table(judged(found, {"gone · drop · x": "a reason"})), soft_wrap=True)
-    text = console.export_text()
+    text = shown(judged(found, {"gone · drop · x": "a reason"}))
     assert "check_halves_again kills no mutant that no other check kills" in text and "check_refuses kills no" not in text
     assert "halved · comparison · least < 0 → least <= 0" in text and "gone · drop · x: there is no such mutant" in text
+    assert "% of those noticed have a name or a symptom, 0 false names" in text
 
 
 def test_the_command(tiny, tmp_path, monkeypatch):

@@ -56,8 +56,9 @@ class Finding:
 
     @property
     def symptom(self) -> str | None:
-        """A sentence that tells what is wrong or where, if some failing check has one."""
-        return next((text for text in [*self.feedback.values(), *([self.stopped] if self.stopped else [])] if is_telling(text)), None)
+        """A sentence that tells what is wrong or where, if some failing check of the exercise has one."""
+        own_stop = self.stopped if "timeout" in self.verdicts.values() or not self.verdicts else None
+        return next((text for text in [*self.feedback.values(), own_stop] if text and is_telling(text)), None)
 
     @property
     def is_told(self) -> bool:
