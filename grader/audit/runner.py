@@ -216,6 +216,7 @@ def _run(topic: Topic, student: Student, checks: list[Check], seen: dict[str, _S
             run.verdicts[check.name], run.feedback[check.name] = verdict_of(topic, check, recorded, seed)
         if interrupted:
             run.verdicts[check.name] = Verdict.TIMEOUT
+            run.feedback.pop(check.name, None)  # what the interruption looked like from inside
             return replace(run, interrupted=True)
         run.answers[check.name] = recorded.answers
     return run
