@@ -279,6 +279,7 @@ def check_the_arm_with_the_best_bound_is_selected(student, rng):
 def check_the_bonus_has_no_logarithm(student, rng):
     """The bonus of an arm depends on how often it was pulled, and not on how often the others were."""
     driven = Driven(student, 2, 1000, coefficient=1.0)
+    driven.select()
     driven.update(0, 0.0)
     driven.update(1, 0.79)  # the bounds are 1 and 0.79 + 1/√n: with a logarithm, the first arm's would exceed the second's after a while
     for _ in range(24):
@@ -294,6 +295,7 @@ def check_the_bonus_has_no_logarithm(student, rng):
 def check_some_arms_are_random(student, rng):
     """The given random arm is taken where the random number is less than ε, and only there."""
     driven = Driven(student, 3, 20, epsilon=0.4)
+    driven.select()
     for arm in range(3):
         driven.update(arm, float(arm == 1))
     for number, arm in ((0.0, 2), (0.39, 0), (0.4, 0), (0.41, 2), (0.99, 0)):
@@ -305,6 +307,7 @@ def check_some_arms_are_random(student, rng):
 def check_an_arm_that_the_window_forgot_comes_first(student, rng):
     """An arm without a pull in the window has an infinite bound; of several equal bounds the lowest arm is selected."""
     driven = Driven(student, 4, 5, coefficient=0.5)
+    driven.select()
     for arm in (0, 1, 2, 3, 3, 3, 3, 3):
         driven.update(arm, 10.0 * arm)
         driven.select()
@@ -344,6 +347,7 @@ def check_the_best_arm_has_the_best_mean(student, rng):
     """The arm for the evaluation has the best mean over the window: no bonus, and no preference for what is pulled often."""
     for arms, window in ((3, 50), (5, 9)):
         driven = Driven(student, arms, window, coefficient=5.0)
+        driven.best()
         for step in range(50):
             arm = int(min(rng.geometric(0.5), arms) - 1) if step >= arms else step
             driven.update(arm, rng.normal() - 0.5 * (arm == 0))

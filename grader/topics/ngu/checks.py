@@ -229,6 +229,7 @@ def check_known_states_earn_nothing(student, rng):
 def check_reset_forgets_the_ended_episodes_only(student, rng):
     """After a reset the rows where it holds start anew, and the others remember all they have seen."""
     driven = Driven(student, 4, 2, 20, 3)
+    driven.forget(np.zeros(4, bool))
     for step in range(12):
         if step in (3, 4, 8):
             driven.forget(rng.random(4) < 0.5)
@@ -239,6 +240,7 @@ def check_reset_forgets_the_ended_episodes_only(student, rng):
 def check_reset_keeps_the_mean_distance(student, rng):
     """The mean squared distance outlives the episodes, even when all rows are reset."""
     driven = Driven(student, 2, 3, 20, 2)
+    driven.forget(np.array([True, True]))
     for scale in (1.0, 5.0, 0.2):
         for _ in range(4):
             driven.see(scale * normal(rng, 2, 3))
