@@ -59,7 +59,7 @@ def test_the_replay_tells_with_which_probability_the_actor_acted():
     agent.updates = 1  # before the first one all steps are random
     _, _, experience = acted(agent, environments, 30, epsilon=0.4)
     shares = np.concatenate([step.row["behaviour"] for step in experience])
-    assert set(shares.round(4)) == {0.1, 0.7}
+    assert set(shares.round(4).tolist()) == {np.float32(0.1).item(), np.float32(0.7).item()}
 
 
 def test_an_episode_begins_with_a_memory_of_its_first_state_alone():
