@@ -212,7 +212,7 @@ def test_mutants_of_every_exercise_differ_and_leave_the_rest_of_the_file(name):
         mutants = mutants_of(source, exercise)
         start, end = spec.span(source, exercise)
         lines = source.splitlines(keepends=True)
-        assert len({mutant.id for mutant in mutants}) == len({mutant.body for mutant in mutants}) == len(mutants) > 5
+        assert len({mutant.id for mutant in mutants}) == len({mutant.body for mutant in mutants}) == len(mutants) > 2
         for mutant in mutants[::20]:
             changed = mutant.applied(source)
             compile(changed, "mutant", "exec")

@@ -469,7 +469,7 @@ def in_terminal(arguments: list[str]) -> tuple[int, str]:
 def test_help_shows_what_is_taken_where_nothing_is_given(command):
     for arguments, defaults in {
         ("demo",): ["the topic's first", "as the configuration says"],
-        ("grade",): ["one per processor", "drawn once, kept in the folder of results"],
+        ("grade",): ["one per processor and 3 GiB", "as its checks need", "drawn once, kept in the folder of results"],
         ("release",): ["assignments; for a bundle, bundle"],
     }.items():
         status, printed, _ = command(*arguments, "--help")

@@ -153,7 +153,7 @@ class Spy(Student):
         self.overrides = overrides
         raise StudentError("crashed", "seen enough")
 
-    def call(self, *arguments, **keywords):
+    def request(self, *arguments, **keywords):
         raise StudentError("crashed", "seen enough")
 
 

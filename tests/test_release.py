@@ -56,7 +56,8 @@ def test_assignments_are_byte_for_byte_what_the_generator_makes():
 def test_no_line_of_a_solution_reappears_in_what_students_see(topic, bundles):
     assert leaks(topic, ROOT / "assignments") == []
     assert leaks(topic, ROOT / "npfl139") == []
-    assert leaks(topic, bundles[topic.name]) == []
+    given = tuple(f"solutions/{name}.py:" for name in topic.prerequisites)  # whose lines are shown on purpose
+    assert [leak for leak in leaks(topic, bundles[topic.name]) if not leak.startswith(given)] == []
 
 
 def test_a_leak_would_be_found(tmp_path):

@@ -12,6 +12,7 @@ from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
 from npfl139.envs.disco import DiscoMazeVector
 from npfl139.seeding import derived_seed, numpy_stream
+from solutions.ngu import episodic_bonus, epsilon_greedy, inverse_kernel
 
 F64 = torch.float64
 
@@ -177,7 +178,7 @@ class Driven:
         self.model.reset(rows)
 
 
-@check("EpisodicMemory.bonus")
+@check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_a_state_with_nothing_to_compare_with_earns_nothing(student, rng):
     """The first state of an episode earns 0, and the second one is compared with the first alone."""
     driven = Driven(student, 3, 2, 10, 4)
@@ -185,7 +186,7 @@ def check_a_state_with_nothing_to_compare_with_earns_nothing(student, rng):
         driven.see(normal(rng, 3, 2), f"the reward of the {number} state")
 
 
-@check("EpisodicMemory.bonus", points=2)
+@check("EpisodicMemory.bonus", points=2, stands_on=(inverse_kernel, episodic_bonus))
 def check_bonus_compares_with_the_nearest_states_of_the_episode(student, rng):
     """A state is compared with the k nearest ones that its own row has stored before it; what it is itself is stored afterwards."""
     for rows, size, neighbours in ((1, 3, 2), (4, 2, 3), (3, 1, 1)):
@@ -195,7 +196,7 @@ def check_bonus_compares_with_the_nearest_states_of_the_episode(student, rng):
             driven.see(spread * normal(rng, rows, size))
 
 
-@check("EpisodicMemory.bonus")
+@check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
     """Distances are divided by the mean over all rows, steps and episodes, which already includes those of this step."""
     driven = Driven(student, 3, 2, 50, 3)
@@ -205,7 +206,7 @@ def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
         driven.see((1 + step) * normal(rng, 3, 2))
 
 
-@check("EpisodicMemory.bonus")
+@check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_the_oldest_states_make_room(student, rng):
     """A full memory forgets the oldest state of the episode for each new one, and nothing else."""
     driven = Driven(student, 2, 2, 4, 3)
@@ -215,7 +216,7 @@ def check_the_oldest_states_make_room(student, rng):
             driven.forget(np.array([False, True]))
 
 
-@check("EpisodicMemory.bonus")
+@check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_known_states_earn_nothing(student, rng):
     """A state that was visited often enough for the similarity to exceed s_m earns 0."""
     driven = Driven(student, 2, 2, 100, 70, max_similarity=3.0)
@@ -225,7 +226,7 @@ def check_known_states_earn_nothing(student, rng):
         driven.see(here + 2 * normal(rng, 2, 2))
 
 
-@check("EpisodicMemory.reset")
+@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
 def check_reset_forgets_the_ended_episodes_only(student, rng):
     """After a reset the rows where it holds start anew, and the others remember all they have seen."""
     driven = Driven(student, 4, 2, 20, 3)
@@ -236,7 +237,7 @@ def check_reset_forgets_the_ended_episodes_only(student, rng):
         driven.see(normal(rng, 4, 2))
 
 
-@check("EpisodicMemory.reset")
+@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
 def check_reset_keeps_the_mean_distance(student, rng):
     """The mean squared distance outlives the episodes, even when all rows are reset."""
     driven = Driven(student, 2, 3, 20, 2)
@@ -452,14 +453,14 @@ def check_targets(student, arguments, target_epsilon):
     expect_close(result, targets(arguments, target_epsilon), "the targets", relative=1e-3, absolute=1e-4)
 
 
-@check("ngu_targets", points=2)
+@check("ngu_targets", points=2, stands_on=(epsilon_greedy,))
 def check_targets_follow_their_definition(student, rng):
     """The targets are the transformed Retrace targets of r^e + β_j r^i, for the ε-greedy policy of the online values."""
     for length, batch, actions, target_epsilon in ((1, 3, 2, 0.0), (6, 4, 3, 0.3), (5, 1, 4, 0.1)):
         check_targets(student, sequences(rng, length, batch, actions), target_epsilon)
 
 
-@check("ngu_targets")
+@check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_the_policy_is_that_of_the_online_network(student, rng):
     """The online values say which action is greedy, the target values what it is worth."""
     arguments = sequences(rng, 4, 3, 3, ending=0.0)
@@ -467,7 +468,7 @@ def check_the_policy_is_that_of_the_online_network(student, rng):
     check_targets(student, arguments, 0.0)
 
 
-@check("ngu_targets")
+@check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_traces_use_the_stored_probabilities(student, rng):
     """The traces are cut by the probabilities with which the actor acted, whatever the values are now."""
     arguments = sequences(rng, 7, 3, 2, ending=0.0)
@@ -476,7 +477,7 @@ def check_traces_use_the_stored_probabilities(student, rng):
     check_targets(student, arguments, 0.5)
 
 
-@check("ngu_targets")
+@check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_each_sequence_is_learnt_for_its_own_policy(student, rng):
     """Every sequence has its own β_j and γ_j, and for β_j = 0 the intrinsic rewards do not matter."""
     arguments = sequences(rng, 4, 5, 3)
@@ -485,7 +486,7 @@ def check_each_sequence_is_learnt_for_its_own_policy(student, rng):
     check_targets(student, arguments, 0.2)
 
 
-@check("ngu_targets")
+@check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_targets_are_constants(student, rng):
     """No gradient flows through the targets, neither into the online nor into the target values."""
     arguments = sequences(rng, 3, 2, 3)
@@ -497,7 +498,7 @@ def check_targets_are_constants(student, rng):
         expect(gradient is None or not torch.as_tensor(gradient).any(), f"a gradient flows into the {name} values")
 
 
-@check("ngu_targets")
+@check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_targets_refuse_other_shapes(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError."""
 
@@ -537,7 +538,9 @@ def new_cells_are_novel(student: Student, seed: int) -> Attempt:
         observation_next, _, ended, _, _ = maze.step(action)
         steps.append((observation, flat(observation_next), torch.as_tensor(action), torch.as_tensor(~ended)))
         observation = steps[-1][1]
-    embed = student.create("controllable_states", *(torch.cat(column) for column in zip(*steps, strict=True)), UPDATES, seed % 2**31)
+    embed = student.create(
+        "controllable_states", *(torch.cat(column) for column in zip(*steps, strict=True)), UPDATES, derived_seed(seed, "student") % 2**31
+    )
     memory = student.create("EpisodicMemory", ROWS, 16, 128, 5, kernel_epsilon=1e-2)
     new, known, ended = [], [], np.zeros(ROWS, bool)
     maze.reset()

@@ -49,7 +49,7 @@ def backed_up(q, transition, reward, discount, transform, inverse):
     for state, action, successor in np.ndindex(*transition.shape):
         value = inverse(max(q[successor].tolist()))
         target = reward[state, action, successor] + discount[state, action, successor] * value
-        result[state, action] += transition[state, action, successor] * transform(target.item())
+        result[state, action] += transition[state, action, successor] * float(transform(target.item()))
     return result
 
 

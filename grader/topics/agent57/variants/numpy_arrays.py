@@ -42,6 +42,10 @@ class SlidingWindowUCB(SlidingWindowUCB):
             bound = np.where(count > 0, np.bincount(arms, rewards, self.arms) / count + self.coefficient / np.sqrt(count), np.inf)
         return int(np.argmax(bound))
 
+    def update(self, arm, reward):
+        self.window.append((arm, reward))
+        self.pulls += 1
+
     def best(self):
         if not self.window:
             return 0
