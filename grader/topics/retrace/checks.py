@@ -33,6 +33,7 @@ def trajectories(rng, length, count, ending=0.0):
     """
     reward, q, value_next = (2 * normal(rng, length, count) for _ in range(3))
     ended = uniform(rng, length, count) < ending
+    ended[0, 0] |= ending > 0  # so that one row's ends are told from another's
     terminated = ended & (uniform(rng, length, count) < 0.5)
     trace = uniform(rng, length, count, low=0.2, high=1.4)
     trace[0] += 50
