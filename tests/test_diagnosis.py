@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from grader.contract.registry import load
-from grader.grading.diagnosis import Recorded, likely_mistakes, mistakes_of, same_answers, trusted
+from grader.grading.diagnosis import Recorded, likely_mistakes, same_answers, trusted
 from grader.grading.grade import verdict_of
 from grader.inside.protocol import Handle
 
@@ -45,7 +45,7 @@ def test_a_correct_exercise_is_not_diagnosed():
 
 
 def test_the_catalogue_has_one_mistake_a_name():
-    assert len({mistake.name for mistake in mistakes_of(TOPIC)}) == len(mistakes_of(TOPIC)) >= 15
+    assert len({mistake.name for mistake in TOPIC.mistakes}) == len(TOPIC.mistakes) >= 15
 
 
 def test_answers_are_the_same_up_to_rounding_and_nothing_else():

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import npfl139.runs
 import solutions.r2d2 as r2d2
 from grader.contract.registry import load
-from grader.grading.diagnosis import mistakes_of, trusted
+from grader.grading.diagnosis import trusted
 from grader.grading.grade import verdict_of
 from npfl139 import envs
 from npfl139.evaluation import evaluate
@@ -271,7 +271,7 @@ def test_every_ablation_trains(changes):
 def test_one_mistake_costs_one_exercise(exercise):
     """Other exercises call these, or stand on what they leave; their checks must not."""
     topic = load("r2d2")
-    for mistake in mistakes_of(topic):
+    for mistake in topic.mistakes:
         if mistake.exercise == exercise:
             student = trusted(topic, mistake.edited(topic.solution.read_text()), topic.solution.name)
             others = [check for check in topic.checks if check.exercise != exercise]

@@ -24,7 +24,7 @@ from grader.contract.figures import figures_path, forget
 from grader.contract.registry import load
 from grader.contract.spec import Topic, Training
 from grader.contract.student import StudentError
-from grader.grading.diagnosis import mistakes_of, trusted
+from grader.grading.diagnosis import trusted
 from grader.grading.sequential import pass_probability, upper_bound
 from npfl139.seeding import derived_seed
 
@@ -57,7 +57,7 @@ def calibrate(
     # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.
     own = {capability: range(seeds * index, seeds * (index + 1)) for index, capability in enumerate(CAPABILITIES)}
     runs = [(capability, REFERENCE, seed) for capability in CAPABILITIES for seed in own[capability]]
-    runs += [("native", mistake.name, seed) for mistake in mistakes_of(topic) for seed in range(mistake_seeds)]
+    runs += [("native", mistake.name, seed) for mistake in topic.mistakes for seed in range(mistake_seeds)]
     results: dict[tuple, dict] = {}
     for capability in CAPABILITIES:
         chosen = [(training.name, *run) for training in topic.trainings for run in runs if run[0] == capability]
@@ -107,7 +107,7 @@ def _run(topic_name: str, training_name: str, capability: str, variant: str, see
     training = next(training for training in topic.trainings if training.name == training_name)
     source = topic.solution.read_text()
     if variant != REFERENCE:
-        source = next(mistake for mistake in mistakes_of(topic) if mistake.name == variant).edited(source)
+        source = next(mistake for mistake in topic.mistakes if mistake.name == variant).edited(source)
     try:
         attempt = training.attempt(trusted(topic, source, topic.solution.name), derived_seed(seed, "calibration") % 2**31)
     except (StudentError, Wrong):

@@ -19,7 +19,7 @@ from grader.contract.spec import Check, Mistake, Topic
 from grader.contract.student import InProcess, Student, StudentError
 from grader.inside.protocol import Handle
 
-__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "mistakes_of", "reproduces", "same_answers", "trusted"]
+__all__ = ["Ended", "Likely", "Recorded", "likely_mistakes", "reproduces", "same_answers", "trusted"]
 
 # Two implementations of one formula in float32 differ by rounding; two formulas differ by far more on the checks' inputs.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -49,11 +49,6 @@ class Recorded(Student):
             raise
         self.answers.append([value, len(calls)] if calls else value)
         return value
-
-
-def mistakes_of(topic: Topic) -> tuple[Mistake, ...]:
-    """Return the catalogue of a topic."""
-    return topic.mistakes
 
 
 def trusted(topic: Topic, source: str, filename: str) -> InProcess:
@@ -87,7 +82,7 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
         return {}
     reproducing = [
         mistake
-        for mistake in mistakes_of(topic)
+        for mistake in topic.mistakes
         if mistake.exercise == exercise and reproduces(topic, mistake, [*explained, *checks], answers, seed)
     ]
     certain = any(_is_evidence(answers[check.name], right[check.name]) for check in explained)
