@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from grader.classroom import archives
 from grader.classroom.intake import NoSubmission
 from grader.classroom.intake import collect as handed_in
+from grader.intake import archives
 from grader.records import Submission
 from npfl139 import source
 from npfl139.source import Unreadable, read_one

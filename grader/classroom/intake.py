@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePath
 
-from grader.classroom.archives import IGNORED, File, Kept, files_in
 from grader.classroom.store import OWN_FILES
+from grader.intake.archives import IGNORED, File, Kept, files_in
 from grader.records import Submission
 from npfl139.catalogue import topic_of
 from npfl139.source import listed
