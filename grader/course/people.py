@@ -1,6 +1,7 @@
 """Which person is meant: by what a platform says, by the roster, by what an instructor types."""
 
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from grader.course.models import Alias, Assignment, Member, Person, Submission, now
-from grader.course.names import alike, cleaned
 from grader.course.roster import Entry
 from grader.course.settings import CourseError
 from grader.intake.deliveries import Claim
+from grader.intake.words import cleaned
 
-__all__ = ["Match", "People", "by_roster", "decide", "new_person", "person_called"]
+__all__ = [
+    "INTAKE",
+    "Match",
+    "People",
+    "alike",
+    "by_roster",
+    "decide",
+    "described",
+    "new_person",
+    "new_pseudonym",
+    "person_called",
+    "rematch",
+]
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
 NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
@@ -91,6 +104,20 @@ def _same(one: str | None, other: str | None) -> bool:
     return bool(one and other) and cleaned(one or "").casefold() == cleaned(other or "").casefold()
 
 
+def alike(one: str, other: str) -> bool:
+    """Return whether two names have the same words, whatever their order, case and accents: reason enough to ask, not to decide.
+
+    >>> alike("Novák, Jan", "jan novak"), alike("Jan Novák", "Jana Nováková")
+    (True, False)
+    """
+    return _words(one) == _words(other)
+
+
+def _words(name: str) -> list[str]:
+    plain = "".join(character for character in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(character))
+    return sorted("".join(character if character.isalnum() else " " for character in plain).split())
+
+
 def _runtogether(name: str) -> set[str]:
     """Return a name as Canvas may write it: letters only, and any of its words first, since it begins with the last name.
 
@@ -103,17 +130,27 @@ def _runtogether(name: str) -> set[str]:
 
 def new_person(session: Session, entry: Entry) -> Person:
     """Add somebody, with a pseudonym that nobody can guess."""
-    taken = set(session.scalars(select(Person.pseudonym)))
-    pseudonym = next(drawn for drawn in iter(_pseudonym, "") if drawn not in taken)
-    person = Person(name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False)
+    person = Person(
+        name=entry.name,
+        pseudonym=new_pseudonym(session),
+        email=entry.email,
+        sid=entry.sid,
+        group=entry.group,
+        enrolled=True,
+        forgotten=False,
+    )
     session.add(person)
     _add_keys(person, entry)
     return person
 
 
-def _pseudonym() -> str:
-    letters = [secrets.choice(LETTERS) for _ in range(6)]
-    return f"S-{''.join(letters[:3])}-{''.join(letters[3:])}"
+def new_pseudonym(session: Session) -> str:
+    """Return a pseudonym that nobody has, and nobody can guess."""
+    taken = set(session.scalars(select(Person.pseudonym)))
+    while True:
+        letters = "".join(secrets.choice(LETTERS) for _ in range(6))
+        if (drawn := f"S-{letters[:3]}-{letters[3:]}") not in taken:
+            return drawn
 
 
 def _add_keys(person: Person, entry: Entry) -> None:
