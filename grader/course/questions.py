@@ -3,16 +3,15 @@
 import datetime
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload, undefer
+from sqlalchemy.orm import Session, selectinload
 
 from grader.course import models
 from grader.course.course import Course
 from grader.course.gradebook import Gradebook
 from grader.course.marking import Account, Accounts, Tried, result_of
-from grader.course.models import Grading, Part, Person, Run
+from grader.course.models import Grading, Part, Run
 from grader.course.settings import CourseError
 from grader.records import Record, Verdict
 
@@ -168,7 +167,7 @@ def _gradings_by_term(course: Course, older: Sequence[Gradebook]) -> list[tuple[
             joined = members.select_from(models.Member).join(models.Submission).join(models.Assignment)
             best: dict[tuple[int, int], tuple[str, Grading]] = {}
             for person_id, submission_id, assignment_id, topic in session.execute(joined.where(models.Member.person_id.is_not(None))):
-                grading, key = gradings.get(submission_id), (person_id, assignment_id)
+                grading, key = gradings.get(submission_id), (person_id or 0, assignment_id)
                 if grading and (key not in best or grading.score > best[key][1].score):
                     best[key] = topic, grading
         found.append((term, list(best.values())))
@@ -176,7 +175,9 @@ def _gradings_by_term(course: Course, older: Sequence[Gradebook]) -> list[tuple[
 
 
 def _parts_by_term(course: Course, older: Sequence[Gradebook]) -> list[tuple[str, list[tuple[str, Part]]]]:
-    return [(term, [(topic, part) for topic, each in gradings for part in each.parts]) for term, gradings in _gradings_by_term(course, older)]
+    return [
+        (term, [(topic, part) for topic, each in gradings for part in each.parts]) for term, gradings in _gradings_by_term(course, older)
+    ]
 
 
 def _has(found: dict[tuple[str, str, str], dict[str, tuple[int, int]]], term: str) -> bool:
