@@ -143,9 +143,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_written(tmp_path, monkey
         return connection
 
     monkeypatch.setattr(Gradebook, "_connected", full)
-    with pytest.raises(
-        GradebookError, match="gradebook.db cannot be written: the disk is full, .*; what was written before is in"
-    ):
+    with pytest.raises(GradebookError, match="gradebook.db cannot be written: the disk is full, .*; what was written before is in"):
         add(gradebook, "x" * 100_000)
     monkeypatch.undo()
     assert names(gradebook) == ["ada"]

@@ -136,10 +136,10 @@ class _Taking:
         return replace(arrival, added=True) if added else arrival
 
     def _with_new_persons(self, matches: list[tuple[Claim, Match]]) -> tuple[list[tuple[Claim, Match]], bool]:
-        """Return the matches with a new person for who resembles nobody: where there is no roster, a platform's word is enough."""
+        """Return the matches with a new person for everybody who is nobody yet: where there is no roster, a platform's word is enough."""
         made = []
         for claim, match in matches:
-            if match.person is None and not match.likely:
+            if match.is_new:
                 entry = roster.Entry(claim.name or claim.key, claim.email, claim.sid)
                 person = new_person(self.session, entry)
                 self.people.add(person)
@@ -237,11 +237,11 @@ def _identity(claim: Claim, match: Match) -> int | tuple[str, str]:
 
 
 def _known(earlier: Sequence[Submission], sha256: str, delivery: Delivery) -> Submission | None:
-    """Return the attempt that a delivery was taken in as before: the last one, or one of the same time; where no time is told, any."""
-    for submission in reversed(earlier):
-        if submission.sha256 == sha256 and (submission is earlier[-1] or delivery.submitted_at in (None, submission.submitted_at)):
-            return submission
-    return None
+    """Return the attempt that a delivery was taken in as before: one of the same time, or the last one; where no time is told, any."""
+    same = [submission for submission in earlier if submission.sha256 == sha256]
+    exact = [submission for submission in same if delivery.submitted_at in (None, submission.submitted_at)]
+    last = [submission for submission in same if submission is earlier[-1]]
+    return next(iter(exact or last), None)
 
 
 def _sha256(delivery: Delivery) -> str:

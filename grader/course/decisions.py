@@ -90,6 +90,7 @@ def forget(course: Course, person_called: Callable[[Session], Person], keep_stat
         person = person_called(session)
         entry = roster.Entry(person.name, person.email, person.sid)
         name, person_id = person.name, person.id
+        words = [name, person.email, person.sid, *(alias.key for alias in person.aliases)]
         alone = _handed_in_alone(session, person_id)
         contents = set(session.scalars(select(models.File.content_sha256).where(models.File.submission_id.in_(alone))))
         for table in (Adjustment, Extension, Excuse):
@@ -102,6 +103,7 @@ def forget(course: Course, person_called: Callable[[Session], Person], keep_stat
         used = select(models.File.content_sha256)
         session.execute(delete(models.Content).where(models.Content.sha256.in_(contents), models.Content.sha256.not_in(used)))
         session.expire_all()
+        _unname(session, person_id, alone, [word.casefold() for word in words if word])
         if keep_statistics:
             _make_nobody(session, person_id, alone)
         else:
@@ -116,6 +118,15 @@ def forget(course: Course, person_called: Callable[[Session], Person], keep_stat
             roster.write_roster(course.roster, left)
             row.roster_sha256 = None  # compared once more
     course.gradebook.wiped()
+
+
+def _unname(session: Session, person_id: int, alone: list[int], words: list[str]) -> None:
+    """Take a person's name out of what others handed in together with the person."""
+    own = select(models.Member.submission_id).where(models.Member.person_id == person_id)
+    for submission in session.scalars(select(Submission).where(Submission.id.in_(own), Submission.id.not_in(alone))):
+        for field in ("origin", "filename", "team"):
+            if any(word in (getattr(submission, field) or "").casefold() for word in words):
+                setattr(submission, field, FORGOTTEN)
 
 
 def _handed_in_alone(session: Session, person_id: int) -> list[int]:

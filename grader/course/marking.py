@@ -158,14 +158,21 @@ class Accounts:
         self._adjustments = self._decided(session.scalars(select(Adjustment).order_by(Adjustment.id)))
         self._excuses = self._decided(session.scalars(select(Excuse).order_by(Excuse.id)))
 
+        self._most: dict[int, float] = {}  # the points that there are, as the gradings of an assignment say
+        for submission in self.submissions:
+            if grading := self.last_grading(submission):
+                most = self._most.get(submission.assignment_id, 0.0)
+                self._most[submission.assignment_id] = max(most, grading.max_score)
+
     def of(self, person: Person, assignment: str) -> Account:
         """Return what a person's mark for an assignment follows from."""
         setting, row = self.course.setting(assignment), self.rows[assignment]
         key = person.id, row.id
         due = self.due(person.id, assignment)
-        submissions, most = self._of_person[key], self.course.max_points(assignment)
+        submissions = self._of_person[key]
         gradings = [self.last_grading(submission) for submission in submissions]
-        max_points = max((grading.max_score for grading in gradings if grading), default=most or self._most(row.id))
+        usual = self._most.get(row.id) or self.course.max_points(assignment) or 0.0
+        max_points = max((grading.max_score for grading in gradings if grading), default=usual)
         tried = []
         for number, (submission, grading) in enumerate(zip(submissions, gradings, strict=True), start=1):
             late = lateness(submission, due, setting.late)
@@ -199,11 +206,6 @@ class Accounts:
         found = [grading for grading in submission.gradings if self._is_in(grading.at)]
         sound = [grading for grading in found if not grading.fault]
         return sound[-1] if sound else found[-1] if found else None
-
-    def _most(self, assignment_id: int) -> float:
-        """Return the maximum of an assignment as its gradings say it."""
-        own = (grading for each in self.submissions if each.assignment_id == assignment_id for grading in each.gradings)
-        return max((grading.max_score for grading in own), default=0.0)
 
     def _is_in(self, at: datetime.datetime) -> bool:
         return self.until is None or at < self.until

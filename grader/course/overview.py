@@ -71,7 +71,8 @@ def _open(course: Course, session: Session, screen: Screen) -> None:
         screen.say()
         screen.say(f"{len(strangers)} who handed in {'are' if len(strangers) > 1 else 'is'} nobody in the course yet; say who:", "yellow")
         for system, key, name, _ in strangers[:MANY]:
-            screen.command(f"npfl139 course alias {system} {shlex.quote(key)} STUDENT{f'   # {name}' if name and name != key else ''}")
+            remark = f"   # {name}" if name and name != key and not screen.anonymous else ""
+            screen.command(f"npfl139 course alias {system} {shlex.quote(key)} STUDENT{remark}")
     names = {row.id: row.name for row in session.scalars(select(models.Assignment))}
     for entry in open_appeals(session):
         who = session.get_one(Person, entry.person_id)
@@ -116,7 +117,7 @@ def arrivals(course: Course, taken: Sequence[Arrival], screen: Screen, dry_run: 
     )
     if new and not dry_run:
         screen.say("Grade them: npfl139 grade")
-    return _strangers(taken, screen) | _unassigned(course, taken, screen)
+    return _strangers(taken, screen, dry_run) | _unassigned(course, taken, screen)
 
 
 def _is_notable(arrival: Arrival) -> bool:
@@ -125,7 +126,7 @@ def _is_notable(arrival: Arrival) -> bool:
 
 def _arrival(arrival: Arrival, screen: Screen) -> list[Cell]:
     names = [screen.who(*each) for each in arrival.who]
-    strangers = [f"? {each.claim.name or each.claim.key}" for each in arrival.strangers]
+    strangers = [f"? {each.claim.key if screen.anonymous else each.claim.name or each.claim.key}" for each in arrival.strangers]
     who = Text(" + ".join([*names, *strangers]), style="yellow" if strangers else "")
     time = screen.time(arrival.submitted_at) if arrival.submitted_at else "time unknown"
     if arrival.time_source == "file":
@@ -135,7 +136,7 @@ def _arrival(arrival: Arrival, screen: Screen) -> list[Cell]:
     return [who, str(arrival.attempt), time, late, what]
 
 
-def _strangers(taken: Sequence[Arrival], screen: Screen) -> bool:
+def _strangers(taken: Sequence[Arrival], screen: Screen, dry_run: bool) -> bool:
     strangers = {(each.claim.system, each.claim.key): (each, arrival) for arrival in taken for each in arrival.strangers}
     if not strangers:
         return False
@@ -143,20 +144,22 @@ def _strangers(taken: Sequence[Arrival], screen: Screen) -> bool:
     count = len(strangers)
     screen.say(f"{count} {'people are' if count > 1 else 'person is'} nobody in the course. Say who, once; it is kept:", "bold yellow")
     for (system, key), (stranger, arrival) in strangers.items():
-        told = ", ".join(filter(None, (stranger.claim.name, stranger.claim.email, stranger.claim.sid))) or key
+        known = () if screen.anonymous else (stranger.claim.name, stranger.claim.email, stranger.claim.sid)
+        told = ", ".join(filter(None, known)) or key
         likely = f"; perhaps {' or '.join(stranger.likely)}" if stranger.likely and not screen.anonymous else ""
-        screen.say(f"{told} ({arrival.origin}): {stranger.reason}{likely}")
+        screen.say(told if screen.anonymous else f"{told} ({arrival.origin}): {stranger.reason}{likely}")
         guess = stranger.likely[0].rpartition(", ")[2] if len(stranger.likely) == 1 and not screen.anonymous else "STUDENT"
         only = f" --assignment {arrival.assignment}" if system == "moodle" and arrival.assignment else ""
         screen.command(f"npfl139 course alias {system} {shlex.quote(key)} {guess}{only}")
-    screen.say("What they handed in is taken in and graded meanwhile.", "dim")
+    if not dry_run:
+        screen.say("What they handed in is taken in, and graded meanwhile.", "dim")
     return True
 
 
 def _unassigned(course: Course, taken: Sequence[Arrival], screen: Screen) -> bool:
     left = [each for each in taken if each.status == "unassigned"]
     if left:
-        some = ", ".join(each.origin for each in left[:5]) + (" …" if len(left) > 5 else "")
+        some = ", ".join("?" if screen.anonymous else each.origin for each in left[:5]) + (" …" if len(left) > 5 else "")
         screen.say()
         screen.say(f"{len(left)} not taken in, since nothing tells for which assignment: {some}. Say it:", "bold yellow")
         screen.command(f"npfl139 intake PATH --assignment {'|'.join(course.settings.assignments)}")
@@ -215,25 +218,22 @@ def _account(account: Account, screen: Screen) -> None:
     )
     screen.console.print(heading)
     extended = f", extended from {screen.time(account.setting.due)}" if account.extensions else ""
-    screen.say(f"  due {screen.time(account.due)}{extended}", "dim")
+    screen.say(f"due {screen.time(account.due)}{extended}", "dim", indent=2)
     rows = [_tried(tried, tried is account.counting, screen) for tried in account.tried]
     if rows:
         screen.table(["", "attempt", "handed in", "", "score", "", "lost"], rows, right=(1, 4), wide=6)
-    for each in account.adjustments:
-        screen.say(f"  {each.points:+g} by {each.by}, {screen.time(each.at)}{_why(each.reason, screen)}")
-    for excuse in account.excuses:
-        screen.say(
-            f"  {'excused' if excuse.excused else 'counts again'} by {excuse.by}, {screen.time(excuse.at)}{_why(excuse.reason, screen)}"
-        )
-    for extension in account.extensions:
-        screen.say(
-            f"  extended to {screen.time(extension.due)} by {extension.by}, {screen.time(extension.at)}{_why(extension.reason, screen)}"
-        )
+    decided: list[tuple[models.Extension | models.Excuse | models.Adjustment, str]] = []
+    decided += [(each, f"{each.points:+g}") for each in account.adjustments]
+    decided += [(each, "excused" if each.excused else "counts again") for each in account.excuses]
+    decided += [(each, f"extended to {screen.time(each.due)}") for each in account.extensions]
+    for entry, what in sorted(decided, key=lambda pair: pair[0].at):
+        reason = f": {entry.reason}" if entry.reason and not screen.anonymous else ""
+        screen.say(f"{what} by {entry.by}, {screen.time(entry.at)}{reason}", indent=2)
     if made.adjustment or made.penalty:
         terms = [points(made.score)]
         terms += [f"{'+' if made.adjustment > 0 else '−'} {points(abs(made.adjustment))} adjusted"] if made.adjustment else []
         terms += [f"− {points(made.penalty)} for being {lateness_text(made.late)}"] if made.penalty else []
-        screen.say(f"  {' '.join(terms)} = {points(made.points)}")
+        screen.say(f"{' '.join(terms)} = {points(made.points)}", indent=2)
 
 
 def _tried(tried: Tried, counts: bool, screen: Screen) -> list[Cell]:
@@ -360,7 +360,7 @@ def changes(course: Course, found: Sequence[questions.Change], screen: Screen) -
         )
         first = change.reasons[:1] == ("graded for the first time",)
         for label, before, after, lost in () if first else change.parts:
-            screen.say(f"  {label}: {VERDICTS.get(before, before)} → {VERDICTS.get(after, after)} ({lost:+.4g})")
+            screen.say(f"{label}: {VERDICTS.get(before, before)} → {VERDICTS.get(after, after)} ({lost:+.4g})", indent=2)
     lost = sum(change.after < change.before for change in found)
     gained_count = sum(change.after > change.before for change in found)
     screen.say()

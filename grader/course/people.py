@@ -1,5 +1,6 @@
 """Which person is meant: by what a platform says, by the roster, by what an instructor types."""
 
+import difflib
 import secrets
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,8 @@ __all__ = [
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
 NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
+RESEMBLES = 0.85
+NAMELESS, NOBODY = "the platform tells no name", "nobody in the course is called so"
 ROSTER, INTAKE = "roster", "intake"  # who decided an alias, where no human did
 
 
@@ -40,6 +43,11 @@ class Match:
     person: Person | None
     how: str  # "alias", "number", "e-mail", "name"; or a reason
     likely: tuple[Person, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing speaks for somebody who is in the course."""
+        return self.how in (NAMELESS, NOBODY)
 
 
 class People:
@@ -77,7 +85,7 @@ class People:
 
     def _named(self, claim: Claim) -> Match:
         if claim.name is None:
-            return Match(None, "the platform tells no name")
+            return Match(None, NAMELESS)
         name = cleaned(claim.name)
         same = [person for person in self.persons if person.name == name]
         if not same and claim.system == "canvas":  # which writes anna li as lianna
@@ -85,7 +93,7 @@ class People:
         if len(same) > 1:
             return Match(None, f"{len(same)} people are called {same[0].name}", tuple(same))
         if not same:
-            return Match(None, "nobody in the course is called so", self._resembling(name))
+            return Match(None, NOBODY, self._resembling(name))
         [person] = same
         for what, told, known in (("student number", claim.sid, person.sid), ("e-mail address", claim.email, person.email)):
             if told and known and not _same(told, known):
@@ -93,7 +101,9 @@ class People:
         return Match(person, "name")
 
     def _resembling(self, name: str) -> tuple[Person, ...]:
-        return tuple(person for person in self.persons if alike(person.name, name))
+        """Return who is probably meant, the likeliest first."""
+        ratios = [(1.0 if alike(person.name, name) else _ratio(person.name, name), -number) for number, person in enumerate(self.persons)]
+        return tuple(self.persons[-number] for ratio, number in sorted(ratios, reverse=True) if ratio > RESEMBLES)[:3]
 
     def _only(self, fits: Callable[[Person], bool]) -> Person | None:
         found = [person for person in self.persons if fits(person)]
@@ -111,6 +121,10 @@ def alike(one: str, other: str) -> bool:
     (True, False)
     """
     return _words(one) == _words(other)
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
 
 
 def _words(name: str) -> list[str]:

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from grader.show.display import LOG_WIDTH
 from grader.show.findings import number
-from npfl139.text import one_line
+from npfl139.text import one_line, printable
 
 __all__ = ["Screen", "points", "when"]
 
@@ -24,13 +25,13 @@ class Screen:
         self.zone, self.anonymous = zone, anonymous
         self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
-    def say(self, text: str = "", style: str = "") -> None:
+    def say(self, text: str = "", style: str = "", indent: int = 0) -> None:
         """Print a sentence, wrapped between words."""
-        self.console.print(Text(one_line(text), style=style))
+        self.console.print(Padding(Text(one_line(text), style=style), (0, 0, 0, indent), expand=False))
 
     def command(self, text: str) -> None:
         """Print a command to copy, in one line however long."""
-        self.console.print(Text(f"  {one_line(text)}", style="bold"), soft_wrap=True)
+        self.console.print(Text(f"  {printable(text)}", style="bold"), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[int] = (), wide: int | None = None) -> None:
         """Print a table.
