@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import functools
 import io
+import os
 import tempfile
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from grader.intake.deliveries import Claim, Delivery
 from grader.records import Provenance, Result
 
 WRONG = {"verdict": "wrong", "mistake": "treats truncation as termination"}
-DUE = datetime.datetime(2026, 11, 2, 18, 0, tzinfo=datetime.UTC)
+HERE = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+DUE = datetime.datetime(2024, 11, 2, 18, 0, tzinfo=datetime.UTC)
 SETTINGS = """
 title = "Deep reinforcement learning"
 term = "2026/27"
@@ -30,10 +32,10 @@ sandbox = "process"
 grace_minutes = 10
 
 [assignments.ppo]
-due = 2026-11-02T18:00:00
+due = 2024-11-02T18:00:00
 
 [assignments.trpo]
-due = 2026-11-09T18:00:00
+due = 2024-11-09T18:00:00
 weight = 2
 """
 ROSTER = """\

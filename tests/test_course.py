@@ -296,7 +296,7 @@ def test_a_changed_check_is_told_and_graded_again_when_asked(course, monkeypatch
     assert (previous.score, previous.max_score) == (2.0, 6.0)
     first, second = questions.changes(course, "1", "now")
     assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == ("other checks",)
-    assert first.parts == (("lambda_advantage, check_lambda_advantage_1", "wrong", "passed", 2.0),)
+    assert first.parts == (("lambda_advantage, lambda_advantage_1", "wrong", "passed", 2.0),)
     assert (second.name, second.before, second.after) == (BLAISE, 4.0, 6.0)
 
 

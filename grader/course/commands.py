@@ -4,7 +4,6 @@ import datetime
 import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +26,8 @@ NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
 UNKNOWN = 3  # the status where a human must say something
 FIRST_DUE = datetime.timedelta(weeks=2)
 
+QUESTIONS = ("hardest", "mistakes", "improved", "slowest", "missing")
+
 app = typer.Typer()
 of_course = typer.Typer(no_args_is_help=True, help="Set up a course, look at it, say who is who.")
 app.add_typer(of_course, name="course", rich_help_panel=PANEL)
@@ -39,14 +40,6 @@ Student = Annotated[str, typer.Argument(metavar="STUDENT", help="E-mail address,
 Named = Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="As course.toml calls it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the student may read it.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decides it.", show_default="your name on this machine")]
-
-
-class Question(StrEnum):
-    HARDEST = "hardest"
-    MISTAKES = "mistakes"
-    IMPROVED = "improved"
-    SLOWEST = "slowest"
-    MISSING = "missing"
 
 
 @contextmanager
@@ -229,7 +222,7 @@ def show(student: Student, anonymous: Anonymous = False, folder: Folder = None) 
 
 @app.command(rich_help_panel=PANEL)
 def ask(
-    question: Annotated[Question, typer.Argument(metavar="|".join(Question), help="What to ask.")],
+    question: Annotated[str, typer.Argument(metavar="|".join(QUESTIONS), help="What to ask.")],
     attach: Annotated[list[str] | None, typer.Option(metavar="GRADEBOOK", help="Compare with an older gradebook; may be repeated.")] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Rows to show.")] = 15,
     anonymous: Anonymous = False,
@@ -238,9 +231,11 @@ def ask(
     """Ask which checks are hardest, which mistakes are made, who improved, what is slow to grade, what is missing."""
     from grader.course import overview
 
+    if question not in QUESTIONS:
+        raise UserError(f"{question!r} is no question that is answered; ask {', '.join(QUESTIONS)}")
     with _opened(folder) as course:
         older = [_attached(where) for where in attach or ()]
-        overview.answered(course, question.value, older, count, _screen(course, anonymous))
+        overview.answered(course, question, older, count, _screen(course, anonymous))
 
 
 def _attached(where: str) -> "Gradebook":
@@ -366,8 +361,17 @@ def forget(
         with course.gradebook.reading() as session:
             person = person_called(session, student)
             name = described(person)
-        if not yes:
-            typer.confirm(f"Remove {name} for good?", abort=True)
+        if not (yes or _agreed(f"Remove {name} for good?")):
+            raise typer.Exit(1)
         decisions.forget(course, lambda session: session.get_one(type(person), person.id), keep_statistics)
         left = "; verdicts and scores are kept, of nobody" if keep_statistics else ""
-        _screen(course).say(f"{name} is forgotten{left}. Copies of the gradebook, and the folders that were taken in, are yours to delete.")
+        _screen(course).say(
+            f"{name} is forgotten{left}. Copies of the gradebook, reports, and the folders that were taken in, are yours to delete."
+        )
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort:  # there is nobody to answer
+        return False

@@ -15,7 +15,7 @@ from grader.course import marks as shown
 from grader.course import models
 from grader.course.course import Course
 from grader.course.marks import Mark
-from grader.course.models import Adjustment, Excuse, Extension, Grading, Person, Submission
+from grader.course.models import Adjustment, Appeal, Excuse, Extension, Grading, Person, Submission
 from grader.course.rules import in_order, is_too_late, lateness, penalty
 from grader.course.settings import Assignment
 from grader.records import Previous, Result
@@ -54,6 +54,7 @@ class Account:
     extensions: tuple[Extension, ...]
     adjustments: tuple[Adjustment, ...]
     excuses: tuple[Excuse, ...]
+    appeals: tuple[Appeal, ...]
 
     @property
     def counting(self) -> Tried | None:
@@ -157,6 +158,7 @@ class Accounts:
         self._extensions = self._decided(session.scalars(select(Extension).order_by(Extension.id)))
         self._adjustments = self._decided(session.scalars(select(Adjustment).order_by(Adjustment.id)))
         self._excuses = self._decided(session.scalars(select(Excuse).order_by(Excuse.id)))
+        self._appeals = self._decided(session.scalars(select(Appeal).order_by(Appeal.id)))
 
         self._most: dict[int, float] = {}  # the points that there are, as the gradings of an assignment say
         for submission in self.submissions:
@@ -189,6 +191,7 @@ class Accounts:
             extensions=tuple(self._extensions[key]),
             adjustments=tuple(self._adjustments[key]),
             excuses=tuple(self._excuses[key]),
+            appeals=tuple(self._appeals[key]),
         )
 
     def due(self, person_id: int, assignment: str) -> datetime.datetime:

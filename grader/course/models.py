@@ -19,6 +19,7 @@ __all__ = [
     "Base",
     "Content",
     "Course",
+    "Decided",
     "DecidedRow",
     "Excuse",
     "Extension",
@@ -265,4 +266,4 @@ class Appeal(Decided, Base):
     answers: Mapped[int | None] = mapped_column(ForeignKey("appeal.id"))
 
 
-DecidedRow = TypeVar("DecidedRow", Extension, Excuse, Adjustment)
+DecidedRow = TypeVar("DecidedRow", Extension, Excuse, Adjustment, Appeal)

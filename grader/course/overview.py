@@ -222,10 +222,11 @@ def _account(account: Account, screen: Screen) -> None:
     rows = [_tried(tried, tried is account.counting, screen) for tried in account.tried]
     if rows:
         screen.table(["", "attempt", "handed in", "", "score", "", "lost"], rows, right=(1, 4), wide=6)
-    decided: list[tuple[models.Extension | models.Excuse | models.Adjustment, str]] = []
+    decided: list[tuple[models.Decided, str]] = []
     decided += [(each, f"{each.points:+g}") for each in account.adjustments]
     decided += [(each, "excused" if each.excused else "counts again") for each in account.excuses]
     decided += [(each, f"extended to {screen.time(each.due)}") for each in account.extensions]
+    decided += [(each, "answered" if each.answers else "appeal") for each in account.appeals]
     for entry, what in sorted(decided, key=lambda pair: pair[0].at):
         reason = f": {entry.reason}" if entry.reason and not screen.anonymous else ""
         screen.say(f"{what} by {entry.by}, {screen.time(entry.at)}{reason}", indent=2)
@@ -284,7 +285,7 @@ def _terms(older: Sequence[Gradebook]) -> list[str]:
 
 def _hardest(course: Course, older: Sequence[Gradebook], terms: list[str], count: int, screen: Screen) -> Answer:
     rows: list[list[Cell]] = [
-        [each.topic, each.exercise, each.check, *(_passed(each.passed.get(term)) for term in terms)]
+        [each.topic, each.exercise, each.check.removeprefix("check_"), *(_passed(each.passed.get(term)) for term in terms)]
         for each in questions.hardest(course, older)
     ]
     headings = ["topic", "exercise", "check", *(f"passed, {term}" for term in terms)]

@@ -128,8 +128,12 @@ def _ratio(one: str, other: str) -> float:
 
 
 def _words(name: str) -> list[str]:
-    plain = "".join(character for character in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(character))
-    return sorted("".join(character if character.isalnum() else " " for character in plain).split())
+    return sorted("".join(character if character.isalnum() else " " for character in _plain(name)).split())
+
+
+def _plain(name: str) -> str:
+    """Return a name without capitals and accents."""
+    return "".join(character for character in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(character))
 
 
 def _runtogether(name: str) -> set[str]:
@@ -258,7 +262,7 @@ def person_called(session: Session, told: str) -> Person:
         lambda person: any(_same(known, text) for known in (person.sid, person.email, person.pseudonym)),
         lambda person: any(_same(alias.key, text) for alias in person.aliases if alias.assignment_id is None),
         lambda person: _same(person.name, text),
-        lambda person: text in person.name.casefold() or alike(person.name, text),
+        lambda person: _plain(text) in _plain(person.name) or alike(person.name, text),
     )
     for fits in ways:
         found = [person for person in people if fits(person)]

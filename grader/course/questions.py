@@ -201,7 +201,7 @@ class Change(Record, frozen=True):
 
 
 def moment(session: Session, told: str, zone: datetime.tzinfo) -> datetime.datetime | None:
-    """Return the time that names a state of the marks: that of its own, the end of a run of `grade`, or None for now.
+    """Return the time of a state of the marks, which is told as a time, as the number of a run of `grade` at its end, or as "now" (None).
 
     Raises:
         CourseError: it names none.
@@ -212,7 +212,11 @@ def moment(session: Session, told: str, zone: datetime.tzinfo) -> datetime.datet
         last = session.scalar(select(func.max(Run.id))) or 0
         if not 0 <= int(told) <= last:
             raise CourseError(f"there is no run {told}; there are {f'1 to {last}' if last else 'none'}, and 0 is before the first")
-        return session.scalars(select(Run.at).where(Run.id == int(told) + 1)).first()
+        if told == "0" or not last:
+            return session.scalars(select(Run.at).order_by(Run.id)).first()
+        graded = session.scalar(select(func.max(Grading.at)).where(Grading.run_id == int(told)))
+        ended: datetime.datetime = graded or session.scalars(select(Run.at).where(Run.id == int(told))).one()
+        return ended + datetime.timedelta(microseconds=1)
     try:
         time = datetime.datetime.fromisoformat(told)
     except ValueError as error:
@@ -284,4 +288,4 @@ def _parts(old: Tried | None, new: Tried | None) -> list[tuple[str, str, str, fl
 
 
 def _label(part: Part | None, name: str) -> str:
-    return f"{part.exercise}, {name}" if part is not None and part.exercise else name
+    return f"{part.exercise}, {name.removeprefix('check_')}" if part is not None and part.exercise else name

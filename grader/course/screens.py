@@ -27,7 +27,8 @@ class Screen:
 
     def say(self, text: str = "", style: str = "", indent: int = 0) -> None:
         """Print a sentence, wrapped between words."""
-        self.console.print(Padding(Text(one_line(text), style=style), (0, 0, 0, indent), expand=False))
+        told = Text(one_line(text), style=style)
+        self.console.print(Padding(told, (0, 0, 0, indent), expand=False) if indent else told)
 
     def command(self, text: str) -> None:
         """Print a command to copy, in one line however long."""
@@ -61,8 +62,11 @@ class Screen:
 
 
 def when(at: datetime.datetime | None, zone: datetime.tzinfo) -> str:
-    """Return a time as it is in a zone."""
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else "–"
+    """Return a time as it is in a zone; the end of a day as the day."""
+    if at is None:
+        return "–"
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d}" if (local.hour, local.minute) == (23, 59) else f"{local:%Y-%m-%d %H:%M}"
 
 
 def points(value: float) -> str:
