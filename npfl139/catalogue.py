@@ -36,6 +36,11 @@ class Assignment:
         return self.folder / f"{self.name}.ipynb"
 
     @property
+    def lecture(self) -> Path:
+        """The source of the lecture, which a topic has in lectures/, beside assignments/."""
+        return self.folder.parent / "lectures" / f"{self.name}.md"
+
+    @property
     def max_score(self) -> float:
         return sum(self.points.values()) + self.training_points
 

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, say
 
@@ -146,6 +147,9 @@ def check(
     passed = sum(outcome.status == "passed" for outcome in outcomes)
     say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
     raise typer.Exit(0 if passed == len(outcomes) else 1)
+
+
+app.command()(lecture)
 
 
 @app.command(context_settings=PASS_ON)

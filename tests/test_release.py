@@ -14,6 +14,7 @@ from grader.contract.registry import available, load
 from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
 from grader.release.requirements import project
 from grader.release.skeleton import removed_lines
+from npfl139.lecture.text import interactive_figures
 from npfl139.source import SUFFIXES, read_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +76,9 @@ def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(to
     assert library <= names
     earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
     own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", f"assignments/{topic.name}.json"}
-    assert names - library == own | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
+    own |= {f"lectures/{topic.name}.md", f"lectures/{topic.name}.json"}
+    figures = {f"lectures/interactive/{name}.html" for name in interactive_figures((ROOT / "lectures" / f"{topic.name}.md").read_text())}
+    assert names - library == own | figures | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
 
 
 def test_a_bundle_installs_what_students_need_and_nothing_of_the_graders(bundles):
