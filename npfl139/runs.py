@@ -76,7 +76,11 @@ def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: 
         RunError: the directory cannot be written, holds another run, or its checkpoint is damaged.
     """
     skip_compiler()
-    metadata = {"environment": environment_id, "config": json.dumps(dataclasses.asdict(config))}
+    metadata = {
+        "agent": module.__name__.removeprefix("solutions."),
+        "environment": environment_id,
+        "config": json.dumps(dataclasses.asdict(config)),
+    }
     environments = envs.make(environment_id, config.env_count, config.seed)
     monitor = RunMonitor(out_dir, config.steps, metadata, resume)
     if monitor.start_steps:  # other episodes than those already seen

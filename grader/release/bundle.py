@@ -28,7 +28,10 @@ def assignment_files(topic: Topic) -> dict[str, str]:
     """Return the generated files of a topic, by name: the skeleton, its notebook and what the students' commands know of it."""
     skeleton = make_skeleton(topic.solution.read_text(encoding="utf-8"), topic.exercises)
     entry = json.dumps(_entry(topic), indent=2, ensure_ascii=False) + "\n"
-    return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": make_notebook(skeleton), f"{topic.name}.json": entry}
+    lecture = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
+    equations = lecture.read_text(encoding="utf-8") if lecture.exists() else ""
+    notebook = make_notebook(skeleton, topic.exercises, equations)
+    return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": notebook, f"{topic.name}.json": entry}
 
 
 def regenerate(out: Path | None = None) -> list[Path]:
