@@ -35,7 +35,7 @@ __all__ = ["GROUP", "add_commands", "app", "main"]
 GROUP = "npfl139.commands"
 OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -72,6 +72,10 @@ def add_commands() -> None:
             typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
 
 
+def _topics_from(beginning: str) -> list[str]:
+    return [name for name in assignments() if name.startswith(beginning)]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -85,12 +89,20 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading."""
+    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.
+
+    Begin with npfl139 topics and npfl139 start TOPIC. The status of a command is 0, or 1 where something failed a check, 2 where it was
+    asked for something that cannot be done. NO_COLOR=1 turns colours off.
+    """
 
 
 @app.command()
-def topics() -> None:
+def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON, for programs.")] = False) -> None:
     """List the topics: exercises, points, prerequisites."""
+    if as_json:
+        shown = ("title", "points", "training_points", "prerequisites")
+        print(json.dumps({item.name: {name: getattr(item, name) for name in shown} for item in assignments().values()}, indent=2))
+        return
     for item in assignments().values():
         builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
         say(f"{item.name}", style="bold")
@@ -100,9 +112,9 @@ def topics() -> None:
 
 @app.command()
 def start(
-    topic: Annotated[str, typer.Argument(help="One of `npfl139 topics`.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=_topics_from)],
     notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder to copy into.")] = Path("."),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to copy into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
 ) -> None:
     """Copy the skeleton of an assignment."""
@@ -170,7 +182,10 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
 @app.command(context_settings=PASS_ON)
 def train(
     context: typer.Context,
-    agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
+    agent: Annotated[
+        str,
+        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=_topics_from),
+    ],
 ) -> None:
     """Train an agent: of your file, or of a topic's solution.
 

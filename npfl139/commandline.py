@@ -37,7 +37,7 @@ def main(train: Callable, arguments: Sequence[str] | None = None, program: str |
         arguments, program: as the command line has them; by default those of this process.
     """
     if in_notebook() and arguments is None:  # where the process' own arguments are Jupyter's
-        program, arguments = "main", []
+        program, arguments = "npfl139.runs.main", []
     program = program or Path(sys.argv[0]).name
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     try:

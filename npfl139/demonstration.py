@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npfl139 import envs, runs
-from npfl139.film import Frame
+from npfl139.film import Frame, picture_of
 from npfl139.rollout import Collector
 from npfl139.seeding import derived_seed
 
@@ -48,11 +48,14 @@ def staged(module: types.ModuleType) -> Show:
 
     def told(episodes: int) -> Iterator[str]:
         last: dict[str, str] = {}  # the caption at which each scene ends
-        for frame in module.demonstration():
-            last[frame.caption.split(":")[0]] = frame.caption
+        for _, caption in module.demonstration():
+            last[caption.split(":")[0]] = caption
         yield from last.values()
 
-    return Show(module.__name__.removeprefix("solutions."), 10, lambda episodes: module.demonstration(), told)
+    def frames(episodes: int) -> Iterator[Frame]:
+        return (Frame(picture_of(figure), caption) for figure, caption in module.demonstration())
+
+    return Show(module.__name__.removeprefix("solutions."), 8, frames, told)
 
 
 def trained(module: types.ModuleType, environment_id: str | None, seed: int, steps: int | None) -> Show:

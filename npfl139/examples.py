@@ -164,7 +164,7 @@ def _executed(example: doctest.Example, names: dict) -> _Came:
         error = raised
     finally:
         sys.displayhook = displayhook
-    if values.getvalue() or not example.want:
+    if values.getvalue() or error is not None or not example.want:
         return _Came(values.getvalue(), printed.getvalue(), error)
     return _Came(printed.getvalue(), "", error)
 

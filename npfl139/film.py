@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console, Group
@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text
 
-__all__ = ["FilmError", "Frame", "beside", "picture_of", "save", "show_in_terminal", "show_in_window", "text_picture"]
+__all__ = ["FilmError", "Frame", "Scene", "beside", "picture_of", "save", "show_in_terminal", "show_in_window", "text_picture"]
 
 MAX_FRAMES = 1000  # of a film
 GAP = 8  # pixels between two pictures
@@ -31,8 +31,15 @@ class Frame(NamedTuple):
     caption: str = ""  # what the terminal says below it
 
 
-def picture_of(figure: object) -> np.ndarray:
-    """Return the picture [height, width, 3] of a matplotlib figure."""
+# What a topic's `demonstration` yields: a picture, or a matplotlib figure as it looks at that moment, and a sentence about it. What stands
+# before its first colon names the scene.
+Scene = Iterator[tuple[object, str]]
+
+
+def picture_of(figure: Any) -> np.ndarray:
+    """Return the picture [height, width, 3] of a matplotlib figure; an array is one already."""
+    if isinstance(figure, np.ndarray):
+        return figure
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

@@ -68,15 +68,20 @@ class Notebook:
         self.handle: Any = None
 
     def start(self) -> None:
-        from IPython.display import display
-
-        self.handle = display("training…", display_id=True)
+        """Wait for the first returns: what fails at once has no figure."""
 
     def update(self, steps: int, scalars: Scalars) -> None:
-        self.handle.update(self._figure(scalars, f"{steps} of {self.total} environment steps"))
+        from IPython.display import display
+
+        picture = self._figure(scalars, f"{min(steps, self.total)} of {self.total} environment steps")
+        if self.handle is None:
+            self.handle = display(picture, display_id=True)
+        else:
+            self.handle.update(picture)
 
     def stop(self, scalars: Scalars) -> None:
-        self.handle.update(self._figure(scalars, f"{self.total} environment steps"))
+        if scalars.get(RETURN):
+            self.update(self.total, scalars)
 
     def _figure(self, scalars: Scalars, title: str) -> Any:
         from IPython.core.pylabtools import print_figure

@@ -17,7 +17,7 @@ import npfl139.terminal
 from grader.release.skeleton import make_notebook
 from npfl139 import DISTRIBUTION, catalogue
 from npfl139.cli import main
-from npfl139.demonstration import play
+from npfl139.demonstration import played
 
 SKELETON = '''\
 # %%
@@ -419,14 +419,14 @@ def test_without_an_installation_the_version_is_unknown(command, monkeypatch):
     assert (status, complaint) == (2, told)
 
 
-def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
+def test_an_environment_that_cannot_be_drawn_is_told_so(monkeypatch):
     def render(self):
         raise RuntimeError("no display\nand much more")
 
     monkeypatch.setattr("npfl139.envs.cartpole.CartPoleVector.render", render)
     agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
     with pytest.raises(ValueError, match="CartPole-v1 cannot be drawn here, so there is no animation of it: no display$"):
-        list(play(agent, "CartPole-v1", 1, seed=1, gif=tmp_path / "one.gif"))
+        list(played(agent, "CartPole-v1", seed=1).frames(1))
 
 
 WARNING = written(

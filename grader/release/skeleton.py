@@ -86,15 +86,28 @@ def _docstrings(node: ast.stmt) -> dict[str, str]:
 
 
 def _told(exercise: str, docstring: str, lecture: str) -> str:
-    """Return the heading of an exercise: its claim, and the equations that this cites as the lecture typesets them."""
-    claim = docstring.split("\n\n")[0].replace("\n", " ")
-    equations = [match for label in LABEL.findall(claim) if (match := _equation(label, lecture))]
-    return "\n\n".join([f"### `{exercise}`", claim.replace("*", r"\*"), *(f"$$\n{equation}\n$$" for equation in equations)])
+    """Return the heading of an exercise: its claim, and its equations, as the lecture typesets them if the claim cites it."""
+    claim, *others = docstring.split("\n\n")
+    equations = [equation for label in LABEL.findall(claim) if (equation := _equation(label, lecture))]
+    equations = equations or [_typeset(part) for part in others[:1] if part.startswith("    ")]
+    text = claim.replace("\n", " ").replace("*", r"\*")
+    return "\n\n".join([f"### `{exercise}`", text, *(f"$$\n{equation}\n$$" for equation in equations)])
+
+
+def _typeset(formula: str) -> str:
+    """Return a formula of a docstring in TeX, which knows Greek letters as they are.
+
+    >>> _typeset("    L = mean over B of (V - G),    p = Σ_a q_a")
+    'L = \\\\mathrm{mean}\\\\ \\\\mathrm{over}\\\\ B\\\\ \\\\mathrm{of}\\\\ (V - G),\\\\qquad p = \\\\sum_a q_a'
+    """
+    text = re.sub(r"[A-Za-z]{2,}", r"\\mathrm{\g<0>}", re.sub(r"\s+", lambda gap: " " if len(gap[0]) == 1 else "  ", formula.strip()))
+    text = re.sub(r"(?<=}) (?=[\w(\\Â])|(?<=[\w)]) (?=\\mathrm)", r"\\ ", text)
+    return text.replace("  ", r"\qquad ").replace("Σ", r"\sum").replace("ᵀ", "^T")
 
 
 def _equation(label: str, lecture: str) -> str:
     match = re.search(rf"```{{math}}\n:label: {re.escape(label)}\n(.*?)\n```", lecture, re.DOTALL)
-    return match[1].strip() if match else ""
+    return match[1].strip(" \n.,") if match else ""
 
 
 def _code(text: str) -> list[str]:
