@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -65,23 +65,22 @@ class Report:
             "exercises": [dataclasses.asdict(outcome) for outcome in self.outcomes],
         }
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def show(self, console: Console) -> None:
+        """Print a table, then what failed: code is not wrapped, so that it can be copied."""
         table = Table("exercise", "", "", box=None, header_style="bold")
         for outcome in self.outcomes:
             table.add_row(outcome.exercise, Text(outcome.status, style=STYLES[outcome.status]), Text(outcome.summary))
-        yield table
+        console.print(table)
         for outcome in self.outcomes:
             if outcome.details:
-                yield Group("", Text(outcome.exercise, style="bold"), Text(outcome.details, overflow="fold"))
+                console.print(Text.assemble("\n", (outcome.exercise, "bold"), f"\n{outcome.details}"), soft_wrap=True)
         if len(self.outcomes) > 1:
-            yield Group("", Text(self.summary))
-        if self.advice and len(self.outcomes) > 1:
-            yield Text(self.advice, style="bold")
+            console.print(Text.assemble(f"\n{self.summary}\n", (self.advice, "bold")), soft_wrap=True)
 
     def __repr__(self) -> str:
-        console = Console(file=io.StringIO(), width=100, color_system=None, force_jupyter=False)
-        console.print(self)
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())  # type: ignore[attr-defined]
+        file = io.StringIO()
+        self.show(Console(file=file, width=100, color_system=None, force_jupyter=False))
+        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it, below it what failed."""

@@ -175,7 +175,7 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
     else:
         if file.stem != item.name:
             say(f"{file.name} is taken for {item.name}.", style="dim")
-        console.print(report)
+        report.show(console)
     return report.is_complete
 
 
@@ -262,7 +262,7 @@ def demo(
 
 @app.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of npfl139 train.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of npfl139 train.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw into this .png, .pdf or .svg, not in the terminal.")] = None,
     scalar: Annotated[str, typer.Option(metavar="NAME", help="What to compare.")] = "episode_return",
     as_json: Annotated[bool, typer.Option("--json", help="Print where the curves end as JSON, for programs.")] = False,
