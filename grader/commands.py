@@ -21,7 +21,7 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 @app.command(rich_help_panel="For instructors")
 def grade(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
     jobs: Annotated[
@@ -82,7 +82,7 @@ def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 
 @app.command(rich_help_panel="For instructors")
 def release(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
     """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
@@ -101,11 +101,13 @@ def release(
 
 @app.command(rich_help_panel="For instructors")
 def calibrate(
-    topic: Annotated[str, typer.Argument()],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC")],
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
     mistake_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each mistake.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [default: calibrated.json beside the checks, in a checkout]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="calibrated.json beside the checks, in a checkout")
+    ] = None,
 ) -> None:
     """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
     from rich.progress import Progress
@@ -132,7 +134,7 @@ def calibrate(
 
 @app.command(rich_help_panel="For instructors")
 def new_topic(
-    name: Annotated[str, typer.Argument(help="The topic's name: small letters, digits and _.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The topic's name: small letters, digits and _.")],
     out: Annotated[Path, typer.Option(help="Folder to write, which must be empty or new.")],
 ) -> None:
     """Write a small complete topic of your own as a package to install: it grades at once, and you turn it into yours."""
@@ -147,10 +149,10 @@ def new_topic(
 
 @app.command(rich_help_panel="For instructors")
 def audit(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.  [default: all]")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all")] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
     since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per processor]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per processor")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
     html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
 ) -> None:

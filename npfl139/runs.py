@@ -76,7 +76,11 @@ def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: 
         RunError: the directory cannot be written, holds another run, or its checkpoint is damaged.
     """
     skip_compiler()
-    metadata = {"environment": environment_id, "config": json.dumps(dataclasses.asdict(config))}
+    metadata = {
+        "agent": _name(module),
+        "environment": environment_id,
+        "config": json.dumps(dataclasses.asdict(config)),
+    }
     environments = envs.make(environment_id, config.env_count, config.seed)
     monitor = RunMonitor(out_dir, config.steps, metadata, resume)
     if monitor.start_steps:  # other episodes than those already seen
@@ -87,6 +91,12 @@ def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: 
     environments.close()
     plot_curves(read_log(monitor.directory / LOG), monitor.directory / CURVES)
     return agent
+
+
+def _name(module: types.ModuleType) -> str:
+    """Return the topic of a solution or the name of a file, empty for a notebook."""
+    name = str(module.train.__module__).removeprefix("solutions.")
+    return Path(getattr(module, "__file__", None) or "").stem if name == "__main__" else name
 
 
 def main(train: Callable, arguments: Sequence[str] | None = None) -> object:
