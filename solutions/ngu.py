@@ -24,7 +24,7 @@ from torch import nn
 import npfl139.runs
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
-from npfl139.recurrent.actors import Actors
+from npfl139.recurrent.actors import Actors, making_tensors_on
 from npfl139.recurrent.networks import Convolutions, Vectors
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -583,16 +583,17 @@ class Novelty(nn.Module):
     def memory(self, rows: int) -> EpisodicMemory:
         """Return an empty memory for episodes in `rows` rows, which shares its mean distance with all others."""
         config = self.config
-        memory = EpisodicMemory(
-            rows,
-            config.embedding_size,
-            config.memory_capacity,
-            config.neighbours,
-            config.kernel_epsilon,
-            config.cluster_distance,
-            config.pseudo_count,
-            config.max_similarity,
-        )
+        with making_tensors_on(self.distances.mean.device):
+            memory = EpisodicMemory(
+                rows,
+                config.embedding_size,
+                config.memory_capacity,
+                config.neighbours,
+                config.kernel_epsilon,
+                config.cluster_distance,
+                config.pseudo_count,
+                config.max_similarity,
+            )
         memory.squared_distance = self.distances
         return memory
 
@@ -685,7 +686,7 @@ class CuriousActors(Actors):
             self.novelty = copy.deepcopy(self.agent.novelty)
             self.memory = self.novelty.memory(len(first))
         if first.any():
-            rows = torch.from_numpy(first)
+            rows = torch.from_numpy(first).to(self.agent.device)
             self.memory.reset(rows)
             with torch.no_grad():
                 self.memory.store(rows, self.novelty.embed(self.agent.seen(observation)))

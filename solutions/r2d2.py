@@ -27,7 +27,7 @@ from npfl139.checkpoints import Part, load_parts, state_of_parts
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
-from npfl139.recurrent.actors import Actors, play
+from npfl139.recurrent.actors import Actors, making_tensors_on, play
 from npfl139.recurrent.networks import RecurrentNetwork
 from npfl139.recurrent.sequences import Sequences, SequenceTable
 from npfl139.rollout import Collector
@@ -471,6 +471,7 @@ class R2D2Config(Config):
     # What changes little from step to step must be large for a new LSTM to see the change.
     observation_scale: tuple[float, ...] = ()  # multiplies each number of observations that are vectors; () leaves them
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
+    torso_precision: str = "float32"  # float32 or bfloat16 (fast and rounded): in what the convolutions of images compute
     memory_size: int = 64  # units of the LSTM
     memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
     head_size: int = 64  # units of the hidden layer of each dueling head
@@ -485,6 +486,7 @@ class R2D2Config(Config):
             "memory": ("lstm", "none"),
             "replayed_state": ("stored", "zero"),
             "time_limit": ("bootstrapped", "end"),
+            "torso_precision": ("float32", "bfloat16"),
         }
         for field, choices in allowed.items():
             if getattr(self, field) not in choices:
@@ -587,7 +589,7 @@ class Agent:
         stacked = (config.frame_stack, *self.observation_shape) if config.frame_stack > 1 else self.observation_shape
         generator = torch_stream(config.seed, "network")
         self.network = self.network_type(stacked, self.action_count, config, generator).to(self.device)
-        self.target = copy.deepcopy(self.network).requires_grad_(False)
+        self.target = copy.deepcopy(self.network).requires_grad_(False).to(self.device)  # to: it joins the copied weights for cuDNN again
         self.parts: dict[str, Part] = {"network": self.network, "target": self.target}
         self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
         self.updates = 0
@@ -616,9 +618,10 @@ class Agent:
         if self._evaluators is None or len(self._evaluators.epsilon) != len(first):
             self._evaluators = self.evaluators(len(first))
         actors = self._evaluators
-        actors.experience(observation, reward)
-        actors.begin(observation, first)
-        return actors.act(actors.see(observation, reward, first), first)[0] + self.first_action
+        with making_tensors_on(self.device):
+            actors.experience(observation, reward)
+            actors.begin(observation, first)
+            return actors.act(actors.see(observation, reward, first), first)[0] + self.first_action
 
     def action_values(self, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [T, B, A] that actors act by, and the next state."""
@@ -634,7 +637,8 @@ class Agent:
 
     def improve(self, sequences: Sequences, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Learn from sequences; return their new priorities [B], and scalars to log."""
-        return self.learn_from(self.batch(sequences), replay_size)
+        with making_tensors_on(self.device):
+            return self.learn_from(self.batch(sequences), replay_size)
 
     def learn_from(self, batch: Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Take one step of the optimizer; return the new priorities [B] of the sequences, and scalars to log."""

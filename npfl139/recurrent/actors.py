@@ -1,6 +1,7 @@
 """Actors: recurrent policies at work in vector environments, and what they leave for a replay."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +12,15 @@ from torch import Tensor
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream
 
-__all__ = ["ActingAgent", "Actor", "Actors", "Experience", "play"]
+__all__ = ["ActingAgent", "Actor", "Actors", "Experience", "making_tensors_on", "play"]
+
+
+def making_tensors_on(device: torch.device) -> AbstractContextManager:
+    """Return a context in which `torch.arange`, `torch.zeros`, ... make what they make on a GPU: formulas need not name the device.
+
+    On the CPU, where all of this is anyway, it does nothing and costs nothing.
+    """
+    return nullcontext() if device.type == "cpu" else device
 
 
 class ActingAgent(Protocol):
@@ -110,12 +119,14 @@ def play(collector: Collector, actors: Actors) -> Experience:
     Whether an episode that ran out of time counts as terminated is `time_limit` in the agent's configuration.
     """
     agent = actors.agent
-    actors.begin(collector.observation, collector.first)
-    seen = actors.see(collector.observation, collector.reward, collector.first)
-    action, state = actors.act(seen, collector.first)
+    with making_tensors_on(agent.device):
+        actors.begin(collector.observation, collector.first)
+        seen = actors.see(collector.observation, collector.reward, collector.first)
+        action, state = actors.act(seen, collector.first)
     step = collector.step(action + agent.first_action)
     ended = collector.first
-    more = actors.experience(step.next_observation, step.reward)
+    with making_tensors_on(agent.device):
+        more = actors.experience(step.next_observation, step.reward)
     terminated = ended if agent.config.time_limit == "end" else step.terminated
     outcome = {"action": action, "reward": step.reward, "terminated": terminated, "behaviour": actors.behaviour} | more
     successor = actors.see(step.next_observation, step.reward, np.zeros_like(ended))
