@@ -27,10 +27,9 @@ from npfl139.checkpoints import Part, load_parts, state_of_parts
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
-from npfl139.recurrent.actors import Actors, making_tensors_on, play
+from npfl139.recurrent.actors import Actors, experiences, making_tensors_on
 from npfl139.recurrent.networks import RecurrentNetwork
 from npfl139.recurrent.sequences import Sequences, SequenceTable
-from npfl139.rollout import Collector
 from npfl139.schedules import linear
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -592,7 +591,7 @@ class Agent:
         self.target = copy.deepcopy(self.network).requires_grad_(False).to(self.device)  # to: it joins the copied weights for cuDNN again
         self.parts: dict[str, Part] = {"network": self.network, "target": self.target}
         self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
-        self.updates = 0
+        self.updates, self.first_row = 0, 0  # the number of the first of its actors, where others act elsewhere
         self._evaluators: Actors | None = None
 
     @property
@@ -709,6 +708,13 @@ class Agent:
         for name, state in weights.items():
             self.parts[name].load_state_dict(state)
 
+    def news(self) -> dict[str, Any]:
+        """Return what else the learner must know of what was seen since it was last asked, or since weights were loaded."""
+        return {}
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """Include the news of an agent that acts elsewhere."""
+
     def state_dict(self) -> dict[str, Tensor]:
         return state_of_parts(self.parts) | {"updates": torch.tensor(self.updates)}
 
@@ -802,22 +808,20 @@ def learn(agent: AnyAgent, environments: VectorEnv, monitor: npfl139.runs.Monito
     """Train an agent of R2D2's kind in the environments, one actor in each; return it."""
     config = agent.config
     replay = make_replay(agent, config)
-    collector = Collector(environments, monitor.watch(agent, replay))
-    epsilon = actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent)
-    actors = agent.explorers(np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
-    streams = np.arange(config.env_count)
-    rng = numpy_stream(config.seed, "replay", collector.steps)
+    epsilon = np.asarray(actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent))
+    acted = experiences(agent, environments, epsilon, monitor.watch(agent, replay), replay.restart)
+    rng = numpy_stream(config.seed, "replay", acted.steps)
 
-    while collector.steps + config.env_count <= config.steps:
-        replay.add(streams, *play(collector, actors))
-        while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
+    for streams, experience in acted:
+        replay.add(streams, *experience)
+        while len(replay) and agent.updates * config.steps_per_update < acted.steps - config.learning_starts:
             if not agent.updates:
                 agent.prepare(replay, rng)
             sequences = replay.sample(rng.random(config.batch_size))
-            agent.anneal(collector.steps / config.steps)
+            agent.anneal(acted.steps / config.steps)
             priority, scalars = agent.improve(sequences, len(replay))
             replay.update_priorities(sequences.key, priority)
-            monitor.log(collector.steps, **scalars)
+            monitor.log(acted.steps, **scalars)
     return agent
 
 
