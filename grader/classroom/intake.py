@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,21 +41,27 @@ class HandedIn:
         return Submission(self.student, self.topic, None, self.filename, self.sha256, self.problem, unread=unread)
 
 
-def collect(paths: Sequence[Path], topics: Sequence[str], topic: str | None = None, system: str = "auto") -> list[HandedIn]:
+def collect(
+    paths: Sequence[Path], topics: Sequence[str], topic: str | None = None, notice: Callable[[str], object] = lambda sentence: None
+) -> list[HandedIn]:
     """Return what was handed in, ordered as the paths and then by name.
 
     Args:
         paths: files, folders and zip archives, see `grader.intake.adapters`.
         topics: the names of all topics, by which files are recognized.
         topic: grade this one only, and a student's only file for it whatever its name.
-        system: the platform that the paths are from, or "auto".
+        notice: told which path was taken for an export of which platform, and why.
 
     Raises:
         NoSubmission: a path does not exist or cannot be read, holds nothing, holds a class where a student is
             expected, or the topic of its files cannot be told.
     """
     exports = [Export(path, tuple(topics), topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)]
-    found = {export.path: taken(export, system)[1] for export in exports}
+    found: dict[Path, list[Parcel]] = {}
+    for export in exports:
+        recognition, found[export.path] = taken(export)
+        if recognition.why:
+            notice(printable(f"{export.path}: taken for {recognition.system}, since {recognition.why}"))
     everywhere = _expected(found, topics, topic)
     submissions: list[HandedIn] = []
     known: set[tuple[str, str]] = set()

@@ -44,7 +44,7 @@ def recognized(export: Export) -> str | None:
     """Return why it is from Moodle, None where it is not: names of its folders or files say so."""
     names = [_packed(parts) for parts in (*export.listing.folders, *(note.parts for note in export.listing.notes))]
     found = {match["student"] for match in names if match} or {match["student"] for file in export.files if (match := _packed(file.parts))}
-    return f"{len(found)} names in it are as in {sorted(found)[0]}_assignsubmission_…" if found else None
+    return f"{len(found)} names in it are as {sorted(found)[0]}_assignsubmission_…" if found else None
 
 
 def parcels(export: Export) -> list[Parcel]:

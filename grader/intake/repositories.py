@@ -6,6 +6,7 @@ attribute, filter, replacement, or remote to fetch from. Links in the store are 
 
 import datetime
 import functools
+import itertools
 import os
 import re
 import stat
@@ -100,8 +101,9 @@ class Repository:
             name = next((line.split(" ")[0] for line in packed.splitlines() if line.endswith(f" {reference[1]}")), "")
         return name if NAME.fullmatch(name) else None
 
-    def _run(self, *arguments: str, limit: int = MAX_LISTED) -> bytes:
+    def _run(self, *arguments: str, limit: int | None = None) -> bytes:
         """Return what git prints about the objects, at most so many bytes."""
+        limit = MAX_LISTED if limit is None else limit
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         command = ["/bin/sh", "-c", LIMITED, "git", *settings, *arguments]
         environment = {
@@ -154,7 +156,9 @@ def _refuse_strange(objects: Path) -> None:
     """Refuse a store that leads to another one, or in which reading may never end."""
     left, waiting = MAX_OBJECTS, [objects]
     while waiting:
-        for entry in os.scandir(waiting.pop()):
+        with os.scandir(waiting.pop()) as entries:
+            found = list(itertools.islice(entries, left + 1))
+        for entry in found:
             left -= 1
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry))
