@@ -20,13 +20,9 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 @app.command(rich_help_panel="For instructors")
 def grade(
-<<<<<<< HEAD
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files, folders, archives; in a course, none: what was taken in.")
+        list[Path] | None, typer.Argument(metavar="[PATH]", help="Files, folders, archives; in a course, none: what was taken in.")
     ] = None,
-=======
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, folders of <student>/<topic>.py, zip archives.")],
->>>>>>> main
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
     jobs: Annotated[
@@ -50,20 +46,23 @@ def grade(
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
+    from grader.grading.sandbox import SandboxUnavailable
+
     if not paths:
         from grader.course.commands import grade_here
 
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
-        if not grade_here(engine, assignment, student, regrade, jobs):
-            raise typer.Exit(3)
-        return
+        try:
+            sound = grade_here(engine, assignment, student, regrade, jobs)
+        except SandboxUnavailable as error:
+            raise UserError(str(error)) from error
+        raise typer.Exit(0 if sound else 3)
     if assignment or student or regrade:
         raise UserError("--assignment, --student and --regrade are for what a course took in: leave the paths out, or take them in first")
     from grader.classroom.session import grade_class
     from grader.classroom.store import StoreError
     from grader.contract.registry import available
-    from grader.grading.sandbox import SandboxUnavailable
     from grader.records import SANDBOXES, Options
 
     if topic is not None and topic not in available():

@@ -148,7 +148,6 @@ def _runtogether(name: str) -> set[str]:
 
 def new_person(session: Session, entry: Entry) -> Person:
     """Add somebody, with a pseudonym that nobody can guess."""
-<<<<<<< HEAD
     person = Person(
         name=entry.name,
         pseudonym=new_pseudonym(session),
@@ -157,12 +156,6 @@ def new_person(session: Session, entry: Entry) -> Person:
         group=entry.group,
         enrolled=True,
         forgotten=False,
-=======
-    taken = set(session.scalars(select(Person.pseudonym)))
-    pseudonym = next(drawn for drawn in iter(_pseudonym, "") if drawn not in taken)
-    person = Person(
-        name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False
->>>>>>> main
     )
     session.add(person)
     _add_keys(person, entry)
