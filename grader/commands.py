@@ -21,7 +21,7 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 @app.command(rich_help_panel="For instructors")
 def grade(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]", help="Files, folders, archives; in a course, none: what was taken in.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files, folders, archives; in a course, none: what was taken in.")
     ] = None,
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),

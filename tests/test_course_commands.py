@@ -145,7 +145,7 @@ def test_what_nobody_can_decide_is_told(graded, run):
         (("adjust", "ada", "ppo", "1"), "Missing option '--reason'"),
         (
             ("extend", "ada", "ppo", "soon"),
-            'due must be a date, with or without a time, such as 2026-11-02 or 2024-11-02T18:00:00, got "soon"',
+            'due must be a date, with or without a time, such as 2026-11-02 or 2026-11-02T18:00:00, got "soon"',
         ),
         (("appeal", "ada", "ppo"), "say either --reason, what the student objects to, or --answer"),
         (("appeal", "ada", "ppo", "--answer", "x"), "Ada Lovelace has no open appeal on ppo"),

@@ -73,7 +73,7 @@ def _author(by: str | None) -> str:
 
 @of_course.command("init")
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the course, made if need be.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the course, made if need be.")] = Path("."),
     title: Annotated[str, typer.Option(help="Of the course.")] = "Deep reinforcement learning",
     term: Annotated[str | None, typer.Option(help="Such as 2026/27 winter.", show_default="this year")] = None,
     roster: Annotated[Path | None, typer.Option(help="CSV of who takes part: name, email, sid, group, keys by platform.")] = None,
@@ -149,7 +149,7 @@ def alias(
 
 @app.command(rich_help_panel=PANEL)
 def intake(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="What the platform packed: folders, archives.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="What the platform packed: folders, archives.")],
     assignment: Annotated[str | None, typer.Option(help="What it was handed in for.", show_default="what the files' names tell")] = None,
     system: Annotated[str, typer.Option("--from", help="auto, moodle, canvas, gradescope, github, nbgrader, folders.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be taken in.")] = False,
@@ -249,7 +249,7 @@ def _attached(where: str) -> "Gradebook":
 @app.command(rich_help_panel=PANEL)
 def diff(
     before: Annotated[str, typer.Argument(metavar="BEFORE", help="A run of grade (its number), or a time.")],
-    after: Annotated[str, typer.Argument(metavar="[AFTER]", help="Another, or now.")] = "now",
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="Another, or now.")] = "now",
     anonymous: Anonymous = False,
     folder: Folder = None,
 ) -> None:
