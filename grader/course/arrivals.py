@@ -18,6 +18,7 @@ from grader.course.people import INTAKE, Match, People, described, new_person
 from grader.course.rules import in_order, is_too_late, lateness
 from grader.course.settings import Assignment
 from grader.intake.deliveries import Claim, Delivery
+from grader.intake.github import NOTHING
 from grader.records import Record
 from npfl139.text import printable
 
@@ -68,7 +69,8 @@ def collected(course: Course, assignment: str | None, paths: Sequence[Path], rea
         earlier = [delivery for deadline in deadlines[:-1] for delivery in read(path, deadline)] if versions else []
         sound = {delivery.origin for delivery in (*earlier, *first) if delivery.problem is None}
         for delivery in (*earlier, *first):
-            if delivery.problem is None or delivery.origin not in sound:
+            nothing = (delivery.problem or "").startswith(NOTHING)  # which is no attempt
+            if not nothing and (delivery.problem is None or delivery.origin not in sound):
                 found.setdefault((path, delivery.origin, delivery.topic, _sha256(delivery), delivery.submitted_at), delivery)
     return list(found.values())
 
