@@ -215,7 +215,7 @@ def demo(
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of the training and the episodes.")] = 42,
     episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes to play.")] = 3,
     render: Annotated[
-        str | None, typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it is one")
+        str | None, typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it is one with colours")
     ] = None,
     gif: Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Save the first episode.")] = None,
     mp4: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help="Save the first episode.")] = None,
@@ -246,7 +246,7 @@ def demo(
             say(f"The first episode is in {path}.")
         if render == "human":
             film.show_in_window(frames(episodes), title, speed)
-        elif render == "terminal" or (render is None and console.is_terminal and not (gif or mp4)):
+        elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
             film.show_in_terminal(frames(episodes), console, speed)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
@@ -292,7 +292,7 @@ def plot(
     table = Table("", f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
     for index, (label, mean, low, high) in enumerate(ends):
         style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""
-        table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].seeds > 1 else "one seed")
+        table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].runs > 1 else "one run")
     console.print(table)
     say(f"The picture is in {out}." if out else f"Everything that was logged: tensorboard --logdir {runs[0].parent}")
 
