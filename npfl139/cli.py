@@ -22,6 +22,7 @@ from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, say
 from npfl139.text import nearest
@@ -177,6 +178,9 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
             say(f"{file.name} is taken for {item.name}.", style="dim")
         report.show(console)
     return report.is_complete
+
+
+app.command()(lecture)
 
 
 @app.command(context_settings=PASS_ON)

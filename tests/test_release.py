@@ -14,6 +14,7 @@ from grader.contract.registry import available, load
 from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
 from grader.release.requirements import project
 from grader.release.skeleton import removed_lines
+from npfl139.lecture.text import interactive_figures
 from npfl139.source import SUFFIXES, read_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,8 +76,10 @@ def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(to
     assert library <= names
     earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
     own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", f"assignments/{topic.name}.json"}
+    own |= {f"lectures/{topic.name}.md", f"lectures/{topic.name}.json"}
+    figures = {f"lectures/interactive/{name}.html" for name in interactive_figures((ROOT / "lectures" / f"{topic.name}.md").read_text())}
     agent = {f"assignments/{topic.name}.safetensors"} if (ROOT / "assignments" / f"{topic.name}.safetensors").exists() else set()
-    assert names - library == own | agent | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
+    assert names - library == own | figures | agent | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
 
 
 def test_a_bundle_installs_what_students_need_and_nothing_of_the_graders(bundles):

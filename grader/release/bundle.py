@@ -17,6 +17,8 @@ from grader.contract.spec import Topic
 from grader.release.requirements import constraints, project
 from grader.release.skeleton import make_notebook, make_skeleton
 from npfl139 import DISTRIBUTION
+from npfl139.lecture.reference import LectureError, shipped_text
+from npfl139.lecture.text import interactive_figures
 
 __all__ = ["ReleaseError", "assignment_files", "bundle", "equations", "regenerate"]
 
@@ -63,10 +65,10 @@ def regenerate(out: Path | None = None) -> list[Path]:
 
 
 def bundle(names: Sequence[str], folder: Path) -> None:
-    """Write what the students of these topics download: the library, the assignments, the solutions that these build on.
+    """Write what the students of these topics download: the library, the assignments, the lectures, the solutions that these build on.
 
     Raises:
-        ReleaseError: the folder is not empty, or one topic's solution is part of another's bundle.
+        ReleaseError: the folder is not empty, one topic's solution is part of another's bundle, or a lecture cannot be run.
         ValueError: there is no topic of that name.
     """
     order = available()
@@ -79,6 +81,8 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ReleaseError(f"{folder} is not empty: name another folder, or remove it first")
     files = {f"assignments/{name}": text for topic in topics for name, text in assignment_files(topic).items()}
+    for topic in topics:
+        files |= _lecture(topic)
     files |= {f"solutions/{name}.py": source for name, source in solutions.items()}
     if solutions:
         files["solutions/__init__.py"] = '"""The solutions of earlier topics, on which the assignments build."""\n'
@@ -90,6 +94,21 @@ def bundle(names: Sequence[str], folder: Path) -> None:
             shutil.copy(checkpoint, folder / "assignments")
     shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(deep_rl_unit.__file__, folder)
+
+
+def _lecture(topic: Topic) -> dict[str, str]:
+    """Return the lecture as the bundle has it: the source, and what its cells show with the solution, which is not there."""
+    source = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
+    if not source.is_file():
+        return {}
+    text = source.read_text(encoding="utf-8")
+    figures = {f"lectures/interactive/{name}.html": (source.parent / "interactive" / f"{name}.html") for name in interactive_figures(text)}
+    try:
+        shown = shipped_text(source)
+    except LectureError as error:
+        raise ReleaseError(f"the lecture of {topic.name} cannot be run: {error}") from error
+    files = {f"lectures/{topic.name}.md": text, f"lectures/{topic.name}.json": shown}
+    return files | {name: path.read_text(encoding="utf-8") for name, path in figures.items()}
 
 
 def _lies_in(name: str, project: Path) -> bool:
