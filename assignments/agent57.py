@@ -451,10 +451,12 @@ class Controller:
             return arm
         if self.bandit.pulls < self.bandit.arms:  # many actors begin before any has finished
             return row % self.bandit.arms
-        # Standardized returns would be chosen among by the paper's coefficient as these are by a multiple of their standard deviation.
-        deviation = np.std([episode_return for _, episode_return in self.bandit.window])
-        self.bandit.coefficient = self.config.bandit_coefficient * float(deviation or 1)
         return self.bandit.select(self.rng.random(), arm)
+
+    def standardize(self) -> None:
+        """Make the bonus relative to how much the returns differ, as if they had been standardized."""
+        deviation = np.std([episode_return for _, episode_return in self.bandit.window]) if self.bandit.window else 0
+        self.bandit.coefficient = self.config.bandit_coefficient * float(deviation or 1)
 
     def best(self) -> int:
         """Return the policy to evaluate."""
@@ -480,6 +482,8 @@ class ControlledActors(ngu.CuriousActors):
         self.episode_return, self.started = np.zeros(len(epsilon)), False
 
     def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        if self.learning and first.any():
+            self.controller.standardize()
         for row in np.flatnonzero(first):
             if self.learning and self.started:
                 self.controller.bandit.update(int(self.arm[row]), float(self.episode_return[row]))

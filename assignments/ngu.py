@@ -682,7 +682,7 @@ class Agent(r2d2.Agent):
         self.parts["novelty"] = self.novelty
         learnt: list[Tensor] = [*self.novelty.embed.parameters(), *self.novelty.predict.parameters()]
         classifier: dict[str, Any] = {"params": self.novelty.classify.parameters(), "weight_decay": config.classifier_decay}
-        self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate)
+        self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate, fused=True)
         self.arm_weights, self.arm_discounts = config.weights.to(self.device), config.discounts.to(self.device)
         self.rng = numpy_stream(config.seed, "cross mixture")
 
@@ -759,9 +759,20 @@ class Agent(r2d2.Agent):
         )
 
 
-MAZE = NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=4e-3, target_period=10)
+MAZE = NGUConfig(
+    env_count=64,
+    sequence_length=30,
+    sequence_period=15,
+    burn_in=5,
+    learning_starts=2_000,
+    steps_per_update=64,
+    batch_size=16,
+    learning_rate=4e-3,
+    target_period=10,
+    novelty_warmup=200,
+)
 CONFIGS = {
-    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=24_000),
+    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=20_000, sequence_length=20, sequence_period=10, target_period=5),
     "npfl139/DiscoMaze-v0": MAZE,
     "npfl139/DiscoGoal-v0": replace(MAZE, policies=4, exploration_weight=0.1, discount=0.97, cross_mixture=0.5),
     # Badia et al. (2020), Tables 6 and 8; what those leave open is R2D2's. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per

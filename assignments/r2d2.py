@@ -544,7 +544,9 @@ class Agent:
         self.network = self.network_type(stacked, self.action_count, config, generator).to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.parts: dict[str, Part] = {"network": self.network, "target": self.target}
-        self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
+        self.optimizers = {
+            "network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon, fused=True)
+        }
         self.updates = 0
         self._evaluators: Actors | None = None
 

@@ -38,15 +38,14 @@ class Assignment:
         return self.folder / f"{self.name}.ipynb"
 
     @property
-<<<<<<< HEAD
     def lecture(self) -> Path:
         """The source of the lecture, which a topic has in lectures/, beside assignments/."""
         return self.folder.parent / "lectures" / f"{self.name}.md"
-=======
+
+    @property
     def checkpoint(self) -> Path:
         """The trained agent to watch, which not every topic has."""
         return self.folder / f"{self.name}.safetensors"
->>>>>>> firsthour
 
     @property
     def max_score(self) -> float:
