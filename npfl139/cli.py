@@ -132,7 +132,9 @@ def start(
     say(f"{target}: {len(item.points)} exercises, each a function that raises NotImplementedError until you write it.")
     if item.prerequisites:
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
-    say(f"Check your work with: npfl139 check {target}")
+    if item.lecture.is_file():
+        say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
+    say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()
@@ -219,7 +221,8 @@ def demo(
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of the training and the episodes.")] = 42,
     episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes to play.")] = 3,
     render: Annotated[
-        str | None, typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it is one with colours")
+        str | None,
+        typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it has colours"),
     ] = None,
     gif: Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Save the first episode.")] = None,
     mp4: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help="Save the first episode.")] = None,

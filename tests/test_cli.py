@@ -263,6 +263,7 @@ def test_what_was_printed_before_an_error_is_shown(project, command):
     [
         ({}, "Next: write doubled, line 5."),
         ({"doubled": "return 3 * x"}, "Next: correct doubled, line 5."),
+        ({"quadrupled": "return 3 * x"}, "Next: correct quadrupled, line 17."),
         ({"doubled": "return 2 * x", "quadrupled": "return Counter().add(x)"}, "Next: write Counter.add, line 30."),
         ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: npfl139 train toy.py, or hand it in."),
     ],
@@ -611,7 +612,7 @@ def in_terminal(arguments: list[str]) -> tuple[int, str]:
 
 def test_help_shows_what_is_taken_where_nothing_is_given(command):
     for arguments, defaults in {
-        ("demo",): ["its own", "terminal, if it is one with colours"],
+        ("demo",): ["its own", "terminal, if it has colours"],
         ("audit",): ["all", "one per processor"],
         ("grade",): ["one per processor and 3 GiB", "as its checks need", "drawn once, kept in the folder of results"],
         ("release",): ["assignments; for a bundle, bundle"],
