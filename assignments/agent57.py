@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -507,6 +508,21 @@ class Agent(ngu.Agent):
         self.network_type = SplitQNetwork if config.heads == "split" else ngu.ConditionedQNetwork
         super().__init__(observation_space, action_space, config)
         self.controller = self.parts["controller"] = Controller(config)
+        self.told = 0  # how many episodes the learner knows of
+
+    def load_weights(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        super().load_weights(weights)
+        self.told = self.controller.bandit.pulls
+
+    def news(self) -> dict[str, Any]:
+        bandit = self.controller.bandit
+        new, self.told = bandit.pulls - self.told, bandit.pulls
+        return super().news() | {"episodes": list(bandit.window)[len(bandit.window) - min(new, len(bandit.window)) :]}
+
+    def hear(self, news: dict[str, Any]) -> None:
+        super().hear(news)
+        for episode in news["episodes"]:
+            self.controller.bandit.update(*episode)
 
     def combined(self, q: Tensor, arm: Tensor) -> Tensor:
         """Return the values [..., A] that a policy acts by, from those of both returns [..., 2, A]."""

@@ -1,7 +1,9 @@
 """The command line of a training: `npfl139 train ppo --steps 1e5`, or `python ppo.py --steps 1e5`."""
 
 import dataclasses
+import functools
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -10,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -70,6 +72,16 @@ def _trainer(train: Callable, program: str) -> Callable:
         resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
         episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes of the final evaluation.")] = 20,
         threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads of torch; small networks are fastest with one.")] = 1,
+        engine: Annotated[
+            Literal["local", "ray"], typer.Option(help="Where the actors are: in this process, or in others under Ray.")
+        ] = "local",
+        actors: Annotated[
+            int | None,
+            typer.Option(min=1, metavar="COUNT", help="Processes of actors under Ray.", show_default="all processors but one"),
+        ] = None,
+        address: Annotated[
+            str | None, typer.Option(metavar="HOST:PORT|auto", help="A Ray cluster to join.", show_default="a new one on this machine")
+        ] = None,
         **fields: tuple[object] | None,
     ) -> object:
         torch.set_num_threads(threads)
@@ -77,7 +89,7 @@ def _trainer(train: Callable, program: str) -> Callable:
             settings = _settings(module, config, env, fields)
             out = out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', env)}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
             is_new = not out.exists()
-            agent = run(module, env, settings, out, resume)
+            agent = run(module, env, settings, out, resume, _elsewhere(engine, actors, address))
         except NotImplementedError as error:
             exercise = missing_exercise(error)
             if exercise is None:  # torch raises such errors, too
@@ -109,6 +121,16 @@ def _settings(module: types.ModuleType, preset: str | None, env: str, fields: di
         raise ValueError(f"there is no configuration {preset!r}; {nearest(preset, presets)}")
     given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
     return dataclasses.replace(config_for(module, preset or env), **given)
+
+
+def _elsewhere(engine: str, actors: int | None, address: str | None) -> Callable | None:
+    if engine == "local":
+        if actors is not None or address is not None:
+            raise ValueError("--actors and --address say which other processes act: add --engine ray")
+        return None
+    from npfl139.distributed.ray_engine import ray_team
+
+    return functools.partial(ray_team, actors=actors or max(1, (os.cpu_count() or 1) - 1), address=address)
 
 
 def _title(train: Callable) -> str:

@@ -382,6 +382,11 @@ class DQN:
         with torch.no_grad():
             return self.action_space.start + self.network(self.inputs(observation)).argmax(dim=-1).cpu().numpy()
 
+    def values(self, observation: np.ndarray) -> np.ndarray:
+        """Return the transformed values [B] of the greedy policy."""
+        with torch.no_grad():
+            return self.network(self.inputs(observation)).amax(dim=-1).cpu().numpy()
+
     def explore(self, observation: np.ndarray, probability: float) -> np.ndarray:
         """Return actions [B], each random with the given probability, greedy otherwise."""
         count = len(observation)
@@ -404,7 +409,7 @@ class DQN:
                 self.treatment.inverse,
             )[0]
         q = self.network(window["observation"][0]).gather(-1, window["action"][0, :, None]).squeeze(-1)
-        loss = torch.nn.functional.mse_loss(q, target)
+        loss = torch.nn.functional.mse_loss(q, torch.as_tensor(target, dtype=q.dtype))
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.zero_grad()
         loss.backward()
