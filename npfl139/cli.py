@@ -295,7 +295,9 @@ def plot(
         print(json.dumps([dict(zip(names, map(_plain, end), strict=True)) for end in ends], ensure_ascii=False, indent=2))
         return
     if out is None:
-        console.print(charts.chart([charts.Curve(band.steps, band.mean) for band in compared], min(console.width, 100), 16))
+        console.print(
+            charts.chart([charts.Curve(band.steps.tolist(), band.mean.tolist()) for band in compared], min(console.width, 100), 16)
+        )
     table = Table("", f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
     for index, (label, mean, low, high) in enumerate(ends):
         style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""

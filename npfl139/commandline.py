@@ -94,7 +94,7 @@ def _trainer(train: Callable, program: str) -> Callable:
             exercise = missing_exercise(error)
             if exercise is None:  # torch raises such errors, too
                 raise
-            if is_new:  # nothing was learnt in it that another run could be compared with
+            if is_new and out is not None:  # nothing was learnt in it that another run could be compared with
                 shutil.rmtree(out, ignore_errors=True)
             _refuse(program, f"{exercise} is not implemented yet, and training needs it")
         except (ValueError, ImportError, RunError) as error:
