@@ -77,7 +77,7 @@ def marks() -> list[Mark]:
     return [
         mark(person("Ada Lovelace", 1, "ada", sid="007"), ada, **ten, origin="Ada Lovelace_101_assignsubmission_file_"),
         mark(
-            person("Jan Novák", 2, "jan1"), dora, **ten, points=5.5, penalty=1.5, adjustment=1.0, late=datetime.timedelta(hours=3),
+            person("Jan Novák", 2, "jan1"), dora, **ten, points=5.5, penalty=1.5, adjustment=1.0, due=HANDED_IN - datetime.timedelta(hours=3), late=datetime.timedelta(hours=3),
             comments=("+1 for the question\nabout λ",), origin="Jan Novák_102_assignsubmission_file_",
         ),
         mark(person("Jan Novák", 3, "jan2"), carl, origin="Jan Novák_103_assignsubmission_file_"),
@@ -144,6 +144,18 @@ def test_a_group_of_moodle_is_matched_by_its_members_not_by_its_number(tmp_path)
     group = replace(marks()[3], state="graded", points=4.0, origin="Group A_101_assignsubmission_file_")
     moodle.write(Request([group], tmp_path / "out.csv", given(tmp_path, "in.csv", WORKSHEET)))
     assert [row["Grade"] for row in records(tmp_path / "out.csv")][:4] == ["", "3.00", "", "4"]
+
+
+def test_what_is_not_due_yet_is_left_as_it_is(tmp_path):
+    blaise = replace(marks()[3], due=NOW + datetime.timedelta(days=1))
+    moodle.write(Request([blaise], tmp_path / "moodle.csv", given(tmp_path, "in.csv", WORKSHEET), now=NOW))
+    canvas.write(Request([blaise], tmp_path / "canvas.csv", given(tmp_path, "book.csv", GRADEBOOK), now=NOW))
+    assert records(tmp_path / "moodle.csv") == records(tmp_path / "in.csv") and records(tmp_path / "canvas.csv") == records(
+        tmp_path / "book.csv"
+    )
+    assert nbgrader.write(Request([blaise], tmp_path / "out.csv", now=NOW)).left_out == ("Blaise Pascal has no mark for ppo yet",)
+    jsonl.write(Request([blaise], tmp_path / "out.jsonl", now=NOW))
+    assert json.loads((tmp_path / "out.jsonl").read_text())["ags"]["gradingProgress"] == "NotReady"
 
 
 def test_a_blind_worksheet_of_moodle_is_matched_by_number(tmp_path):
@@ -295,7 +307,7 @@ def test_what_a_submission_printed_makes_no_command_of_githubs(tmp_path):
     evil = next(path for path in tmp_path.iterdir() if path.name.startswith("=HYP"))
     lines = (evil / "ppo.txt").read_text().splitlines()
     assert len(lines) == 2 and lines[0].startswith("::error file=ppo.py,line=92,title=entropy::") and lines[1].startswith("::notice ")
-    assert "%0A" in lines[0] and "%250A" in lines[0] and "\x1b" not in lines[0]
+    assert "%250A" in lines[0] and "\x1b" not in lines[0]
     annotations = json.loads((evil / "ppo.json").read_text())
     assert {each["annotation_level"] for each in annotations} <= {"notice", "warning", "failure"}
     assert all(set(each) == {"path", "start_line", "end_line", "annotation_level", "title", "message"} for each in annotations)

@@ -5,7 +5,7 @@ Source: Canvas, `lib/gradebook_exporter.rb` and `lib/gradebook_importer.rb`.
 
 import re
 
-from grader.course.exports.formats import ExportError, Request, Written, one_assignment, points_text
+from grader.course.exports.formats import ExportError, Request, Written, one_assignment, points_text, settled
 from grader.course.exports.tables import Rule, Table, matched, name_words
 from grader.course.marks import Mark
 from npfl139.catalogue import topic_of
@@ -35,7 +35,8 @@ def write(request: Request) -> Written:
     possible = next((record for record in records if POSSIBLE in record[table.columns[0]]), {})
     left_out: dict[str, None] = {}
     for assignment in dict.fromkeys(mark.assignment for mark in request.marks):
-        marks = [mark for mark in request.marks if mark.assignment == assignment and mark.state in ("graded", "missing", "excused")]
+        own = [mark for mark in request.marks if mark.assignment == assignment]
+        marks = [mark for mark in own if mark.state == "excused" or settled(mark, request.now)]
         if not marks:
             continue
         column = request.column or _column(table, marks[0], str(request.given))

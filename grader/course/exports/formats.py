@@ -33,6 +33,7 @@ __all__ = [
     "one_assignment",
     "points_text",
     "reasons",
+    "settled",
 ]
 
 GROUP = "npfl139.exports"
@@ -111,6 +112,11 @@ def one_assignment(marks: Sequence[Mark], name: str) -> str:
         some = f"there are marks for {', '.join(found)}" if found else "there are no marks"
         raise ExportError(f"{name} takes the marks of one assignment, and {some}: name one with --assignment")
     return found[0]
+
+
+def settled(mark: Mark, now: datetime.datetime) -> bool:
+    """Return whether a mark stands: it is graded, or nothing was handed in until it was due."""
+    return mark.state == "graded" or (mark.state == "missing" and (mark.due is None or mark.due <= now))
 
 
 def cell(text: str) -> str:

@@ -3,9 +3,10 @@
 Source: 1EdTech, "LTI Assignment and Grade Services 2.0", score publish service.
 """
 
+import datetime
 import json
 
-from grader.course.exports.formats import Request, Written, comment
+from grader.course.exports.formats import Request, Written, comment, settled
 from grader.course.exports.tables import save
 from grader.course.marks import Mark
 
@@ -26,12 +27,11 @@ def write(request: Request) -> Written:
     Raises:
         ExportError: the file cannot be written.
     """
-    stamp = request.now.isoformat(timespec="milliseconds")
-    save(request.out, "".join(json.dumps(_line(mark, stamp), ensure_ascii=False, allow_nan=False) + "\n" for mark in request.marks))
+    save(request.out, "".join(json.dumps(_line(mark, request.now), ensure_ascii=False, allow_nan=False) + "\n" for mark in request.marks))
     return Written((request.out,))
 
 
-def _line(mark: Mark, stamp: str) -> dict[str, object]:
+def _line(mark: Mark, now: datetime.datetime) -> dict[str, object]:
     person, submitted = mark.person, mark.submitted_at.isoformat(timespec="milliseconds") if mark.submitted_at else None
     return {
         "name": person.name,
@@ -50,24 +50,25 @@ def _line(mark: Mark, stamp: str) -> dict[str, object]:
         "weight": mark.weight,
         "attempt": mark.attempt,
         "attempts": mark.attempts,
+        "due": mark.due.isoformat(timespec="milliseconds") if mark.due else None,
         "submitted_at": submitted,
         "late_seconds": mark.late and mark.late.total_seconds(),
         "parts": [
             {"name": part.name, "where": part.where, "verdict": part.verdict.value, "score": part.score, "max_score": part.max_score}
             for part in (mark.result.parts if mark.result else ())
         ],
-        "ags": _score(mark, submitted, stamp),
+        "ags": _score(mark, submitted, now),
     }
 
 
-def _score(mark: Mark, submitted: str | None, stamp: str) -> dict[str, object]:
+def _score(mark: Mark, submitted: str | None, now: datetime.datetime) -> dict[str, object]:
     """Return the body of a request; `userId` is whatever the platform calls the person in a launch, or null where nobody told."""
-    activity, grading = PROGRESS[mark.state]
+    activity, grading = PROGRESS[mark.state] if mark.state != "missing" or settled(mark, now) else ("Initialized", "NotReady")
     score: dict[str, object] = {
         "userId": mark.person.keys.get("lti") or mark.person.keys.get("canvas"),
         "activityProgress": activity,
         "gradingProgress": grading,
-        "timestamp": stamp,
+        "timestamp": now.isoformat(timespec="milliseconds"),
     }
     if grading == "FullyGraded":
         score |= {"scoreGiven": mark.points, "scoreMaximum": mark.max_points, "comment": "; ".join(comment(mark))}

@@ -6,7 +6,7 @@ Source: Moodle, `mod/assign/feedback/offline/importgradeslib.php`.
 import html
 import re
 
-from grader.course.exports.formats import ExportError, Request, Written, cell, comment, one_assignment, points_text
+from grader.course.exports.formats import ExportError, Request, Written, cell, comment, one_assignment, points_text, settled
 from grader.course.exports.tables import Rule, Table, matched, name_words
 from grader.course.marks import Mark
 from grader.intake.moodle import PACKED
@@ -30,7 +30,7 @@ def write(request: Request) -> Written:
     if IDENTIFIER not in table.columns or GRADE not in table.columns:
         raise ExportError(f"{request.given} has no columns {IDENTIFIER} and {GRADE}: download the grading worksheet in English")
     records = table.records()
-    marks = [mark for mark in request.marks if mark.state in ("graded", "missing")]
+    marks = [mark for mark in request.marks if settled(mark, request.now)]
     rows, left_out = matched(marks, records, RULES)
     for row, mark in rows.items():
         record = records[row]

@@ -6,7 +6,7 @@ Source: nbgrader, `nbgrader/plugins/export.py`.
 import csv
 import io
 
-from grader.course.exports.formats import Request, Written, cell, points_text
+from grader.course.exports.formats import Request, Written, cell, points_text, settled
 from grader.course.exports.tables import save
 
 __all__ = ["COLUMNS", "write"]
@@ -38,14 +38,13 @@ def write(request: Request) -> Written:
     left_out = []
     for mark in request.marks:
         person = mark.person
-        if mark.state not in ("graded", "missing"):
+        if not settled(mark, request.now):
             left_out.append(f"{person.name} {'is excused' if mark.state == 'excused' else f'has no mark for {mark.assignment} yet'}")
             continue
         first, _, last = person.name.rpartition(" ")
-        due = mark.submitted_at - mark.late if mark.submitted_at and mark.late else None
         row = {
             "assignment": mark.assignment,
-            "duedate": f"{due:%Y-%m-%d %H:%M:%S %z}" if due else "",
+            "duedate": f"{mark.due:%Y-%m-%d %H:%M:%S %z}" if mark.due else "",
             "timestamp": f"{mark.submitted_at:%Y-%m-%d %H:%M:%S %z}" if mark.submitted_at else "",
             "student_id": person.keys.get("nbgrader") or person.sid or person.email or person.name,
             "last_name": last,
