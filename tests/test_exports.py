@@ -73,11 +73,12 @@ def marks() -> list[Mark]:
         score = result.score if result else 0.0
         return Mark(person=who, state=state, result=result, **({"points": score, "score": score} | common | fields))
 
+    three = datetime.timedelta(hours=3)
     ten = {"submitted_at": HANDED_IN, "attempt": 2, "attempts": 2}
     return [
         mark(person("Ada Lovelace", 1, "ada", sid="007"), ada, **ten, origin="Ada Lovelace_101_assignsubmission_file_"),
         mark(
-            person("Jan Novák", 2, "jan1"), dora, **ten, points=5.5, penalty=1.5, adjustment=1.0, due=HANDED_IN - datetime.timedelta(hours=3), late=datetime.timedelta(hours=3),
+            person("Jan Novák", 2, "jan1"), dora, **ten, points=5.5, penalty=1.5, adjustment=1.0, due=HANDED_IN - three, late=three,
             comments=("+1 for the question\nabout λ",), origin="Jan Novák_102_assignsubmission_file_",
         ),
         mark(person("Jan Novák", 3, "jan2"), carl, origin="Jan Novák_103_assignsubmission_file_"),
