@@ -23,7 +23,7 @@ def export(
         str, typer.Option("--format", help="moodle, canvas, gradescope, nbgrader, junit, github, jsonl, or another package's.")
     ],
     out: Annotated[Path, typer.Option(help="File to write; for gradescope and github a folder.")],
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A course, or a folder of results.  [default: here]")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A course, or a folder of results; by default this one.")] = None,
     assignment: Annotated[list[str] | None, typer.Option(help="Only this assignment; may be given again.")] = None,
     into: Annotated[Path | None, typer.Option(help="The file of Moodle or Canvas that is filled in.")] = None,
     column: Annotated[str | None, typer.Option(help="Column of Canvas's gradebook, where the names do not tell it.")] = None,
