@@ -43,23 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _results(options: argparse.Namespace) -> dict[str, object]:
-    from grader.classroom.intake import NoSubmission, collect
     from grader.contract.registry import available
     from grader.course.exports.gradescope import results
     from grader.course.exports.plain import mark_of
+    from grader.intake.choice import chosen, shown_path
+    from grader.intake.parcels import Export, Parcel
     from grader.records import Options, Submission
 
-    try:
-        handed_in = collect([options.root / "submission"], available(), options.topic)
-    except NoSubmission as error:
-        reason = str(error).replace(f"{options.root / 'submission'}: ", "").replace(str(options.root / "submission"), "what you handed in")
-        return {"score": 0, "output": reason, "visibility": "visible", "stdout_visibility": "hidden"}
-    if len(handed_in) != 1:
-        return {"score": 0, "output": f"hand in one file {options.topic}.py or {options.topic}.ipynb, without folders around it"}
-    whole = handed_in[0].submission()
-    submission = Submission(STUDENT, whole.topic, None, whole.filename, whole.sha256, whole.problem, unread=whole.unread)
-    chosen = Options(seed=secrets.randbits(62), training=not options.no_training, limit=options.limit)
-    result = _graded(submission, chosen, options.sandbox)
+    topics = available()
+    files = Export(options.root / "submission", topics).files  # all of one student, however they are called
+    (choice,) = chosen(Parcel(STUDENT, (), STUDENT, files), topics, [options.topic])
+    unread = tuple((shown_path(file), file.content.read()) for file in choice.files if file.content)
+    submission = Submission(STUDENT, options.topic, None, choice.filename, choice.sha256, choice.problem, unread=unread)
+    seed = secrets.randbits(62)  # which nobody can look up, as one in the archive
+    settings = Options(seed=seed, training=not options.no_training, limit=options.limit)
+    result = _graded(submission, settings, options.sandbox)
     told = results(mark_of(result))
     tests = cast(list[dict[str, object]], told["tests"])
     if result.unsandboxed:

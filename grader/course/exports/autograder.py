@@ -25,7 +25,7 @@ __all__ = ["autograder"]
 
 PACKAGES = ("npfl139", "solutions", "grader", "assignments", "lectures")
 WHEN = (1980, 1, 1, 0, 0, 0)
-METADATA = ("METADATA", "entry_points.txt", "top_level.txt")
+DESCRIBED = {"METADATA": ("METADATA", "PKG-INFO"), "entry_points.txt": ("entry_points.txt",), "top_level.txt": ("top_level.txt",)}
 EXTRA = re.compile(r"""extra\s*==\s*["']grader["']""")
 CPU = "https://download.pytorch.org/whl/cpu"
 
@@ -115,8 +115,8 @@ def _wheel(item: Distribution, files: dict[str, bytes]) -> tuple[str, bytes]:
     """Return (file name, content) of a wheel that holds these files."""
     name = f"{item.name.replace('-', '_')}-{item.version}"
     described: dict[str, str | bytes] = {**files}
-    for part in METADATA:
-        if text := item.read_text(part):
+    for part, called in DESCRIBED.items():  # what a build left beside a checkout calls the first otherwise
+        if text := next(filter(None, map(item.read_text, called)), None):
             described[f"{name}.dist-info/{part}"] = text
     described[f"{name}.dist-info/WHEEL"] = "Wheel-Version: 1.0\nGenerator: npfl139\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     lines = [f"{path},sha256={_digest(content)},{len(_bytes(content))}\n" for path, content in described.items()]
