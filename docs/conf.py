@@ -20,7 +20,7 @@ exclude_patterns = ["build", "_static"]
 html_theme = "furo"
 html_title = "Deep reinforcement learning"
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files, html_js_files = ["site.css"], ["print.js"]  # on paper all answers are open
 html_copy_source = False
 html_show_search_summary = False  # it would fetch the pages found, which a browser refuses to pages that are files
 html_show_copyright = html_show_sphinx = False
