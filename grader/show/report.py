@@ -16,14 +16,14 @@ from grader.show.findings import number, printable
 from grader.show.student import Band, StudentPage
 from grader.show.words import TONES, explained, likeness, marked, percent, probability, sentence, wording
 
-__all__ = ["Band", "class_page", "student_page"]
+__all__ = ["Band", "class_page", "environment", "student_page"]
 
 MANY_CHECKS = 12  # in a list of those that fail; the others are folded away
 
 
 def student_page(results: Sequence[Result], band: Band) -> str:
     """Return the report of one student, made from this student's results only."""
-    return _environment().get_template("student.html").render(page=StudentPage.of(results, band))
+    return environment().get_template("student.html").render(page=StudentPage.of(results, band))
 
 
 def class_page(results: Sequence[Result], damaged: Sequence[str] = (), failed: Sequence[str] = ()) -> str:
@@ -33,7 +33,7 @@ def class_page(results: Sequence[Result], damaged: Sequence[str] = (), failed: S
         damaged: the names of the files whose results could not be read.
         failed: sentences about the pages of students that could not be written.
     """
-    return _environment().get_template("class.html").render(page=ClassPage.of(results, damaged, failed))
+    return environment().get_template("class.html").render(page=ClassPage.of(results, damaged, failed))
 
 
 def _visible(value: object) -> object:
@@ -41,9 +41,14 @@ def _visible(value: object) -> object:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment(*templates: Path) -> Environment:
+    """Return what makes pages of templates: it escapes whatever is put in, and shows no character that is not printable.
+
+    Args:
+        templates: folders of another room's templates, which may extend those of this room.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([*templates, Path(__file__).parent / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
