@@ -13,6 +13,7 @@ from grader.contract.registry import available
 from grader.grading.provenance import basis_of
 from grader.records import Options, Result, Submission
 from grader.show.display import Display
+from npfl139.terminal import say
 
 __all__ = ["Engine", "grade_class"]
 
@@ -39,7 +40,7 @@ def grade_class(
         SandboxUnavailable: this machine cannot have the sandbox.
         StoreError: results cannot be written; those written before are intact.
     """
-    submissions = collect(paths, available(), topic)
+    submissions = collect(paths, available(), topic, say)
     store = Store(out)
     with store.writing():
         if options.seed is None:

@@ -3,6 +3,7 @@
 import datetime
 from typing import Literal
 
+from grader.intake.contents import Content
 from grader.records import Record
 
 __all__ = ["Claim", "Delivery", "TimeSource"]
@@ -24,7 +25,7 @@ class Delivery(Record, frozen=True):
     """One attempt that one person, or the members of a team, handed in for one assignment."""
 
     members: tuple[Claim, ...]  # more than one where a team handed in together
-    files: tuple[tuple[str, bytes], ...]  # (name as the student gave it, content); empty where there is only a problem
+    files: tuple[tuple[str, Content], ...]  # (name as the student gave it, content); empty where there is only a problem
     origin: str  # the folder or file in what was exported, for messages and for feedback under the same name
     team: str | None = None
     topic: str | None = None  # where the names of the files tell it

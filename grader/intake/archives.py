@@ -4,45 +4,29 @@ Nothing is ever extracted, so a member named `../../x` or `/etc/x` is only a nam
 `File` with a `problem`, and the rest is read on.
 """
 
-import functools
+import errno
 import hashlib
 import io
 import os
 import re
 import stat
-import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
+from grader.intake.contents import Content
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["File", "Kept", "files_in"]
+__all__ = ["IGNORED", "Budget", "File", "Listing", "Note", "files_in", "listing", "refused"]
 
 IGNORED = re.compile(r"\.|__MACOSX$|__pycache__$")  # hidden folders and files, and what systems leave behind
+NOTES = re.compile(r"submission_metadata\.yml|timestamp\.txt|onlinetext\.html|.+_text\.html|[^/]+\.csv", re.IGNORECASE)
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others need a dictionary whose size the archive may choose
-
-
-class Kept:
-    """The content of a file, in one on the disk that has no name and ends with this process: a class may hand in gigabytes."""
-
-    def __init__(self, content: bytes):
-        descriptor = _kept()
-        self._place, self._size = os.lseek(descriptor, 0, os.SEEK_END), len(content)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-    def read(self) -> bytes:
-        return os.pread(_kept(), self._size, self._place)
-
-
-@functools.cache
-def _kept() -> int:
-    with tempfile.TemporaryFile(buffering=0) as stream:
-        return os.dup(stream.fileno())
 
 
 @dataclass(frozen=True)
@@ -51,8 +35,107 @@ class File:
 
     parts: tuple[str, ...]  # folders, perhaps archives, and at last the file's name, below the path that was given
     content_sha256: str
-    content: Kept | None = None  # not looked into: that is for the sandbox
+    content: Content | None = None  # not looked into: that is for the sandbox
     problem: str | None = None  # a sentence to the student; then there is no content
+    given: str | None = None  # the name that the student gave it, where the platform put something before it
+
+    @property
+    def name(self) -> str:
+        return self.parts[-1] if self.given is None else self.given
+
+
+@dataclass(frozen=True)
+class Note:
+    """A file in which a platform says something of what was handed in, not read yet."""
+
+    parts: tuple[str, ...]
+    _opened: Callable[[], AbstractContextManager[IO[bytes]]]
+
+    def read(self, limit: int) -> bytes:
+        """Return its content.
+
+        Raises:
+            Unreadable: it has more than `limit` bytes, or cannot be read; the message completes its name to a sentence.
+        """
+        try:
+            with self._opened() as stream:
+                content = stream.read(limit + 1)
+        except Exception as error:  # of the file system, of zipfile and zlib
+            raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'it is damaged'}") from error
+        if len(content) > limit:
+            raise Unreadable(f"has more than {limit // 2**20} MiB")
+        return content
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What else lies in a folder or zip archive, by name only."""
+
+    notes: tuple[Note, ...] = ()
+    folders: tuple[tuple[str, ...], ...] = ()  # all that are not hidden; of an archive, none
+    repositories: tuple[tuple[str, ...], ...] = ()  # the folders in which git keeps a history
+
+
+def listing(path: Path) -> Listing:
+    """Return what a folder or zip archive holds besides programs and notebooks; what students packed is not looked into.
+
+    Raises:
+        OSError: the path itself cannot be read.
+    """
+    if path.is_dir():
+        return _folder_listed(path)
+    if path.is_file() and path.suffix.lower() == ".zip":
+        return _archive_listed(path)
+    return Listing()
+
+
+def _folder_listed(root: Path) -> Listing:
+    notes, inside, repositories = [], [], []
+    for folder, folders, names in os.walk(root):
+        parts = Path(folder).relative_to(root).parts
+        if ".git" in folders or ".git" in names:
+            repositories.append(parts)
+        folders[:] = sorted(name for name in folders if not IGNORED.match(name))
+        inside += [(*parts, name) for name in folders]
+        notes += [Note((*parts, name), partial(_opened, Path(folder) / name)) for name in sorted(names) if NOTES.fullmatch(name)]
+    return Listing(tuple(notes), tuple(inside), tuple(repositories))
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open an ordinary file, neither what a link points to nor what would never end."""
+    return open(path, "rb", opener=lambda name, flags: _ordinary(os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)))
+
+
+def _ordinary(descriptor: int) -> int:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not an ordinary file")
+    return descriptor
+
+
+def _archive_listed(path: Path) -> Listing:
+    notes, repositories = [], []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                parts = _parts(member)
+                if parts[-2:] == (".git", "HEAD"):
+                    repositories.append(parts[:-2])
+                if parts and NOTES.fullmatch(parts[-1]) and _is_sound(member) and not any(map(IGNORED.match, parts)):
+                    notes.append(Note(parts, partial(_member_opened, path, member)))
+    except Exception:  # `files_in` says what is wrong with it
+        return Listing()
+    return Listing(tuple(sorted(notes, key=lambda note: note.parts)), (), tuple(sorted(repositories)))
+
+
+def _is_sound(member: zipfile.ZipInfo) -> bool:
+    return ".." not in _parts(member) and not stat.S_ISLNK(member.external_attr >> 16) and member.compress_type in METHODS
+
+
+@contextmanager
+def _member_opened(path: Path, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        yield stream
 
 
 def files_in(path: Path) -> Iterator[File]:
@@ -122,9 +205,9 @@ def _in_file(path: Path, parts: tuple[str, ...], budget: Budget) -> Iterator[Fil
         budget.spend(files=1, unpacked_bytes=status.st_size)
         content = path.read_bytes()
     except Unreadable as error:
-        yield File(parts, _sha256(b""), problem=str(error))
+        yield refused(parts, str(error))
     except OSError as error:
-        yield File(parts, _sha256(b""), problem=f"{parts[-1]} cannot be read ({error.strerror}): hand it in again")
+        yield refused(parts, f"{parts[-1]} cannot be read ({error.strerror}): hand it in again")
     else:
         yield from _in_content(content, parts)
 
@@ -133,7 +216,8 @@ def _in_content(content: bytes, parts: tuple[str, ...]) -> Iterator[File]:
     if parts[-1].lower().endswith(".zip"):
         yield from _in_archive(io.BytesIO(content), parts, parts, Budget.of_student())
     else:
-        yield File(parts, _sha256(content), Kept(content))
+        kept = Content(content)
+        yield File(parts, kept.sha256, kept)
 
 
 def _in_archive(stream: io.BytesIO | io.BufferedReader, parts: tuple[str, ...], itself: tuple[str, ...], budget: Budget) -> Iterator[File]:
@@ -168,9 +252,9 @@ def _in_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, outer: tuple[s
     try:
         content = _unpacked(archive, member, budget)
     except Unreadable as error:
-        yield File(parts, _sha256(b""), problem=f"{parts[-1]}: {error}")
+        yield refused(parts, f"{parts[-1]}: {error}")
     except Exception:  # as above, and zlib's
-        yield File(parts, _sha256(b""), problem=f"{parts[-1]} is damaged in the archive: pack it again and hand that in")
+        yield refused(parts, f"{parts[-1]} is damaged in the archive: pack it again and hand that in")
     else:
         yield from _in_content(content, parts)
 
@@ -196,5 +280,6 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget)
     return content
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def refused(parts: tuple[str, ...], problem: str) -> File:
+    """Return a file of which nothing is read, for a reason."""
+    return File(parts, hashlib.sha256(b"").hexdigest(), problem=problem)

@@ -1,0 +1,225 @@
+"""Which person is meant: by what a platform says, by the roster, by what an instructor types."""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from grader.course.models import Alias, Assignment, Member, Person, Submission, now
+from grader.course.names import alike, cleaned
+from grader.course.roster import Entry
+from grader.course.settings import CourseError
+from grader.intake.deliveries import Claim
+
+__all__ = ["Match", "People", "by_roster", "decide", "new_person", "person_called"]
+
+LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
+NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
+ROSTER, INTAKE = "roster", "intake"  # who decided an alias, where no human did
+
+
+@dataclass(frozen=True)
+class Match:
+    """Whom a platform means; None, and why it is not known, where a human must say it."""
+
+    person: Person | None
+    how: str  # "alias", "number", "e-mail", "name"; or a reason
+    likely: tuple[Person, ...] = ()
+
+
+class People:
+    """The persons of a course, to find one among them."""
+
+    def __init__(self, session: Session):
+        query = select(Person).where(~Person.forgotten).options(selectinload(Person.aliases)).order_by(Person.id)
+        self.persons = list(session.scalars(query))
+
+    def add(self, person: Person) -> None:
+        self.persons.append(person)
+
+    def match(self, claim: Claim, assignment_id: int | None) -> Match:
+        """Return who is meant: by alias, then student number, then e-mail address, and only then by a name that nobody else has."""
+        aliased = self._aliased(claim.system, claim.key, assignment_id)
+        if aliased is not None:
+            return Match(aliased, "alias")
+        numbered = self._only(lambda person: _same(person.sid, claim.sid or claim.key))
+        addressed = self._only(lambda person: _same(person.email, claim.email or claim.key))
+        if numbered and addressed and numbered is not addressed:
+            return Match(None, f"its number is that of {numbered.name}, its e-mail address that of {addressed.name}", (numbered, addressed))
+        if numbered or addressed:
+            return Match(numbered or addressed, "number" if numbered else "e-mail")
+        return self._named(claim)
+
+    def _aliased(self, system: str, key: str, assignment_id: int | None) -> Person | None:
+        """Return whose key it is, where the last word counts, and a word on this assignment more than one on all."""
+        found = [
+            (alias.assignment_id is not None, alias.id, person)
+            for person in self.persons
+            for alias in person.aliases
+            if alias.system == system and _same(alias.key, key) and alias.assignment_id in (None, assignment_id)
+        ]
+        return max(found, key=lambda entry: entry[:2])[2] if found else None
+
+    def _named(self, claim: Claim) -> Match:
+        if claim.name is None:
+            return Match(None, "the platform tells no name")
+        name = cleaned(claim.name)
+        same = [person for person in self.persons if person.name == name]
+        if not same and claim.system == "canvas":  # which writes anna li as lianna
+            same = [person for person in self.persons if name in _runtogether(person.name)]
+        if len(same) > 1:
+            return Match(None, f"{len(same)} people are called {same[0].name}", tuple(same))
+        if not same:
+            return Match(None, "nobody in the course is called so", self._resembling(name))
+        [person] = same
+        for what, told, known in (("student number", claim.sid, person.sid), ("e-mail address", claim.email, person.email)):
+            if told and known and not _same(told, known):
+                return Match(None, f"{person.name} is in the course, but with another {what}", (person,))
+        return Match(person, "name")
+
+    def _resembling(self, name: str) -> tuple[Person, ...]:
+        return tuple(person for person in self.persons if alike(person.name, name))
+
+    def _only(self, fits: Callable[[Person], bool]) -> Person | None:
+        found = [person for person in self.persons if fits(person)]
+        return found[0] if len(found) == 1 else None
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return bool(one and other) and cleaned(one or "").casefold() == cleaned(other or "").casefold()
+
+
+def _runtogether(name: str) -> set[str]:
+    """Return a name as Canvas may write it: letters only, and any of its words first, since it begins with the last name.
+
+    >>> sorted(_runtogether("Anna Li"))
+    ['annali', 'lianna']
+    """
+    words = ["".join(letter for letter in word if letter.isalnum()) for word in name.lower().split()]
+    return {"".join(words[index:] + words[:index]) for index in range(len(words))}
+
+
+def new_person(session: Session, entry: Entry) -> Person:
+    """Add somebody, with a pseudonym that nobody can guess."""
+    taken = set(session.scalars(select(Person.pseudonym)))
+    pseudonym = next(drawn for drawn in iter(_pseudonym, "") if drawn not in taken)
+    person = Person(name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False)
+    session.add(person)
+    _add_keys(person, entry)
+    return person
+
+
+def _pseudonym() -> str:
+    letters = [secrets.choice(LETTERS) for _ in range(6)]
+    return f"S-{''.join(letters[:3])}-{''.join(letters[3:])}"
+
+
+def _add_keys(person: Person, entry: Entry) -> None:
+    known = {(alias.system, alias.key) for alias in person.aliases if alias.assignment_id is None}
+    for system, key in entry.keys.items():
+        if (system, key) not in known:
+            person.aliases.append(Alias(system=system, key=key, by=ROSTER, at=now()))
+
+
+def by_roster(session: Session, entries: Sequence[Entry]) -> None:
+    """Make the persons those of a roster. Who is in it no more stays, with all that was handed in, but is not expected to hand in.
+
+    Raises:
+        CourseError: it says of one person what the gradebook knows of two.
+    """
+    people = People(session)
+    present: set[int] = set()
+    for entry in entries:
+        person = _of_entry(people, entry)
+        if person is None:
+            person = new_person(session, entry)
+            people.add(person)
+        elif id(person) in present:
+            raise CourseError(f"the roster has {entry.name} twice: delete one of the lines")
+        else:
+            person.name, person.email, person.sid, person.group = entry.name, entry.email, entry.sid, entry.group
+            _add_keys(person, entry)
+        present.add(id(person))
+    for person in people.persons:
+        person.enrolled = id(person) in present
+
+
+def _of_entry(people: People, entry: Entry) -> Person | None:
+    claims = [Claim(system, key, None, entry.email, entry.sid) for system, key in entry.keys.items()] or [
+        Claim(ROSTER, entry.sid or entry.email or entry.name, None, entry.email, entry.sid)
+    ]
+    found = {id(match.person): match.person for match in (people.match(claim, None) for claim in claims) if match.person}
+    if len(found) > 1:
+        names = " and ".join(person.name for person in found.values() if person)
+        raise CourseError(f"what the roster says of {entry.name} fits {names}: correct their numbers, addresses or keys")
+    if found:
+        return next(iter(found.values()))
+    return people.match(Claim(ROSTER, "", entry.name, entry.email, entry.sid), None).person
+
+
+def rematch(session: Session) -> int:
+    """Look once more for the persons of what was handed in by nobody who was known; return of how many members they were found."""
+    people, found = People(session), 0
+    query = select(Member, Submission.assignment_id).join(Submission).where(Member.person_id.is_(None))
+    for member, assignment_id in session.execute(query).all():
+        match = people.match(Claim(member.system, member.key, member.name, member.email, member.sid), assignment_id)
+        if match.person is not None:
+            session.flush()
+            member.person_id = match.person.id
+            found += 1
+    return found
+
+
+def decide(session: Session, system: str, key: str, person: Person, assignment: Assignment | None, by: str) -> int:
+    """Keep that a platform's key means a person, and give the person what was handed in under it; return how many submissions those are.
+
+    A key that its platform gives anew for each assignment is kept for the one that it was seen in.
+
+    Raises:
+        CourseError: it is not clear which assignment that is.
+    """
+    key = cleaned(key)
+    query = select(Member, Submission.assignment_id).join(Submission).where(Member.system == system)
+    seen = [(member, where) for member, where in session.execute(query).all() if _same(member.key, key)]
+    if assignment is not None:
+        seen = [(member, where) for member, where in seen if where == assignment.id]
+    elif system in NUMBERED_ANEW:
+        where = {where for _, where in seen}
+        if len(where) != 1:
+            raise CourseError(f"{system} numbers people anew for each assignment: add --assignment to say in which {key} is {person.name}")
+        assignment = session.get_one(Assignment, where.pop())
+    session.add(Alias(system=system, key=key, person_id=person.id, assignment_id=assignment.id if assignment else None, by=by, at=now()))
+    for member, _ in seen:
+        member.person_id = person.id
+    return len(seen)
+
+
+def person_called(session: Session, told: str) -> Person:
+    """Return whom an instructor means: by student number, e-mail address, pseudonym, a platform's key, name, or a part of the name.
+
+    Raises:
+        CourseError: nobody, or several.
+    """
+    people, text = People(session).persons, cleaned(told).casefold()
+    ways: Iterable[Callable[[Person], bool]] = (
+        lambda person: any(_same(known, text) for known in (person.sid, person.email, person.pseudonym)),
+        lambda person: any(_same(alias.key, text) for alias in person.aliases if alias.assignment_id is None),
+        lambda person: _same(person.name, text),
+        lambda person: text in person.name.casefold() or alike(person.name, text),
+    )
+    for fits in ways:
+        found = [person for person in people if fits(person)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            some = "; ".join(described(person) for person in found[:6]) + (" …" if len(found) > 6 else "")
+            raise CourseError(f"{told!r} may be any of {len(found)} people ({some}): name one by e-mail address, number or pseudonym")
+    raise CourseError(f"nobody in the course is called {told!r}: npfl139 course show --people lists them")
+
+
+def described(person: Person) -> str:
+    """Return a person as others are told apart from."""
+    more = person.email or person.sid or person.pseudonym
+    return f"{person.name}, {more}"

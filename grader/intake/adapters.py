@@ -1,0 +1,144 @@
+"""Which platform an export is from, and what is in it. Adapters are found by the entry-point group `npfl139.intake`, anybody's like ours.
+
+An entry point names a module with two functions: `recognized(export)` returns why it is from that platform, as words that complete
+"taken for moodle, since …", or None; `parcels(export)` returns what each person or team handed in. Recognizing asks all that are registered
+in the order of PRIORITY, a number in the module (50 where it says none), and then "folders", which takes whatever is left.
+"""
+
+import datetime
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from grader.intake.choice import Choice, chosen, told, undecided
+from grader.intake.deliveries import Delivery
+from grader.intake.parcels import Export, NoSubmission, Parcel
+
+__all__ = ["AUTO", "GROUP", "Adapter", "Recognition", "deliveries", "recognized", "systems", "taken"]
+
+GROUP = "npfl139.intake"
+AUTO = "auto"
+LAST = "folders"
+
+
+class Adapter(Protocol):
+    """A module that understands what one platform packs."""
+
+    def recognized(self, export: Export) -> str | None: ...
+
+    def parcels(self, export: Export) -> list[Parcel]: ...
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Which platform an export is from."""
+
+    system: str
+    why: str
+
+
+def systems() -> tuple[str, ...]:
+    """Return the names of the adapters, in the order in which they are asked.
+
+    Raises:
+        ValueError: two distributions bring one of the same name.
+    """
+    return tuple(sorted(_registered(), key=lambda name: (name == LAST, _priority(name), name)))
+
+
+def recognized(export: Export) -> Recognition:
+    """Return which platform an export is from, and how that is known."""
+    for name in systems():
+        if why := _adapter(name).recognized(export):
+            return Recognition(name, why)
+    return Recognition(LAST, "")
+
+
+def taken(export: Export, system: str = AUTO) -> tuple[Recognition, list[Parcel]]:
+    """Return which platform an export is from, and what each person or team handed in.
+
+    Raises:
+        NoSubmission: there is no such adapter, or what it needs is not there.
+    """
+    if system == AUTO:
+        recognition = recognized(export)
+    elif system in _registered():
+        recognition = Recognition(system, "you say so")
+    else:
+        raise NoSubmission(f"there is no adapter {system!r}; there are {', '.join((AUTO, *systems()))}")
+    return recognition, _adapter(recognition.system).parcels(export)
+
+
+def deliveries(
+    path: Path,
+    system: str = AUTO,
+    *,
+    topics: Sequence[str],
+    assignment: str | None = None,
+    deadline: datetime.datetime | None = None,
+) -> list[Delivery]:
+    """Return what was handed in, one delivery for each person or team, topic and attempt.
+
+    Args:
+        path: a file, folder or zip archive, as the platform packed it, or above it.
+        system: one of `systems()`, or "auto".
+        topics: the names of all topics, by which files are recognized.
+        assignment: the only topic that this was handed in for: a student's only file is for it whatever its name. Otherwise a
+            delivery has no topic where nothing tells it.
+        deadline: of a platform that keeps every version, only what came until then counts.
+
+    Raises:
+        NoSubmission: the path cannot be read, or is not what the system packs.
+    """
+    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, deadline)
+    _, parcels = taken(export, system)
+    everywhere = tuple(dict.fromkeys(topic for parcel in parcels for topic in told(parcel, topics)))
+    expected = (assignment,) if assignment else everywhere if len(everywhere) == 1 else ()
+    return [_delivery(parcel, choice) for parcel in parcels for choice in _choices(parcel, topics, expected)]
+
+
+def _choices(parcel: Parcel, topics: Sequence[str], expected: Sequence[str]) -> list[Choice]:
+    own = expected or told(parcel, topics)
+    return chosen(parcel, topics, own) if own else [undecided(parcel, topics)]
+
+
+def _delivery(parcel: Parcel, choice: Choice) -> Delivery:
+    return Delivery(
+        members=parcel.members,
+        files=tuple((file.name, file.content) for file in choice.files if file.content),
+        origin=parcel.origin.encode(errors="replace").decode(),
+        team=parcel.team,
+        topic=choice.topic,
+        submitted_at=parcel.submitted_at,
+        time_source=parcel.time_source,
+        attempt=parcel.attempt,
+        late=parcel.late,
+        problem=choice.problem,
+    )
+
+
+@functools.cache
+def _registered() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise ValueError(f"two packages bring the adapter {point.name!r}, {other.value} and {point.value}: uninstall one of them")
+    return found
+
+
+def _adapter(name: str) -> Adapter:
+    where = _registered()[name].value
+    try:
+        return cast(Adapter, import_module(where))
+    except ImportError as error:
+        raise NoSubmission(f"the adapter {name!r} cannot be loaded from {where}: install or uninstall it once more: {error}") from error
+
+
+def _priority(name: str) -> float:
+    return float(getattr(_adapter(name), "PRIORITY", 50))

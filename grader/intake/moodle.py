@@ -1,0 +1,145 @@
+"""What Moodle's assignment packs: a folder, or a prefix of files, `<name>_<number>_assignsubmission_<kind>_` for each participant or group.
+
+The number is that of the participant in this assignment only. In a blind assignment the name is "Participant" for everybody. What
+people typed in place of a file is `onlinetext.html`. A name alone does not tell a group from a person; the grading worksheet does, where
+it lies among the folders, as well as e-mail addresses and times.
+
+Source: Moodle, `mod/assign/classes/downloader.php` and `mod/assign/gradingtable.php`.
+"""
+
+import csv
+import datetime
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from grader.intake import folders
+from grader.intake.archives import File
+from grader.intake.deliveries import Claim
+from grader.intake.parcels import Export, Parcel, typed
+from grader.intake.words import cleaned
+from npfl139.source import Unreadable
+
+__all__ = ["PRIORITY", "parcels", "recognized"]
+
+PRIORITY = 40
+PACKED = re.compile(r"(?P<student>(?P<name>.+?)(?:_(?P<number>\d+))?)_assignsubmission_(?P<kind>[a-z]+)_?(?P<rest>.*)", re.DOTALL)
+TYPED = "onlinetext.html"
+MAX_WORKSHEET = 16 * 2**20
+TIMES = ("%A, %d %B %Y, %I:%M %p", "%A, %d %B %Y, %H:%M")  # as an English Moodle writes them
+
+
+@dataclass
+class _Handed:
+    """What one participant or group handed in."""
+
+    name: str
+    number: str | None  # None for those who are in no group
+    origin: str
+    files: list[File] = field(default_factory=list)
+
+
+def recognized(export: Export) -> str | None:
+    """Return why it is from Moodle, None where it is not: names of its folders or files say so."""
+    names = [_packed(parts) for parts in (*export.listing.folders, *(note.parts for note in export.listing.notes))]
+    found = {match["student"] for match in names if match} or {match["student"] for file in export.files if (match := _packed(file.parts))}
+    return f"{len(found)} names in it are as {sorted(found)[0]}_assignsubmission_…" if found else None
+
+
+def parcels(export: Export) -> list[Parcel]:
+    """Return what each participant or group handed in, and what lies beside as in a folder that no platform packed."""
+    handed: dict[str, _Handed] = {}
+    for parts in export.listing.folders:
+        _handed(handed, parts)
+    others = []
+    for file in export.files:
+        if found := _handed(handed, file.parts):
+            found.files.append(replace(file, given=_own_name(file.parts)))
+        else:
+            others.append(file)
+    for note in export.listing.notes:
+        if (found := _handed(handed, note.parts)) and _own_name(note.parts) == TYPED and not found.files:
+            found.files.append(typed(note, "onlinetext.py"))
+    rows = list(_worksheets(export))
+    blind = len(handed) > 1 and len({each.name for each in handed.values()}) == 1
+    return [_parcel(each, blind, rows, export) for each in handed.values()] + (folders.of_files(export, others) if others else [])
+
+
+def _packed(parts: Sequence[str]) -> re.Match[str] | None:
+    """Return the first of the names in a path that Moodle made; what students packed themselves comes after theirs."""
+    return next((match for part in parts if "_assignsubmission_" in part and (match := PACKED.fullmatch(part))), None)
+
+
+def _handed(handed: dict[str, _Handed], parts: Sequence[str]) -> _Handed | None:
+    match = _packed(parts)
+    if match is None:
+        return None
+    around = parts[: parts.index(match.string)]
+    key = "/".join((*around, cleaned(match["student"])))
+    return handed.setdefault(key, _Handed(match["name"], match["number"], match.string.removesuffix(match["rest"])))
+
+
+def _own_name(parts: Sequence[str]) -> str:
+    match = PACKED.fullmatch(parts[-1])
+    return match["rest"] if match else parts[-1]
+
+
+def _parcel(handed: _Handed, blind: bool, rows: Sequence[dict[str, str]], export: Export) -> Parcel:
+    name, number = cleaned(handed.name), handed.number
+    own = [row for row in rows if number is not None and re.fullmatch(rf"\D*{number}", row["identifier"])]
+    group = [row for row in rows if cleaned(row["group"]) == name]
+    if group and not (own and cleaned(own[0]["name"]) == name):
+        members = tuple(_claim(row) for row in group)
+    elif number is None:
+        members = (Claim("moodle", name, None),)
+    else:
+        members = (_claim(own[0], number) if own else Claim("moodle", number, None if blind else name),)
+    told = (own or group or [{"submitted": ""}])[0]
+    time = _time(told["submitted"], export.deadline)
+    return Parcel(
+        student=f"{handed.name}_{number}" if number else handed.name,
+        members=members,
+        origin=handed.origin,
+        files=tuple(handed.files),
+        team=name if group or number is None else None,
+        submitted_at=time,
+        time_source="platform" if time else "unknown",
+    )
+
+
+def _claim(row: dict[str, str], number: str | None = None) -> Claim:
+    number = number or re.sub(r"\D", "", row["identifier"])
+    return Claim("moodle", number, cleaned(row["name"]) or None, row["email"].strip() or None, row["sid"].strip() or None)
+
+
+def _worksheets(export: Export) -> Iterator[dict[str, str]]:
+    """Yield the participants of the grading worksheets, as far as they can be read."""
+    columns = {
+        "identifier": "Identifier",
+        "name": "Full name",
+        "email": "Email address",
+        "sid": "ID number",
+        "group": "Group",
+        "submitted": "Last modified (submission)",
+    }
+    for note in export.listing.notes:
+        if note.parts[-1].lower().endswith(".csv") and _packed(note.parts) is None:
+            try:
+                text = note.read(MAX_WORKSHEET).decode("utf-8-sig", errors="replace")
+                rows = csv.DictReader(io.StringIO(text, newline=""))
+                if "Identifier" in (rows.fieldnames or ()):
+                    yield from ({key: row.get(column) or "" for key, column in columns.items()} for row in rows)
+            except (Unreadable, csv.Error):
+                continue  # nobody needs it to grade
+
+
+def _time(text: str, deadline: datetime.datetime | None) -> datetime.datetime | None:
+    """Return the time that a worksheet tells in the zone of whoever downloaded it, which is taken for that of the deadline, or ours."""
+    for form in TIMES:
+        try:
+            time = datetime.datetime.strptime(text.strip(), form)
+        except ValueError:
+            continue
+        return time.replace(tzinfo=deadline.tzinfo) if deadline else time.astimezone()
+    return None

@@ -1,0 +1,91 @@
+"""What the adapters of the platforms take from an export, and give: the export as it lies there, and what each person handed in."""
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from grader.intake.archives import File, Listing, Note, files_in, listing, refused
+from grader.intake.contents import Content
+from grader.intake.deliveries import Claim, TimeSource
+from grader.intake.words import text_of
+from npfl139.source import Unreadable
+
+__all__ = ["Export", "NoSubmission", "Parcel", "shared", "typed"]
+
+MAX_TYPED = 2**20
+
+
+Read = TypeVar("Read")
+
+
+class NoSubmission(ValueError):
+    """What the instructor pointed at holds no submission. The message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file, folder or zip archive that an instructor points at. What is in it was written by others."""
+
+    path: Path
+    topics: tuple[str, ...]  # the names of all topics, by which files and folders are recognized
+    asked: str | None = None  # the only topic that is to be graded, where the instructor says so
+    deadline: datetime.datetime | None = None  # what counts until then, where the platform keeps everything
+
+    @cached_property
+    def listing(self) -> Listing:
+        return _readable(self.path, listing)
+
+    @cached_property
+    def files(self) -> tuple[File, ...]:
+        """The programs and notebooks in it, read."""
+        return _readable(self.path, lambda path: tuple(files_in(path)))
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What one person, or a team, handed in at one time, for whatever topics."""
+
+    student: str  # what the person or team is called where there is no course that knows better
+    members: tuple[Claim, ...]
+    origin: str
+    files: tuple[File, ...] = ()
+    team: str | None = None
+    topic: str | None = None  # what it is for where the names of the files do not tell it
+    submitted_at: datetime.datetime | None = None
+    time_source: TimeSource = "unknown"
+    attempt: int | None = None
+    late: bool | None = None
+    problem: str | None = None  # why nothing of it can be read: a sentence to the student
+    told: dict[File, str] = field(default_factory=dict)  # the topics of files that their names do not tell
+
+
+def typed(note: Note, name: str) -> File:
+    """Return what somebody typed into an editor of the platform in place of handing in a file, as a program of this name."""
+    parts = (*note.parts[:-1], name)
+    try:
+        content = Content(text_of(note.read(MAX_TYPED).decode(errors="replace")).encode())
+    except Unreadable as error:
+        return refused(parts, f"the text {error}: hand in a file")
+    return File(parts, content.sha256, content)
+
+
+def shared(folders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the folders that all of these paths of folders begin with.
+
+    >>> shared([("a", "b", "c"), ("a", "b"), ("a", "b", "d")]), shared([("a",), ("b",)]), shared([])
+    (('a', 'b'), (), ())
+    """
+    paths = list(folders)
+    first, last = (min(paths), max(paths)) if paths else ((), ())
+    length = next((index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
+    return first[:length]
+
+
+def _readable(path: Path, read: Callable[[Path], Read]) -> Read:
+    try:
+        return read(path)
+    except OSError as error:
+        raise NoSubmission(f"{path} cannot be read: {error.strerror}") from error
