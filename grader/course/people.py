@@ -105,7 +105,9 @@ def new_person(session: Session, entry: Entry) -> Person:
     """Add somebody, with a pseudonym that nobody can guess."""
     taken = set(session.scalars(select(Person.pseudonym)))
     pseudonym = next(drawn for drawn in iter(_pseudonym, "") if drawn not in taken)
-    person = Person(name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False)
+    person = Person(
+        name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False
+    )
     session.add(person)
     _add_keys(person, entry)
     return person
