@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -451,10 +452,12 @@ class Controller:
             return arm
         if self.bandit.pulls < self.bandit.arms:  # many actors begin before any has finished
             return row % self.bandit.arms
-        # Standardized returns would be chosen among by the paper's coefficient as these are by a multiple of their standard deviation.
-        deviation = np.std([episode_return for _, episode_return in self.bandit.window])
-        self.bandit.coefficient = self.config.bandit_coefficient * float(deviation or 1)
         return self.bandit.select(self.rng.random(), arm)
+
+    def standardize(self) -> None:
+        """Make the bonus relative to how much the returns differ, as if they had been standardized."""
+        deviation = np.std([episode_return for _, episode_return in self.bandit.window]) if self.bandit.window else 0
+        self.bandit.coefficient = self.config.bandit_coefficient * float(deviation or 1)
 
     def best(self) -> int:
         """Return the policy to evaluate."""
@@ -480,6 +483,8 @@ class ControlledActors(ngu.CuriousActors):
         self.episode_return, self.started = np.zeros(len(epsilon)), False
 
     def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
+        if self.learning and first.any():
+            self.controller.standardize()
         for row in np.flatnonzero(first):
             if self.learning and self.started:
                 self.controller.bandit.update(int(self.arm[row]), float(self.episode_return[row]))
@@ -503,6 +508,21 @@ class Agent(ngu.Agent):
         self.network_type = SplitQNetwork if config.heads == "split" else ngu.ConditionedQNetwork
         super().__init__(observation_space, action_space, config)
         self.controller = self.parts["controller"] = Controller(config)
+        self.told = 0  # how many episodes the learner knows of
+
+    def load_weights(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        super().load_weights(weights)
+        self.told = self.controller.bandit.pulls
+
+    def news(self) -> dict[str, Any]:
+        bandit = self.controller.bandit
+        new, self.told = bandit.pulls - self.told, bandit.pulls
+        return super().news() | {"episodes": list(bandit.window)[len(bandit.window) - min(new, len(bandit.window)) :]}
+
+    def hear(self, news: dict[str, Any]) -> None:
+        super().hear(news)
+        for episode in news["episodes"]:
+            self.controller.bandit.update(*episode)
 
     def combined(self, q: Tensor, arm: Tensor) -> Tensor:
         """Return the values [..., A] that a policy acts by, from those of both returns [..., 2, A]."""

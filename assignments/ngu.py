@@ -22,9 +22,10 @@ from gymnasium.vector import VectorEnv
 from torch import nn
 
 import npfl139.runs
+from npfl139.distributed.moments import joined, since
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
-from npfl139.recurrent.actors import Actors
+from npfl139.recurrent.actors import Actors, making_tensors_on
 from npfl139.recurrent.networks import Convolutions, Vectors
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -542,16 +543,17 @@ class Novelty(nn.Module):
     def memory(self, rows: int) -> EpisodicMemory:
         """Return an empty memory for episodes in `rows` rows, which shares its mean distance with all others."""
         config = self.config
-        memory = EpisodicMemory(
-            rows,
-            config.embedding_size,
-            config.memory_capacity,
-            config.neighbours,
-            config.kernel_epsilon,
-            config.cluster_distance,
-            config.pseudo_count,
-            config.max_similarity,
-        )
+        with making_tensors_on(self.distances.mean.device):
+            memory = EpisodicMemory(
+                rows,
+                config.embedding_size,
+                config.memory_capacity,
+                config.neighbours,
+                config.kernel_epsilon,
+                config.cluster_distance,
+                config.pseudo_count,
+                config.max_similarity,
+            )
         memory.squared_distance = self.distances
         return memory
 
@@ -636,7 +638,7 @@ class CuriousActors(Actors):
         self.novelty = agent.novelty
         self.memory, self.learning = self.novelty.memory(len(epsilon)), True
         # The paper has j mod (N - 1), by which the last policy would never act.
-        self.arm = np.arange(len(epsilon)) % agent.config.policies
+        self.arm = np.arange(agent.first_row, agent.first_row + len(epsilon)) % agent.config.policies
         self.intrinsic = np.zeros(len(epsilon), np.float32)
 
     def begin(self, observation: np.ndarray, first: np.ndarray) -> None:
@@ -644,7 +646,7 @@ class CuriousActors(Actors):
             self.novelty = copy.deepcopy(self.agent.novelty)
             self.memory = self.novelty.memory(len(first))
         if first.any():
-            rows = torch.from_numpy(first)
+            rows = torch.from_numpy(first).to(self.agent.device)
             self.memory.reset(rows)
             with torch.no_grad():
                 self.memory.store(rows, self.novelty.embed(self.agent.seen(observation)))
@@ -682,9 +684,10 @@ class Agent(r2d2.Agent):
         self.parts["novelty"] = self.novelty
         learnt: list[Tensor] = [*self.novelty.embed.parameters(), *self.novelty.predict.parameters()]
         classifier: dict[str, Any] = {"params": self.novelty.classify.parameters(), "weight_decay": config.classifier_decay}
-        self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate)
+        self.optimizers["novelty"] = torch.optim.Adam([{"params": learnt}, classifier], config.novelty_learning_rate, fused=True)
         self.arm_weights, self.arm_discounts = config.weights.to(self.device), config.discounts.to(self.device)
         self.rng = numpy_stream(config.seed, "cross mixture")
+        self.known = self.moments()
 
     @property
     def fields(self) -> dict[str, tuple]:
@@ -701,6 +704,23 @@ class Agent(r2d2.Agent):
         """Return observations [N, ...], images as numbers up to 1, and as vectors if they are taken as such."""
         observation = observation / 255 if observation.dtype == torch.uint8 else observation
         return observation.flatten(1) if self.config.flat_images else observation
+
+    def moments(self) -> dict[str, dict[str, Tensor]]:
+        """Return what rewards are relative to, which actors measure and the learner joins."""
+        names = ("observations", "distances", "errors", "squared_rewards")
+        return {name: {key: t.cpu().clone() for key, t in getattr(self.novelty, name).state_dict().items()} for name in names}
+
+    def load_weights(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        super().load_weights(weights)
+        self.known = self.moments()
+
+    def news(self) -> dict[str, Any]:
+        before, self.known = self.known, self.moments()
+        return {"moments": {name: since(before[name], self.known[name]) for name in before}}
+
+    def hear(self, news: dict[str, Any]) -> None:
+        for name, mine in self.moments().items():
+            getattr(self.novelty, name).load_state_dict(joined(mine, news["moments"][name]))
 
     def evaluators(self, count: int) -> CuriousActors:
         """Return actors of policy 0, who teach nobody what is novel."""
@@ -759,9 +779,20 @@ class Agent(r2d2.Agent):
         )
 
 
-MAZE = NGUConfig(sequence_length=30, sequence_period=15, burn_in=5, learning_rate=4e-3, target_period=10)
+MAZE = NGUConfig(
+    env_count=64,
+    sequence_length=30,
+    sequence_period=15,
+    burn_in=5,
+    learning_starts=2_000,
+    steps_per_update=64,
+    batch_size=16,
+    learning_rate=4e-3,
+    target_period=10,
+    novelty_warmup=200,
+)
 CONFIGS = {
-    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=24_000),
+    "npfl139/SmallDiscoMaze-v0": replace(MAZE, steps=20_000, sequence_length=20, sequence_period=10, target_period=5),
     "npfl139/DiscoMaze-v0": MAZE,
     "npfl139/DiscoGoal-v0": replace(MAZE, policies=4, exploration_weight=0.1, discount=0.97, cross_mixture=0.5),
     # Badia et al. (2020), Tables 6 and 8; what those leave open is R2D2's. 256 actors at 260 steps/s and 5 updates/s make 13,312 steps per

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 
+from npfl139.film import Scene
 from npfl139.seeding import numpy_stream
 from npfl139.shapes import expect_shape
 from npfl139.tabular import MarkovDecisionProcess, random_policy, random_process
@@ -301,6 +302,39 @@ def compare(seed: int, trace_lambda: float, iterations: int) -> dict[str, float]
         estimate = evaluate_off_policy(process, policy, behaviour, make(policy, behaviour, trace_lambda), iterations, seed)[-1]
         errors[name] = (estimate - exact).square().mean().sqrt().item()
     return errors
+
+
+# %% [markdown]
+# ## To watch: npfl139 demo retrace
+
+
+# %%
+def demonstration() -> Scene:
+    """Yield pictures of how much of what happened after an action is believed, and of what is learnt with it."""
+    from matplotlib.figure import Figure
+
+    iterations, length, rng = 30, 30, numpy_stream(42, "process")
+    process = random_process(rng, states=12, actions=3, successors=4)
+    policy, behaviour = random_policy(rng, 12, 3, concentration=0.3), random_policy(rng, 12, 3, concentration=0.3)
+    steps, exact = process.rollout(behaviour, length, 64, rng), process.action_values(policy)
+    figure = Figure(figsize=(7.2, 4.05))
+    left, right = figure.subplots(1, 2)
+    left.set(xlim=(0, length), ylim=(-4, 1), xlabel="steps later", title="log₁₀ of the traces' product")
+    right.set(xlim=(0, iterations), ylim=(0, 3), xlabel="iterations", title="error of the estimates")
+    curves = {}
+    for name, make in TRACES.items():
+        trace = make(policy, behaviour, 1.0)
+        estimates = evaluate_off_policy(process, policy, behaviour, trace, iterations, seed=42)
+        product = trace[steps.state, steps.action].cumprod(dim=0).quantile(0.9, dim=1)
+        error = [(estimate - exact).square().mean().sqrt().item() for estimate in estimates]
+        curves[name] = (product + 1e-4).log10(), error, left.plot([], linewidth=3)[0], right.plot([], linewidth=3, label=name)[0]
+    right.legend(loc="upper right", framealpha=0.5)
+    for end in range(1, iterations + 1):
+        for product, error, first, second in curves.values():
+            first.set_data(range(end), product[:end])
+            second.set_data(range(end), error[:end])
+        told = ", ".join(f"{name} {error[end - 1]:.2f}" for name, (_, error, *_) in curves.items())
+        yield figure, f"Four traces: the error after {end} iterations is {told}"
 
 
 # %%

@@ -21,6 +21,7 @@ from gymnasium.vector import VectorEnv
 import npfl139.runs
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
+from npfl139.film import Scene
 from npfl139.nets import MLP
 from npfl139.replay import StreamStore
 from npfl139.rollout import Collector, Transition
@@ -362,6 +363,11 @@ class DQN:
         with torch.no_grad():
             return self.action_space.start + self.network(self.inputs(observation)).argmax(dim=-1).cpu().numpy()
 
+    def values(self, observation: np.ndarray) -> np.ndarray:
+        """Return the transformed values [B] of the greedy policy."""
+        with torch.no_grad():
+            return self.network(self.inputs(observation)).amax(dim=-1).cpu().numpy()
+
     def explore(self, observation: np.ndarray, probability: float) -> np.ndarray:
         """Return actions [B], each random with the given probability, greedy otherwise."""
         count = len(observation)
@@ -384,7 +390,7 @@ class DQN:
                 self.treatment.inverse,
             )[0]
         q = self.network(window["observation"][0]).gather(-1, window["action"][0, :, None]).squeeze(-1)
-        loss = torch.nn.functional.mse_loss(q, target)
+        loss = torch.nn.functional.mse_loss(q, torch.as_tensor(target, dtype=q.dtype))
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.zero_grad()
         loss.backward()
@@ -455,6 +461,41 @@ def train(environments: VectorEnv, config: DQNConfig, monitor: npfl139.runs.Moni
                 loss = agent.improve(replay.sample(), linear(config.learning_rate, 0.0, collector.steps / config.steps))
             monitor.log(collector.steps, loss=loss, exploration=exploration)
     return agent
+
+
+# %% [markdown]
+# ## To watch: npfl139 demo transformed_rewards
+
+
+# %%
+def demonstration() -> Scene:
+    """Yield pictures of two tables of values, far apart, that the transformed Bellman operator draws together."""
+    from matplotlib.figure import Figure
+
+    states, iterations, discount, rng = 6, 40, 0.9, torch_stream(42, "demonstration")
+    transition = torch.rand(states, 2, states, generator=rng, dtype=torch.float64).pow(8)
+    transition /= transition.sum(-1, keepdim=True)
+    reward = 100 * torch.rand(states, 2, states, generator=rng, dtype=torch.float64)
+    transform, inverse = partial(rescale, epsilon=1e-2), partial(rescale_inverse, epsilon=1e-2)
+    low, high = torch.zeros(states, 2, dtype=torch.float64), torch.full([states, 2], 45.0, dtype=torch.float64)
+    figure = Figure(figsize=(7.2, 4.05))
+    left, right = figure.subplots(1, 2)
+    left.set(xlim=(-1, 2 * states), ylim=(0, 46), xlabel="state and action", title="h(q), from above and from below")
+    right.set(xlim=(0, iterations), ylim=(-1.5, 2), xlabel="applications", title="log₁₀ of the largest distance")
+    from_above, from_below = (left.plot([], [], mark, markersize=9)[0] for mark in "v^")
+    ours, (plain,) = right.plot([], linewidth=3, label="$T_h$")[0], right.plot([], "--", label="γᵏ, the bound of T")
+    right.legend(loc="upper right")
+    distances: list[float] = []
+    for iteration in range(iterations):
+        distances.append(math.log10((high - low).abs().max().item()))
+        from_above.set_data(range(2 * states), high.flatten())
+        from_below.set_data(range(2 * states), low.flatten())
+        ours.set_data(range(iteration + 1), distances)
+        plain.set_data(range(iteration + 1), [distances[0] + power * math.log10(discount) for power in range(iteration + 1)])
+        yield figure, f"The transformed Bellman operator: after {iteration} applications {10 ** distances[-1]:.3g} apart"
+        low, high = (
+            transformed_bellman_operator(q, transition, reward, torch.full_like(reward, discount), transform, inverse) for q in (low, high)
+        )
 
 
 # %%

@@ -1,6 +1,5 @@
 """The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +20,7 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 @app.command(rich_help_panel="For instructors")
 def grade(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, folders of <student>/<topic>.py, zip archives.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, folders of <student>/<topic>.py, zip archives.")],
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
     jobs: Annotated[
@@ -82,7 +81,7 @@ def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 
 @app.command(rich_help_panel="For instructors")
 def release(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics of a student bundle.")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
     """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
@@ -101,38 +100,52 @@ def release(
 
 @app.command(rich_help_panel="For instructors")
 def calibrate(
-    topic: Annotated[str, typer.Argument()],
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds of the reference, for each instruction set.")] = 20,
-    mistake_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each mistake.")] = 3,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [default: calibrated.json beside the checks, in a checkout]")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
+    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake; 3 where one of these passes.")] = 5,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write.", show_default="calibrated.json beside the checks, in a checkout")
+    ] = None,
+    also: Annotated[list[Path] | None, typer.Option(metavar="FOLDER", help="Take over the runs written there; may be given again.")] = None,
 ) -> None:
-    """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates."""
+    """Measure the reference and the mistakes over many seeds; store the thresholds of the training checks and their error rates.
+
+    Runs that are stored already are kept while solution, checks, library and versions are as they were; only missing seeds are added.
+    """
     from rich.progress import Progress
 
-    from grader.contract.sources import checkout
+    from grader.contract import figures, registry, sources
     from grader.grading import calibrate as calibration
+    from grader.grading.thresholds import summary
 
-    declared = _known(topic)
-    if not declared.trainings:
-        raise UserError(f"{topic} has no training check to calibrate")
-    if out is None and checkout(declared.files) is None:
-        raise UserError(f"{topic} is installed in {declared.files}, where nothing is written: name a file with --out, or use its checkout")
+    declared = [_known(topic) for topic in topics or registry.available()]
+    for topic in declared:
+        if not topic.trainings:
+            raise UserError(f"{topic.name} has no training check to calibrate")
+        if out is None and sources.checkout(topic.files) is None:
+            raise UserError(
+                f"{topic.name} is installed in {topic.files}, where nothing is written: name a folder with --out, or use its checkout"
+            )
     with Progress(console=console) as progress:
-        task = progress.add_task(topic)
+        task = progress.add_task(", ".join(topic.name for topic in declared))
 
         def finished(label: str, total: int) -> None:
             progress.update(task, description=label, total=total, advance=1)
 
-        path = calibration.calibrate(declared, seeds, jobs, mistake_seeds, finished, out)
-    for name, figures in json.loads(path.read_text())["trainings"].items():
-        say(f"{name}\n{calibration.summary(figures)}")
-    say(f"written: {path}")
+        try:
+            paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from error
+    for path in paths:
+        for name, measured in figures.stored(path).items():
+            say(f"{name}\n{summary(measured)}")
+        say(f"written: {path}")
 
 
 @app.command(rich_help_panel="For instructors")
 def new_topic(
-    name: Annotated[str, typer.Argument(help="The topic's name: small letters, digits and _.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The topic's name: small letters, digits and _.")],
     out: Annotated[Path, typer.Option(help="Folder to write, which must be empty or new.")],
 ) -> None:
     """Write a small complete topic of your own as a package to install: it grades at once, and you turn it into yours."""
@@ -147,10 +160,10 @@ def new_topic(
 
 @app.command(rich_help_panel="For instructors")
 def audit(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.  [default: all]")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all")] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
     since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per processor]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per processor")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
     html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
 ) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from npfl139.text import nearest
+
 __all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of"]
 
 
@@ -34,6 +36,16 @@ class Assignment:
     @property
     def notebook(self) -> Path:
         return self.folder / f"{self.name}.ipynb"
+
+    @property
+    def lecture(self) -> Path:
+        """The source of the lecture, which a topic has in lectures/, beside assignments/."""
+        return self.folder.parent / "lectures" / f"{self.name}.md"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The trained agent to watch, which not every topic has."""
+        return self.folder / f"{self.name}.safetensors"
 
     @property
     def max_score(self) -> float:
@@ -70,7 +82,7 @@ def assignment(name: str) -> Assignment:
     """
     known = assignments()
     if name not in known:
-        raise CatalogueError(f"there is no assignment {name!r}; there are {', '.join(known)}")
+        raise CatalogueError(f"there is no assignment {name!r}; {nearest(name, known)}")
     return known[name]
 
 
@@ -89,17 +101,29 @@ def lecture_order(prerequisites: Mapping[str, Collection[str]], place: Mapping[s
 
 
 def topic_of(filename: str, topics: Iterable[str]) -> tuple[str | None, str]:
-    """Return the topic that a file's name tells, None if it tells none, and what else it tells.
+    """Return the topic that a file's name tells, None if it tells none or several, and what else it tells.
+
+    A number behind the topic, as copies and downloads get it, tells nothing.
 
     >>> topic_of("ppo.py", ["trpo", "ppo"]), topic_of("Jan Novák PPO.ipynb", ["trpo", "ppo"]), topic_of("lunar.py", ["trpo", "ppo"])
     (('ppo', ''), ('ppo', 'Jan Novák'), (None, ''))
+    >>> topic_of("ppo1.py", ["ppo"]), topic_of("my_ppo_final (2).py", ["ppo"]), topic_of("trpo or ppo.py", ["trpo", "ppo"])
+    (('ppo', ''), ('ppo', 'my'), (None, ''))
+    >>> topic_of("off_policy.py", ["policy", "off_policy"])
+    ('off_policy', '')
     """
+    found: dict[str, re.Match] = {}
     for topic in topics:
         word = topic.replace("_", "[-_ ]?")
-        match = re.fullmatch(rf"(?:(?P<before>.+)[-_. ])?{word}(?:[-_. ](?P<after>.+))?", PurePath(filename).stem, re.IGNORECASE)
+        pattern = rf"(?:(?P<before>.+)[-_. ])?{word}\d*(?:[-_. ](?P<after>.+?))??(?:[-_. ]?\(\d+\))?"
+        match = re.fullmatch(pattern, PurePath(filename).stem, re.IGNORECASE)
         if match:
-            return topic, match["before"] or match["after"] or ""
-    return None, ""
+            found[topic] = match
+    told = [topic for topic in found if not any(topic in other for other in found if other != topic)]
+    if len(told) != 1:
+        return None, ""
+    match = found[told[0]]
+    return told[0], match["before"] or match["after"] or ""
 
 
 def _roots() -> list[Path]:

@@ -6,12 +6,13 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 import difflib
 import importlib
 import importlib.metadata
+import json
 import shutil
 import sys
-import tempfile
 import types
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,17 +22,22 @@ from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, say
+from npfl139.text import nearest
+
+if TYPE_CHECKING:  # commands answer at once
+    from npfl139 import film
+    from npfl139.demonstration import Show
 
 __all__ = ["GROUP", "add_commands", "app", "main"]
 
 GROUP = "npfl139.commands"
 OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-STYLES = {"passed": "green", "failed": "red", "missing": "yellow", "blocked": "yellow"}
 
 
 def main() -> None:
@@ -67,6 +73,10 @@ def add_commands() -> None:
             typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
 
 
+def _topics_from(beginning: str) -> list[str]:
+    return [name for name in assignments() if name.startswith(beginning)]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -80,12 +90,20 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading."""
+    """A teaching unit on deep reinforcement learning: assignments, their examples, agents and grading.
+
+    Begin with npfl139 topics and npfl139 start TOPIC. The status of a command is 0, or 1 where something failed a check, 2 where it was
+    asked for something that cannot be done. NO_COLOR=1 turns colours off.
+    """
 
 
 @app.command()
-def topics() -> None:
+def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON, for programs.")] = False) -> None:
     """List the topics: exercises, points, prerequisites."""
+    if as_json:
+        shown = ("title", "points", "training_points", "prerequisites")
+        print(json.dumps({item.name: {name: getattr(item, name) for name in shown} for item in assignments().values()}, indent=2))
+        return
     for item in assignments().values():
         builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
         say(f"{item.name}", style="bold")
@@ -95,9 +113,9 @@ def topics() -> None:
 
 @app.command()
 def start(
-    topic: Annotated[str, typer.Argument(help="One of `npfl139 topics`.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=_topics_from)],
     notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder to copy into.")] = Path("."),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to copy into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
 ) -> None:
     """Copy the skeleton of an assignment."""
@@ -119,39 +137,59 @@ def start(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="Your .py or .ipynb file.")],
-    topic: Annotated[str | None, typer.Option(help="The topic, if the file's name does not tell it.")] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Your .py or .ipynb file.")],
+    topic: Annotated[str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Run them again whenever the file is saved.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON, for programs.")] = False,
 ) -> None:
-    """Run the public examples on your file, and list the exercises still to be written."""
-    from npfl139.examples import LoadError, check_examples, indented
+    """Run the public examples on your file; say what failed, and which exercise to write next.
+
+    The status is 0 where all exercises pass, 1 where one does not or the file cannot be run, 2 where there is no such file.
+    """
+    from npfl139 import checking
 
     item = assignment(topic) if topic else _assignment_of(file)
+    if not watch:
+        raise typer.Exit(0 if _checked(item, file, as_json) else 1)
+    checking.watch(file, lambda: _checked(item, file, as_json), console)
+
+
+def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
+    """Run the examples and print what came of them; return whether all pass."""
+    from npfl139.checking import Report
+    from npfl139.examples import LoadError, check_examples
+
     try:
         with Console(stderr=True).status(f"running the examples of {item.name}"):  # stdout is the examples' own
             outcomes = check_examples(item, file)
     except OSError as error:
         raise _cannot_be_read(file, error) from error
     except (Unreadable, LoadError) as error:
-        say(str(error), style="red")
-        raise typer.Exit(1) from error
-    table = Table("exercise", "", "", box=None, header_style="bold")
-    for outcome in outcomes:
-        table.add_row(outcome.exercise, Text(outcome.status, style=STYLES[outcome.status]), Text(outcome.summary))
-    console.print(table)
-    for outcome in outcomes:
-        printed = f"it printed:\n{indented(outcome.printed)}" if outcome.printed else ""
-        if outcome.details or printed:
-            say(f"\n{outcome.exercise}", style="bold")
-            say("\n".join(filter(None, (outcome.details, printed))))
-    passed = sum(outcome.status == "passed" for outcome in outcomes)
-    say(f"\n{passed} of {len(outcomes)} exercises pass their examples. The grader checks more than these.")
-    raise typer.Exit(0 if passed == len(outcomes) else 1)
+        if as_json:
+            print(json.dumps({"topic": item.name, "error": str(error)}, ensure_ascii=False))
+        else:
+            say(str(error), style="red")
+        return False
+    report = Report(item.name, tuple(outcomes), f"Next: npfl139 train {file}, or hand it in.")
+    if as_json:
+        print(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+    else:
+        if file.stem != item.name:
+            say(f"{file.name} is taken for {item.name}.", style="dim")
+        report.show(console)
+    return report.is_complete
+
+
+app.command()(lecture)
 
 
 @app.command(context_settings=PASS_ON)
 def train(
     context: typer.Context,
-    agent: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
+    agent: Annotated[
+        str,
+        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=_topics_from),
+    ],
 ) -> None:
     """Train an agent: of your file, or of a topic's solution.
 
@@ -164,52 +202,129 @@ def train(
         raise typer.Exit
     module = _module(agent)
     if not hasattr(module, "train"):
-        raise UserError(f"{agent} has no function train, so there is nothing to train")
-    try:
-        commandline.main(module.train, context.args, f"npfl139 train {agent}")
-    except NotImplementedError as error:
-        _blame_stub(error, "training needs it")
-        raise
+        raise UserError(f"{agent} has no function train, so there is nothing to train; npfl139 demo {agent} shows what it is about")
+    commandline.main(module.train, context.args, f"npfl139 train {agent}")
 
 
 @app.command()
 def demo(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.")],
-    env: Annotated[str | None, typer.Option(help="Environment id.", show_default="the topic's first")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of an earlier `npfl139 train`, instead of training now.")] = None,
-    gif: Annotated[Path | None, typer.Option(help="Save the first episode as an animation, a .gif file.")] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the training and of the episodes.")] = 42,
-    steps: Annotated[int | None, typer.Option(help="Environment steps of the training.", show_default="as the configuration says")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch; small networks are fastest with one.")] = 1,
+    what: Annotated[
+        str, typer.Argument(metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.")
+    ],
+    versus: Annotated[str | None, typer.Option(metavar="TOPIC|FILE|RUN", help="Show this one beside it.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENVIRONMENT", help="Where it plays.", show_default="its own")] = None,
+    run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Its run, where the run does not tell whose it is.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train it now, and see its curve grow.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, metavar="COUNT", help="Environment steps of that.", show_default="its own")] = None,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of the training and the episodes.")] = 42,
+    episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes to play.")] = 3,
+    render: Annotated[
+        str | None, typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it is one")
+    ] = None,
+    gif: Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Save the first episode.")] = None,
+    mp4: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help="Save the first episode.")] = None,
+    threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Of torch; small networks are fastest with one.")] = 1,
 ) -> None:
-    """Show an agent at work: train it now, or take it from an earlier run; play episodes; save an animation."""
+    """Watch what a topic is about: its trained agent, or its method at work; yours; two of them side by side."""
     import torch
 
-    from npfl139 import demonstration
+    from npfl139 import film
     from npfl139.runs import RunError
 
-    if gif is not None:
-        _expect_gif(gif)
+    for suffix, path in ((".gif", gif), (".mp4", mp4)):
+        if path is not None:
+            _expect_film(path, suffix)
+    if render not in (None, "terminal", "human", "none"):
+        raise UserError(f"there is no --render {render}; {nearest(render, ('terminal', 'human', 'none'))}")
     torch.set_num_threads(threads)
-    module = _module(topic)
-    if not hasattr(module, "make_agent"):
-        raise UserError(f"{topic} has no agent to show")
     try:
-        if run is None:
-            with tempfile.TemporaryDirectory() as folder:
-                agent, environment_id = demonstration.trained(module, env, seed, steps, Path(folder) / "run")
+        shows = [_show(one, env, run, train, seed, steps) for one in (what, versus) if one is not None]
+        title, speed = " and ".join(show.title for show in shows), max(show.frames_per_second for show in shows)
+
+        def frames(count: int) -> "Iterator[film.Frame]":
+            first, *others = (show.frames(count) for show in shows)
+            return film.beside(first, others[0]) if others else first
+
+        for path in filter(None, (gif, mp4)):
+            film.save(frames(1), path, speed)
+            say(f"The first episode is in {path}.")
+        if render == "human":
+            film.show_in_window(frames(episodes), title, speed)
+        elif render == "terminal" or (render is None and console.is_terminal and not (gif or mp4)):
+            film.show_in_terminal(frames(episodes), console, speed)
         else:
-            agent, environment_id = demonstration.restored(module, run, env)
-        for returned in demonstration.play(agent, environment_id, episodes, seed, gif):
-            say(f"{environment_id}: return {returned:.1f}")
+            for sentence in (sentence for show in shows for sentence in show.told(episodes)):
+                say(sentence)
     except NotImplementedError as error:
-        _blame_stub(error, "the agent needs it")
+        _blame_stub(error, "the demonstration needs it")
         raise
-    except (ValueError, ImportError, RunError, OSError) as error:
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (ValueError, ImportError, RunError, OSError, film.FilmError) as error:
         raise UserError(str(error)) from error
-    if gif:
-        say(f"The first episode is in {gif}.")
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of npfl139 train.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw into this .png, .pdf or .svg, not in the terminal.")] = None,
+    scalar: Annotated[str, typer.Option(metavar="NAME", help="What to compare.")] = "episode_return",
+    as_json: Annotated[bool, typer.Option("--json", help="Print where the curves end as JSON, for programs.")] = False,
+) -> None:
+    """Compare runs: seeds of one configuration become a mean and its 95 % interval. The reference's seeds are added where it has some."""
+    from npfl139 import charts, comparison
+    from npfl139.runs import CHECKPOINT, RunError, read_metadata
+
+    if out is not None:
+        _expect_picture(out)
+    try:
+        compared = comparison.bands(runs, scalar)
+        environment = read_metadata(runs[0] / CHECKPOINT).get("environment", "")
+        shipped = [item.checkpoint for item in assignments().values() if item.checkpoint.exists()] if scalar == "episode_return" else []
+        compared += [band for path in shipped if (band := comparison.reference(path, environment)) is not None][:1]
+        if out is not None:
+            comparison.draw(compared, scalar, out)
+    except (RunError, OSError) as error:
+        raise UserError(str(error)) from error
+    ends = [(band.label, band.mean[-1], band.low[-1], band.high[-1]) for band in compared]
+    if as_json:
+        names = ("label", "mean", "low", "high")
+        print(json.dumps([dict(zip(names, map(_plain, end), strict=True)) for end in ends], ensure_ascii=False, indent=2))
+        return
+    if out is None:
+        console.print(charts.chart([charts.Curve(band.steps, band.mean) for band in compared], min(console.width, 100), 16))
+    table = Table("", f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
+    for index, (label, mean, low, high) in enumerate(ends):
+        style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""
+        table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].seeds > 1 else "one seed")
+    console.print(table)
+    say(f"The picture is in {out}." if out else f"Everything that was logged: tensorboard --logdir {runs[0].parent}")
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+
+
+def _show(what: str, env: str | None, run: Path | None, train: bool, seed: int, steps: int | None) -> "Show":
+    """Return what there is to watch: of a run its agent; of a topic what is shipped of it; otherwise an agent that is trained now."""
+    from npfl139 import demonstration
+    from npfl139.runs import CHECKPOINT, read_metadata
+
+    if run is None and (Path(what) / CHECKPOINT).exists():
+        run = Path(what)
+        what = read_metadata(run / CHECKPOINT).get("agent", "") or what
+    if run is not None:
+        return demonstration.restored(_module(what), run / CHECKPOINT, env, seed)
+    item = None if what.endswith(SUFFIXES) else assignments().get(what)
+    is_shipped = item is not None and item.checkpoint.exists() and not train and steps is None
+    if item is not None and is_shipped and env in (None, read_metadata(item.checkpoint).get("environment")):
+        return demonstration.restored(_module(what, item.program), item.checkpoint, env, seed)
+    module = _module(what)
+    if hasattr(module, "demonstration") and not train and steps is None and env is None:
+        return demonstration.staged(module)
+    if not hasattr(module, "make_agent"):
+        raise UserError(f"{what} has no agent to {'train' if train else 'show'}")
+    return demonstration.trained(module, env, seed, steps)
 
 
 def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
@@ -220,9 +335,19 @@ def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
     return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
 
 
-def _expect_gif(path: Path) -> None:
-    if path.suffix.lower() != ".gif":
-        raise UserError(f"the animation is a GIF, so that its name must end in .gif: --gif {path.with_suffix('.gif')}")
+def _expect_film(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise UserError(f"the name of the film must end in {suffix}: --{suffix[1:]} {path.with_suffix(suffix)}")
+    _expect_folder(path)
+
+
+def _expect_picture(path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UserError(f"the name of the picture must end in .png, .pdf or .svg: --out {path.with_suffix('.png')}")
+    _expect_folder(path)
+
+
+def _expect_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent} to write {path.name} into")
 
@@ -246,8 +371,8 @@ def _assignment_of(file: Path) -> Assignment:
     return known[topic]
 
 
-def _module(agent: str) -> types.ModuleType:
-    """Return the module of a file, or of a topic's solution where there is one, or else of a file that has the topic's name."""
+def _module(agent: str, skeleton: Path | None = None) -> types.ModuleType:
+    """Return the module of a file, or of a topic's solution where there is one, or else of its skeleton or a file that has its name."""
     from npfl139.examples import LoadError, load_module
 
     if not agent.endswith(SUFFIXES):
@@ -256,9 +381,15 @@ def _module(agent: str) -> types.ModuleType:
         except ModuleNotFoundError as error:
             if error.name not in ("solutions", f"solutions.{agent}"):
                 raise UserError(f"the solution of {agent} needs {error.name}, which is not installed") from error
-        if not Path(f"{agent}.py").exists():
-            raise UserError(f"there is no solution of {agent} here, and no file {agent}.py; name your file, as in npfl139 train {agent}.py")
-        agent = f"{agent}.py"
+        own = skeleton or Path(f"{agent}.py")
+        if not own.exists():
+            known = assignments()
+            raise UserError(
+                f"there is no solution of {agent} here, and no file {own}: begin with npfl139 start {agent}, or name your file"
+                if agent in known
+                else f"there is no topic {agent!r}, and no file {own}; {nearest(agent, known)}"
+            )
+        agent = str(own)
     path = Path(agent)
     try:
         return load_module(path, path.stem)[0]

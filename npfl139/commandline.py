@@ -1,8 +1,9 @@
 """The command line of a training: `npfl139 train ppo --steps 1e5`, or `python ppo.py --steps 1e5`."""
 
 import dataclasses
-import difflib
+import functools
 import inspect
+import os
 import re
 import sys
 import time
@@ -10,19 +11,21 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
 from rich.markup import escape
 
-from npfl139 import envs, usage
+from npfl139 import envs, in_notebook, usage
 from npfl139.checkpoints import RunError
 from npfl139.config import Config
 from npfl139.evaluation import evaluate
+from npfl139.examples import missing_exercise
 from npfl139.options import options
 from npfl139.runs import config_for, config_type_of, run
 from npfl139.seeding import derived_seed
+from npfl139.text import nearest
 
 __all__ = ["main"]
 
@@ -35,13 +38,20 @@ def main(train: Callable, arguments: Sequence[str] | None = None, program: str |
     Args:
         arguments, program: as the command line has them; by default those of this process.
     """
+    if in_notebook() and arguments is None:  # where the process' own arguments are Jupyter's
+        program, arguments = "npfl139.runs.main", []
     program = program or Path(sys.argv[0]).name
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     try:
         app.command(help=_title(train))(_trainer(train, program))
     except RunError as error:
         _refuse(program, error)
-    return usage.answer(app, program, arguments)
+    try:
+        return usage.answer(app, program, arguments)
+    except SystemExit:
+        if in_notebook():  # which would warn that it is not left this way; what is wrong has been said
+            return None
+        raise
 
 
 def _trainer(train: Callable, program: str) -> Callable:
@@ -51,21 +61,38 @@ def _trainer(train: Callable, program: str) -> Callable:
     usual = next(iter(presets), "CartPole-v1")
 
     def trainer(
-        env: Annotated[str, typer.Option(help="Environment id.")] = usual,
+        env: Annotated[str, typer.Option(metavar="ENVIRONMENT", help="Gymnasium's id of it, or ours.")] = usual,
         config: Annotated[
             str | None, typer.Option(help=escape(_preset_help(presets)), metavar="NAME", show_default="the environment's own")
         ] = None,
-        out: Annotated[Path | None, typer.Option(help="Folder of the logs and the checkpoint.", show_default="a new one in runs/")] = None,
+        out: Annotated[
+            Path | None, typer.Option(metavar="FOLDER", help="Folder of the logs and the checkpoint.", show_default="a new one in runs/")
+        ] = None,
         resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-        episodes: Annotated[int, typer.Option(min=1, help="Episodes of the final evaluation.")] = 20,
-        threads: Annotated[int, typer.Option(min=1, help="Threads of torch; small networks are fastest with one.")] = 1,
+        episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes of the final evaluation.")] = 20,
+        threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads of torch; small networks are fastest with one.")] = 1,
+        engine: Annotated[
+            Literal["local", "ray"], typer.Option(help="Where the actors are: in this process, or in others under Ray.")
+        ] = "local",
+        actors: Annotated[
+            int | None,
+            typer.Option(min=1, metavar="COUNT", help="Processes of actors under Ray.", show_default="all processors but one"),
+        ] = None,
+        address: Annotated[
+            str | None, typer.Option(metavar="HOST:PORT|auto", help="A Ray cluster to join.", show_default="a new one on this machine")
+        ] = None,
         **fields: tuple[object] | None,
     ) -> object:
         torch.set_num_threads(threads)
         try:
             settings = _settings(module, config, env, fields)
             out = out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', env)}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-            agent = run(module, env, settings, out, resume)
+            agent = run(module, env, settings, out, resume, _elsewhere(engine, actors, address))
+        except NotImplementedError as error:
+            exercise = missing_exercise(error)
+            if exercise is None:  # torch raises such errors, too
+                raise
+            _refuse(program, f"{exercise} is not implemented yet, and training needs it")
         except (ValueError, ImportError, RunError) as error:
             _refuse(program, error)
         except KeyboardInterrupt:
@@ -73,7 +100,8 @@ def _trainer(train: Callable, program: str) -> Callable:
             raise typer.Exit(130) from None
         environments = envs.make(env, min(episodes, 20), derived_seed(settings.seed, "evaluation"))
         returns = evaluate(agent.act, environments, episodes)
-        print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes; see {out}")
+        print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes")
+        print(f"Its curves, logs and weights are in {out}: npfl139 plot {out}, npfl139 demo {out}, tensorboard --logdir {out.parent}")
         return agent
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
@@ -85,11 +113,19 @@ def _trainer(train: Callable, program: str) -> Callable:
 def _settings(module: types.ModuleType, preset: str | None, env: str, fields: dict[str, tuple[object] | None]) -> Config:
     presets = getattr(module, "CONFIGS", {})
     if preset is not None and preset not in presets:
-        near = difflib.get_close_matches(preset, presets, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(presets) or 'none'}"
-        raise ValueError(f"there is no configuration {preset!r}; {hint}")
+        raise ValueError(f"there is no configuration {preset!r}; {nearest(preset, presets)}")
     given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
     return dataclasses.replace(config_for(module, preset or env), **given)
+
+
+def _elsewhere(engine: str, actors: int | None, address: str | None) -> Callable | None:
+    if engine == "local":
+        if actors is not None or address is not None:
+            raise ValueError("--actors and --address say which other processes act: add --engine ray")
+        return None
+    from npfl139.distributed.ray_engine import ray_team
+
+    return functools.partial(ray_team, actors=actors or max(1, (os.cpu_count() or 1) - 1), address=address)
 
 
 def _title(train: Callable) -> str:
@@ -100,6 +136,6 @@ def _preset_help(presets: dict[str, Config]) -> str:
     return f"Configuration to start from: {', '.join(presets)}." if presets else "Configuration to start from; there are none."
 
 
-def _refuse(program: str, error: Exception) -> typing.NoReturn:
+def _refuse(program: str, error: object) -> typing.NoReturn:
     typer.echo(f"{program}: {error}", err=True)
     sys.exit(2)

@@ -1,24 +1,28 @@
-"""Runs the public examples of an assignment on a student's file, in this process, and says in plain words what happened."""
+"""Runs the public examples of an assignment on a student's functions, in this process, and says in plain words what happened."""
 
 import ast
 import contextlib
 import dataclasses
 import doctest
+import inspect
 import io
 import linecache
 import sys
 import traceback
 import types
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from npfl139.catalogue import Assignment
 from npfl139.modules import define
 from npfl139.source import Source, read_source
 
-__all__ = ["LoadError", "Outcome", "check_examples", "indented", "load_module", "missing_exercise"]
+__all__ = ["LoadError", "Outcome", "check_examples", "check_functions", "indented", "load_module", "missing_exercise"]
 
 MAX_SHOWN_LINES = 12
+Locate = Callable[[str, int], str | None]  # (file, line) -> where its author finds the line, None if it is not the author's
 
 
 class LoadError(Exception):
@@ -32,8 +36,20 @@ class Outcome:
     exercise: str
     status: str  # passed, failed, missing (not implemented yet, or not defined) or blocked
     summary: str  # a few words
-    details: str = ""  # of the first failing example
+    place: str = ""  # where the exercise is defined
+    example: str = ""  # the first one that fails, with the lines that prepare it
+    expected: str = ""
+    got: str = ""
+    raised: str = ""  # in place of a result: one sentence
     printed: str = ""  # by the code, apart from results
+
+    @property
+    def details(self) -> str:
+        """What to show of it below a table, empty if there is nothing to say."""
+        result = f"raised {self.raised}" if self.raised else f"expected\n{indented(self.expected)}\ngot\n{indented(self.got)}"
+        parts = [f"{self.example}\n{result}"] if self.example else []
+        parts += [f"it printed:\n{indented(self.printed)}"] if self.printed else []
+        return "\n".join(parts)
 
 
 def load_module(path: Path, name: str) -> tuple[types.ModuleType, Source]:
@@ -50,7 +66,8 @@ def load_module(path: Path, name: str) -> tuple[types.ModuleType, Source]:
         return define(name, source.text, str(path)), source
     except (Exception, SystemExit) as error:
         hint = "; the grader has only what the assignment's own files import" if isinstance(error, ModuleNotFoundError) else ""
-        raise LoadError(f"{path.name} cannot be run: {_explained(error, str(path), source)}{hint}") from error
+        told = _explained(error, lambda file, line: source.locate(line) if file == str(path) else None)
+        raise LoadError(f"{path.name} cannot be run: {told}{hint}") from error
 
 
 def check_examples(assignment: Assignment, path: Path) -> list[Outcome]:
@@ -62,19 +79,14 @@ def check_examples(assignment: Assignment, path: Path) -> list[Outcome]:
         OSError, npfl139.source.Unreadable, LoadError: as `load_module`.
     """
     module, source = load_module(path, assignment.name)
+    return check_functions(assignment, vars(module), lambda file, line: source.locate(line) if file == str(path) else None)
+
+
+def check_functions(assignment: Assignment, names: Mapping[str, Any], locate: Locate, chosen: Iterable[str] | None = None) -> list[Outcome]:
+    """Return what comes of the examples of the chosen exercises, by default of all, where functions and classes have these names."""
     docstrings = _docstrings(assignment.program.read_text(encoding="utf-8"))
-    return [_outcome(exercise, docstrings.get(exercise, ""), module, source) for exercise in assignment.points]
-
-
-def _outcome(exercise: str, docstring: str, module: types.ModuleType, source: Source) -> Outcome:
-    if not _is_defined(module, exercise):
-        return Outcome(exercise, "missing", "not defined")
-    if _is_stub(source.text, exercise):
-        return Outcome(exercise, "missing", "not implemented yet")
-    test = doctest.DocTestParser().get_doctest(docstring, dict(vars(module)), exercise, module.__file__, 0)
-    if not test.examples:
-        return Outcome(exercise, "passed", "no public example")
-    return _Run(exercise, module, source).outcome(test)
+    exercises = assignment.points if chosen is None else chosen
+    return [_Run(exercise, names, locate).outcome(docstrings.get(exercise, "")) for exercise in exercises]
 
 
 class _Run:
@@ -84,33 +96,45 @@ class _Run:
     debugging is no mistake.
     """
 
-    def __init__(self, exercise: str, module: types.ModuleType, source: Source):
-        self.exercise, self.module, self.source = exercise, module, source
+    def __init__(self, exercise: str, names: Mapping[str, Any], locate: Locate):
+        self.exercise, self.names, self.locate = exercise, names, locate
+        self.code = _code_of(names, exercise)
 
-    def outcome(self, test: doctest.DocTest) -> Outcome:
-        printed = ""
-        for number, example in enumerate(test.examples, 1):
+    def outcome(self, docstring: str) -> Outcome:
+        if not _is_defined(self.names, self.exercise):
+            return Outcome(self.exercise, "missing", "not defined")
+        if _is_stub(self.code, self.exercise):
+            return self._with("missing", "not implemented yet")
+        test = doctest.DocTestParser().get_doctest(docstring, dict(self.names), self.exercise, None, 0)
+        printed, number, total = "", 0, sum(bool(example.want) for example in test.examples)
+        for index, example in enumerate(test.examples, 1):
+            number += bool(example.want)
             came = _executed(example, test.globs)
             printed += came.printed
             if not came.is_wanted(example):
-                return dataclasses.replace(self.failure(came, test.examples[:number]), printed=printed)
-        return Outcome(self.exercise, "passed", _counted(sum(bool(example.want) for example in test.examples)), printed=printed)
+                which = f"example {max(1, number)} of {total}: " if total > 1 else ""
+                return dataclasses.replace(self._failure(came, test.examples[:index], which), printed=printed)
+        return self._with("passed", _counted(total) if test.examples else "no public example", printed=printed)
 
-    def failure(self, came: "_Came", examples: list[doctest.Example]) -> Outcome:
+    def _failure(self, came: "_Came", examples: list[doctest.Example], which: str) -> Outcome:
         """Return what to say of the last one of the examples."""
         *earlier, example = examples
         exercise = missing_exercise(came.error)
         if exercise == self.exercise:
-            return Outcome(self.exercise, "missing", "not implemented yet")
-        if exercise is not None and _is_defined(self.module, exercise):
-            return Outcome(self.exercise, "blocked", f"blocked by {exercise}, which is not implemented yet")
+            return self._with("missing", "not implemented yet")
+        if exercise is not None and _is_defined(self.names, exercise):
+            return self._with("blocked", f"blocked by {exercise}, which is not implemented yet")
         code = [line.source.rstrip("\n").replace("\n", "\n... ") for line in [*(line for line in earlier if not line.want), example]]
-        shown = "".join(f">>> {line}\n" for line in code)
+        shown = "\n".join(f">>> {line}" for line in code)
         if came.error is not None:
-            raised = f"raised {_explained(came.error, str(self.module.__file__), self.source)}"
-            return Outcome(self.exercise, "failed", type(came.error).__name__, shown + raised)
-        expected, got = indented(example.want or "no output"), indented(came.output or "no output")
-        return Outcome(self.exercise, "failed", "another result", f"{shown}expected\n{expected}\ngot\n{got}")
+            kind = type(came.error).__name__
+            return self._with("failed", which + kind, example=shown, raised=_explained(came.error, self.locate))
+        expected, got = example.want.rstrip("\n") or "no output", came.output.rstrip("\n") or "no output"
+        return self._with("failed", which + "another result", example=shown, expected=expected, got=got)
+
+    def _with(self, status: str, summary: str, **details: str) -> Outcome:
+        place = self.locate(self.code.co_filename, self.code.co_firstlineno) if self.code else None
+        return Outcome(self.exercise, status, summary, place or "", **details)
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,7 @@ def _executed(example: doctest.Example, names: dict) -> _Came:
         error = raised
     finally:
         sys.displayhook = displayhook
-    if values.getvalue() or not example.want:
+    if values.getvalue() or error is not None or not example.want:
         return _Came(values.getvalue(), printed.getvalue(), error)
     return _Came(printed.getvalue(), "", error)
 
@@ -156,43 +180,48 @@ def missing_exercise(error: BaseException | None) -> str | None:
     return str(error)
 
 
-def _explained(error: BaseException, filename: str, source: Source) -> str:
-    """Return one sentence: where in the student's file, the line itself, what happened."""
-    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+def _explained(error: BaseException, locate: Locate) -> str:
+    """Return one sentence: what happened, where in the student's code, the line itself."""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if not lines:
-        return what
-    text = linecache.getline(filename, lines[-1]).strip()
-    return f"{what}, in {source.locate(lines[-1])}: {text}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        place = locate(frame.filename, frame.lineno or 0)
+        if place is not None:
+            return f"{what}, in {place}: {linecache.getline(frame.filename, frame.lineno or 0).strip()}"
+    return what
 
 
 def _docstrings(skeleton: str) -> dict[str, str]:
-    """Return the docstrings of the functions and methods of a program by their names."""
-    return {name: ast.get_docstring(node) or "" for name, node in _functions(skeleton).items()}
-
-
-def _functions(text: str) -> dict[str, ast.FunctionDef]:
-    """Return the top-level functions `f` and the methods `C.m` of top-level classes; the last of one name wins, as in Python."""
-    functions: dict[str, ast.FunctionDef] = {}
-    for node in ast.parse(text).body:
+    """Return the docstrings of the top-level functions `f`, and of the methods `C.m` of top-level classes, by their names."""
+    found: dict[str, str] = {}
+    for node in ast.parse(skeleton).body:
         scope, prefix = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
-        functions |= {f"{prefix}{item.name}": item for item in scope if isinstance(item, ast.FunctionDef)}
-    return functions
+        found |= {f"{prefix}{item.name}": ast.get_docstring(item) or "" for item in scope if isinstance(item, ast.FunctionDef)}
+    return found
 
 
-def _is_stub(text: str, exercise: str) -> bool:
-    """Return whether the body is nothing but the `raise` of the skeleton."""
-    node = _functions(text).get(exercise)
-    body = [] if node is None else node.body[1:] if ast.get_docstring(node) is not None else node.body
-    return [ast.unparse(statement) for statement in body] == [f"raise NotImplementedError({exercise!r})"]
+def _code_of(names: Mapping[str, Any], exercise: str) -> types.CodeType | None:
+    """Return the code of a function or method, None of what is no plain function."""
+    name, *path = exercise.split(".")
+    function = names.get(name)
+    for part in path:
+        function = getattr(function, part, None)
+    return getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
 
 
-def _is_defined(module: types.ModuleType, exercise: str) -> bool:
-    owner = module
-    for name in exercise.split("."):
-        if not hasattr(owner, name):
+def _is_stub(code: types.CodeType | None, exercise: str) -> bool:
+    """Return whether the code does nothing but raise, as the stub of the exercise."""
+    return code is not None and code.co_names == ("NotImplementedError",) and exercise in code.co_consts
+
+
+def _is_defined(names: Mapping[str, Any], exercise: str) -> bool:
+    name, *path = exercise.split(".")
+    if name not in names:
+        return False
+    owner = names[name]
+    for part in path:
+        if not hasattr(owner, part):
             return False
-        owner = getattr(owner, name)
+        owner = getattr(owner, part)
     return True
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from npfl139.checkpoints import RunError, load_checkpoint, read_metadata, save_checkpoint
 from npfl139.logs import AppendedFile, EventFile, cut_log
+from npfl139.progress import display
 
 __all__ = ["CHECKPOINT", "LOG", "MemoryMonitor", "Monitor", "RunMonitor"]
 
@@ -91,11 +91,7 @@ class RunMonitor(MemoryMonitor):
         self.start_steps = self.steps
         self._csv, self._events = AppendedFile(self.directory / LOG), EventFile(self.directory)
         self._flushed = self._checkpointed = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
-            console=self.console, auto_refresh=False, transient=True,
-        )  # fmt: skip
-        self._task = self._progress.add_task("training", total=total_steps, completed=self.steps, note="")
+        self._display = display(self.console, total_steps, self.steps)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self.start_steps:  # the curve goes on where the agent does, not where the killed run wrote last
@@ -108,11 +104,11 @@ class RunMonitor(MemoryMonitor):
             raise RunError(f"cannot write to {self.directory}: {error.strerror}") from error
 
     def __enter__(self) -> "RunMonitor":
-        self._progress.start()
+        self._display.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
+        self._display.stop(self.scalars)
         self.close()
 
     def watch(self, agent: Any, memory: Any = None) -> int:
@@ -136,10 +132,7 @@ class RunMonitor(MemoryMonitor):
         if now - self._flushed > 0.5:
             self._flushed = now
             self.flush()
-            returns = self.scalars.get("episode_return", [])[-20:]
-            note = f"return {sum(value for _, value in returns) / len(returns):.1f}" if returns else ""
-            self._progress.update(self._task, completed=self.steps, note=note)
-            self._progress.refresh()
+            self._display.update(self.steps, self.scalars)
         if now - self._checkpointed > self.checkpoint_seconds:
             self._checkpointed = now
             self.flush()  # a checkpoint never knows of more than the log

@@ -1,5 +1,6 @@
 """A training run in a directory: made, and its agent restored. What a solution needs of a run is importable from here."""
 
+import contextlib
 import dataclasses
 import json
 import types
@@ -68,25 +69,51 @@ def config_for(module: types.ModuleType, name: str) -> Config:
     return getattr(module, "CONFIGS", {}).get(name) or config_type_of(module.train)()
 
 
-def run(module: types.ModuleType, environment_id: str, config: Config, out_dir: str | Path, resume: bool = False) -> Any:
+def run(
+    module: types.ModuleType,
+    environment_id: str,
+    config: Config,
+    out_dir: str | Path,
+    resume: bool = False,
+    elsewhere: Callable[[types.ModuleType, str, Config], Any] | None = None,
+) -> Any:
     """Train the module's agent; return it. The directory gets log.csv, TensorBoard events, agent.safetensors and curves.png.
+
+    Args:
+        module: of the agent.
+        environment_id: as for `npfl139.envs.make`.
+        config: of the agent.
+        out_dir: the directory.
+        resume: go on with the run in it.
+        elsewhere: makes of the first three the `npfl139.distributed.team.Team` that acts; by default this process does.
 
     Raises:
         ValueError: there is no such environment, or the agent cannot handle its spaces.
         RunError: the directory cannot be written, holds another run, or its checkpoint is damaged.
     """
     skip_compiler()
-    metadata = {"environment": environment_id, "config": json.dumps(dataclasses.asdict(config))}
-    environments = envs.make(environment_id, config.env_count, config.seed)
-    monitor = RunMonitor(out_dir, config.steps, metadata, resume)
-    if monitor.start_steps:  # other episodes than those already seen
-        environments.reset(seed=derived_seed(config.seed, "resumed", monitor.start_steps) >> 32)
-    with monitor:
-        agent = module.train(envs.Tracked(environments, monitor, monitor.start_steps), config, monitor)
+    metadata = {"agent": _name(module), "environment": environment_id, "config": json.dumps(dataclasses.asdict(config))}
+    if elsewhere is None:
+        environments: Any = envs.make(environment_id, config.env_count, config.seed)
+    else:
+        environments = elsewhere(module, environment_id, config)
+    with contextlib.closing(environments), RunMonitor(out_dir, config.steps, metadata, resume) as monitor:
+        if elsewhere is None:
+            if monitor.start_steps:  # other episodes than those already seen
+                environments.reset(seed=derived_seed(config.seed, "resumed", monitor.start_steps) >> 32)
+            tracked = envs.Tracked(environments, monitor, monitor.start_steps)
+        else:
+            environments.monitor, tracked = monitor, environments
+        agent = module.train(tracked, config, monitor)
         monitor.steps = max(monitor.steps, config.steps)
-    environments.close()
     plot_curves(read_log(monitor.directory / LOG), monitor.directory / CURVES)
     return agent
+
+
+def _name(module: types.ModuleType) -> str:
+    """Return the topic of a solution or the name of a file, empty for a notebook."""
+    name = str(module.train.__module__).removeprefix("solutions.")
+    return Path(getattr(module, "__file__", None) or "").stem if name == "__main__" else name
 
 
 def main(train: Callable, arguments: Sequence[str] | None = None) -> object:

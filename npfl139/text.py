@@ -1,6 +1,19 @@
 """Texts that others wrote, such as names, lines of code and messages, made fit to stand in ours."""
 
-__all__ = ["one_line", "printable", "shortened"]
+import difflib
+from collections.abc import Collection
+
+__all__ = ["nearest", "one_line", "printable", "shortened"]
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return what to say of a name that nothing has: which one may be meant, or else which ones there are.
+
+    >>> nearest("pop", ["trpo", "ppo"]), nearest("x", ["trpo", "ppo"]), nearest("x", [])
+    ("did you mean 'ppo'?", 'there are trpo, ppo', 'there are none')
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
 def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:

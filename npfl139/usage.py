@@ -2,11 +2,17 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 __all__ = ["answer"]
+
+WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}  # what the help calls the value of an option that does not say it
 
 
 def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> object:
@@ -18,7 +24,7 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
         arguments: by default those of this process.
     """
     try:
-        result = app(arguments, prog_name=program, standalone_mode=False)
+        result = _readable(get_command(app))(arguments, prog_name=program, standalone_mode=False)
     except TyperException as error:
         message = _sentence(error)
         typer.echo(message if "\n" in message else f"{program}: {message}", err=True)  # several lines are the help of a bare command
@@ -26,6 +32,18 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
     if isinstance(result, int):  # so typer returns the status of an Exit
         sys.exit(result)
     return result
+
+
+def _readable(command: Any) -> Any:
+    """Return the command with a help that speaks of what a value is, not of Python's types: `--out PATH`, not `--out <path>`."""
+    context = typer.Context(command)
+    for one in [command, *(command.commands.values() if isinstance(command, TyperGroup) else ())]:
+        for parameter in [*one.params, one.get_help_option(context)]:
+            if isinstance(parameter, TyperArgument):
+                parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name is in capitals already
+            elif isinstance(parameter, TyperOption) and parameter.metavar is None:
+                parameter.metavar = "" if parameter.is_flag else WORDS.get(parameter.type_descriptor.annotation, "TEXT")
+    return command
 
 
 def _sentence(error: TyperException) -> str:

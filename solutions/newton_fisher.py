@@ -19,6 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from npfl139.film import Scene
 from npfl139.seeding import torch_stream
 from npfl139.shapes import expect_shape
 
@@ -549,6 +550,53 @@ def compare(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         "natural gradient": natural_gradient_descent(*problem, 1.0, STEPS, DAMPING),
         "Newton": newton_descent(*problem, STEPS, DAMPING),
     }
+
+
+# %% [markdown]
+# ## To watch: npfl139 demo newton_fisher
+
+
+# %%
+def basins(steps: int, width: int = 240, height: int = 135) -> Tensor:
+    """Return where Newton's method is after 0 ... steps steps [steps + 1, height, width] on its way to a root of x³ − x + c.
+
+    A column is a start in [-1.6, 1.6], a row is a c, from 0.8 at the top to -0.8.
+    """
+    rows = []
+    for offset in torch.linspace(0.8, -0.8, height).tolist():
+        starts = torch.linspace(-1.6, 1.6, width).tolist()
+        rows.append([newton_root(lambda x, c=offset: x**3 - x + c, lambda x: 3 * x**2 - 1, start, steps) for start in starts])
+    return torch.stack([torch.stack(row) for row in rows]).movedim(-1, 0)
+
+
+def demonstration() -> Scene:
+    """Yield pictures of Newton's basins, then of the descents of the gradient, of the natural gradient and of Newton's method."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    for step, where in enumerate(basins(24)):
+        image = colormaps["Spectral"]((where.clamp(-1.6, 1.6) / 3.2 + 0.5).numpy(), bytes=True)[..., :3]
+        settled = ((where**3 - where + torch.linspace(0.8, -0.8, len(where)).unsqueeze(1)).abs() < 1e-6).double().mean()
+        told = f"step {step}, {100 * settled:.0f} % of the starts are at a root"
+        yield image.repeat(3, axis=0).repeat(3, axis=1), f"Newton on x³ − x + c: {told} (across: start, down: c, colour: x)"
+    inputs, labels, _ = ill_conditioned_problem(seed=1, count=300)
+    problem = (torch.zeros(parameter_count(SIZES), dtype=torch.float64), inputs, labels, SIZES)
+    paths = {
+        "gradient descent": descend(lambda theta: loss_gradient(theta, inputs, labels, SIZES), problem[0], 0.03, STEPS),
+        "natural gradient": natural_gradient_descent(*problem, 1.0, STEPS, DAMPING),
+        "Newton": newton_descent(*problem, STEPS, DAMPING),
+    }
+    losses = {name: [loss(theta, inputs, labels, SIZES).item() for theta in path] for name, path in paths.items()}
+    figure = Figure(figsize=(7.2, 4.05))
+    axes = figure.subplots()
+    lines = [axes.plot([], f"o{style}", linewidth=3, label=name)[0] for name, style in zip(losses, ("-", "-", ":"), strict=True)]
+    axes.set(xlim=(0, STEPS), ylim=(0, 1.15), xlabel="step", ylabel="loss", title="Curvature tells how far to go")
+    axes.legend(loc="upper right")
+    for step in range(STEPS + 1):
+        for line, curve in zip(lines, losses.values(), strict=True):
+            line.set_data(range(step + 1), curve[: step + 1])
+        told = ", ".join(f"{name} {curve[step]:.3f}" for name, curve in losses.items())
+        yield figure, f"Three descents: the loss after step {step} is {told}"
 
 
 # %%

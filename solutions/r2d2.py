@@ -27,10 +27,9 @@ from npfl139.checkpoints import Part, load_parts, state_of_parts
 from npfl139.config import Config
 from npfl139.envs import expect_spaces
 from npfl139.nets import MLP
-from npfl139.recurrent.actors import Actors, play
+from npfl139.recurrent.actors import Actors, experiences, making_tensors_on
 from npfl139.recurrent.networks import RecurrentNetwork
 from npfl139.recurrent.sequences import Sequences, SequenceTable
-from npfl139.rollout import Collector
 from npfl139.schedules import linear
 from npfl139.seeding import numpy_stream, torch_stream
 from npfl139.shapes import expect_shape
@@ -471,6 +470,7 @@ class R2D2Config(Config):
     # What changes little from step to step must be large for a new LSTM to see the change.
     observation_scale: tuple[float, ...] = ()  # multiplies each number of observations that are vectors; () leaves them
     torso_sizes: tuple[int, ...] = ()  # hidden layers before the LSTM, for observations that are vectors
+    torso_precision: str = "float32"  # float32 or bfloat16 (fast and rounded): in what the convolutions of images compute
     memory_size: int = 64  # units of the LSTM
     memory_span: float = 30.0  # steps over which a new LSTM remembers at most, Tallec and Ollivier (2018)
     head_size: int = 64  # units of the hidden layer of each dueling head
@@ -485,6 +485,7 @@ class R2D2Config(Config):
             "memory": ("lstm", "none"),
             "replayed_state": ("stored", "zero"),
             "time_limit": ("bootstrapped", "end"),
+            "torso_precision": ("float32", "bfloat16"),
         }
         for field, choices in allowed.items():
             if getattr(self, field) not in choices:
@@ -587,10 +588,12 @@ class Agent:
         stacked = (config.frame_stack, *self.observation_shape) if config.frame_stack > 1 else self.observation_shape
         generator = torch_stream(config.seed, "network")
         self.network = self.network_type(stacked, self.action_count, config, generator).to(self.device)
-        self.target = copy.deepcopy(self.network).requires_grad_(False)
+        self.target = copy.deepcopy(self.network).requires_grad_(False).to(self.device)  # to: it joins the copied weights for cuDNN again
         self.parts: dict[str, Part] = {"network": self.network, "target": self.target}
-        self.optimizers = {"network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon)}
-        self.updates = 0
+        self.optimizers = {
+            "network": torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=config.adam_epsilon, fused=True)
+        }
+        self.updates, self.first_row = 0, 0  # the number of the first of its actors, where others act elsewhere
         self._evaluators: Actors | None = None
 
     @property
@@ -616,9 +619,10 @@ class Agent:
         if self._evaluators is None or len(self._evaluators.epsilon) != len(first):
             self._evaluators = self.evaluators(len(first))
         actors = self._evaluators
-        actors.experience(observation, reward)
-        actors.begin(observation, first)
-        return actors.act(actors.see(observation, reward, first), first)[0] + self.first_action
+        with making_tensors_on(self.device):
+            actors.experience(observation, reward)
+            actors.begin(observation, first)
+            return actors.act(actors.see(observation, reward, first), first)[0] + self.first_action
 
     def action_values(self, inputs: dict[str, Tensor], state: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [T, B, A] that actors act by, and the next state."""
@@ -634,7 +638,8 @@ class Agent:
 
     def improve(self, sequences: Sequences, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Learn from sequences; return their new priorities [B], and scalars to log."""
-        return self.learn_from(self.batch(sequences), replay_size)
+        with making_tensors_on(self.device):
+            return self.learn_from(self.batch(sequences), replay_size)
 
     def learn_from(self, batch: Batch, replay_size: int) -> tuple[np.ndarray, dict[str, float]]:
         """Take one step of the optimizer; return the new priorities [B] of the sequences, and scalars to log."""
@@ -704,6 +709,13 @@ class Agent:
         """Act with the weights of another agent."""
         for name, state in weights.items():
             self.parts[name].load_state_dict(state)
+
+    def news(self) -> dict[str, Any]:
+        """Return what else the learner must know of what was seen since it was last asked, or since weights were loaded."""
+        return {}
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """Include the news of an agent that acts elsewhere."""
 
     def state_dict(self) -> dict[str, Tensor]:
         return state_of_parts(self.parts) | {"updates": torch.tensor(self.updates)}
@@ -798,22 +810,20 @@ def learn(agent: AnyAgent, environments: VectorEnv, monitor: npfl139.runs.Monito
     """Train an agent of R2D2's kind in the environments, one actor in each; return it."""
     config = agent.config
     replay = make_replay(agent, config)
-    collector = Collector(environments, monitor.watch(agent, replay))
-    epsilon = actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent)
-    actors = agent.explorers(np.asarray(epsilon), numpy_stream(config.seed, "exploration", collector.steps))
-    streams = np.arange(config.env_count)
-    rng = numpy_stream(config.seed, "replay", collector.steps)
+    epsilon = np.asarray(actor_epsilons(config.env_count, config.exploration_base, config.exploration_exponent))
+    acted = experiences(agent, environments, epsilon, monitor.watch(agent, replay), replay.restart)
+    rng = numpy_stream(config.seed, "replay", acted.steps)
 
-    while collector.steps + config.env_count <= config.steps:
-        replay.add(streams, *play(collector, actors))
-        while len(replay) and agent.updates * config.steps_per_update < collector.steps - config.learning_starts:
+    for streams, experience in acted:
+        replay.add(streams, *experience)
+        while len(replay) and agent.updates * config.steps_per_update < acted.steps - config.learning_starts:
             if not agent.updates:
                 agent.prepare(replay, rng)
             sequences = replay.sample(rng.random(config.batch_size))
-            agent.anneal(collector.steps / config.steps)
+            agent.anneal(acted.steps / config.steps)
             priority, scalars = agent.improve(sequences, len(replay))
             replay.update_priorities(sequences.key, priority)
-            monitor.log(collector.steps, **scalars)
+            monitor.log(acted.steps, **scalars)
     return agent
 
 

@@ -92,6 +92,7 @@ def test_the_choice_does_not_depend_on_the_unit_of_the_rewards():
         controller = agent57.Controller(dataclasses.replace(TINY, bandit_window=40))
         rng, arms = numpy_stream(1, "returns"), []
         for pull in range(200):
+            controller.standardize()
             arms.append(controller.select(pull % 4))
             controller.bandit.update(arms[-1], unit * (arms[-1] + rng.normal()))
         chosen.append(arms)
@@ -200,6 +201,6 @@ def test_the_configuration_of_the_paper_learns_from_pong():
     pytest.importorskip("ale_py", reason="the extra atari is not installed")
     small = {**SMALL, "batch_size": 2, "sequence_length": 20, "sequence_period": 10, "memory_capacity": 300}
     config, monitor = dataclasses.replace(agent57.CONFIGS["paper"], **small), MemoryMonitor()
-    agent = agent57.train(envs.make("ALE/Pong-v5", 2, 1, full_action_space=True), config, monitor)
+    agent = agent57.train(envs.make("ALE/Pong-v5", 2, 1), config, monitor)
     assert agent.updates == 2 and agent.action_count == 18
     assert np.isfinite(monitor.scalars["loss"]).all()

@@ -48,15 +48,16 @@ def test_a_lost_life_in_breakout_does_not_end_the_episode():
     assert ended >= 1 and lost >= 4
 
 
-def test_the_full_set_of_actions_can_be_asked_for():
-    assert envs.make("ALE/Pong-v5", 1, 1).single_action_space.n == 6
-    assert envs.make("ALE/Pong-v5", 1, 1, full_action_space=True).single_action_space.n == 18
+@pytest.mark.parametrize("options", [{}, {"render_mode": "rgb_array"}])
+def test_games_have_all_actions_unless_they_are_asked_for_their_own(options):
+    assert envs.make("ALE/Pong-v5", 1, 1, **options).single_action_space.n == 18
+    assert envs.make("ALE/Pong-v5", 1, 1, full_action_space=False, **options).single_action_space.n == 6
 
 
 def test_r2d2_learns_from_pong_in_the_configuration_of_its_paper():
     small = {"steps": 520, "env_count": 4, "replay_rows": 2000, "replay_sequences": 100, "learning_starts": 500, "steps_per_update": 10}
     config = dataclasses.replace(r2d2.CONFIGS["paper"], **small, batch_size=2)
     monitor = MemoryMonitor()
-    agent = r2d2.train(envs.make("ALE/Pong-v5", 4, 1, full_action_space=True), config, monitor)
+    agent = r2d2.train(envs.make("ALE/Pong-v5", 4, 1), config, monitor)
     assert agent.updates == 2 and agent.action_count == 18 and agent.network.torso.shape == (4, 84, 84)
     assert np.isfinite([loss for _, loss in monitor.scalars["loss"]]).all()

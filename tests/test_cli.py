@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import types
@@ -11,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import npfl139.cli
 import npfl139.terminal
 from grader.release.skeleton import make_notebook
 from npfl139 import DISTRIBUTION, catalogue
 from npfl139.cli import main
-from npfl139.demonstration import play
+from npfl139.demonstration import played
 
 SKELETON = '''\
 # %%
@@ -142,9 +145,13 @@ def test_start_does_not_copy_a_file_onto_itself(project, command):
 
 
 @pytest.mark.parametrize("arguments", [("start", "toys"), ("check", "toys.py", "--topic", "toys")])
-def test_an_unknown_topic_is_answered_with_the_known_ones(project, command, arguments):
+def test_an_unknown_topic_is_answered_with_the_nearest(project, command, arguments):
     status, _, complaint = command(*arguments)
-    assert (status, complaint) == (2, "npfl139: there is no assignment 'toys'; there are toy, toy_two\n")
+    assert (status, complaint) == (2, "npfl139: there is no assignment 'toys'; did you mean 'toy'?\n")
+
+
+def test_an_unknown_topic_that_is_near_none_is_answered_with_all(project, command):
+    assert command("start", "zebra")[2] == "npfl139: there is no assignment 'zebra'; there are toy, toy_two\n"
 
 
 def test_without_assignments_the_command_says_where_to_run_it(project, command, monkeypatch, tmp_path):
@@ -188,7 +195,7 @@ def test_check_shows_the_expected_and_the_actual_result(project, command):
     (project / "toy.py").write_text(written(doubled="return 3 * x"))
     status, printed, _ = command("check", "toy.py")
     assert status == 1
-    assert "doubled      failed   another result" in printed
+    assert "doubled      failed   example 1 of 2: another result" in printed
     assert "doubled\n>>> doubled(2)\nexpected\n    4\ngot\n    6\n" in printed
 
 
@@ -243,7 +250,66 @@ def test_what_a_file_prints_is_shown_apart_and_is_no_mistake(project, command):
 def test_a_printed_result_is_no_returned_one(project, command):
     (project / "toy.py").write_text(written(doubled="print(x * 2, end='')", quadrupled="print(4)"))
     status, printed, _ = command("check", "toy.py")
-    assert status == 1 and "doubled      failed   another result" in printed
+    assert status == 1 and "doubled      failed   example 1 of 2: another result" in printed
+
+
+def test_what_was_printed_before_an_error_is_shown(project, command):
+    (project / "toy.py").write_text(written(doubled="print('x is', x); return [][x]"))
+    assert "return [][x]\nit printed:\n    x is 2\n" in command("check", "toy.py")[1]
+
+
+@pytest.mark.parametrize(
+    ("bodies", "advice"),
+    [
+        ({}, "Next: write doubled, line 5."),
+        ({"doubled": "return 3 * x"}, "Next: correct doubled, line 5."),
+        ({"doubled": "return 2 * x", "quadrupled": "return Counter().add(x)"}, "Next: write Counter.add, line 30."),
+        ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: npfl139 train toy.py, or hand it in."),
+    ],
+)
+def test_check_says_what_to_write_next(project, command, bodies, advice):
+    (project / "toy.py").write_text(written(**bodies))
+    assert command("check", "toy.py")[1].splitlines()[-1].rstrip() == advice
+
+
+@pytest.mark.parametrize("name", ["toy1.py", "toy (2).py", "my_toy_final.py"])
+def test_check_recognizes_copies_and_says_what_they_are_taken_for(project, command, name):
+    (project / name).write_text(COMPLETE)
+    status, printed, _ = command("check", name)
+    assert status == 0 and printed.startswith(f"{name} is taken for toy.\n")
+
+
+def test_check_tells_a_program_what_came_of_it(project, command):
+    (project / "toy.py").write_text(written(doubled="return 3 * x"))
+    status, printed, _ = command("check", "toy.py", "--json")
+    told = json.loads(printed)
+    assert (status, told["passed"], told["total"], told["next"]) == (1, 0, 3, "doubled")
+    first = {name: told["exercises"][0][name] for name in ("exercise", "status", "place", "example", "expected", "got")}
+    assert first == dict(exercise="doubled", status="failed", place="line 5", example=">>> doubled(2)", expected="4", got="6")
+    (project / "toy.py").write_text("def f(:\n")
+    assert json.loads(command("check", "toy.py", "--json")[1])["error"].startswith("Python cannot read the code in line 1")
+
+
+def test_topics_tell_a_program_what_there_is(project, command):
+    assert json.loads(command("topics", "--json")[1])["toy_two"]["prerequisites"] == ["toy"]
+
+
+def test_watching_runs_again_when_the_file_is_saved_and_ends_with_ctrl_c(project, command, monkeypatch):
+    (project / "toy.py").write_text(SKELETON)
+    naps = iter([COMPLETE, None])
+
+    def sleep(seconds: float) -> None:
+        text = next(naps)
+        if text is None:
+            raise KeyboardInterrupt
+        (project / "toy.py").write_text(text)
+        os.utime("toy.py", ns=(1, 1))
+
+    monkeypatch.setattr("npfl139.checking.time.sleep", sleep)
+    status, printed, _ = command("check", "toy.py", "--watch")
+    assert status == 0
+    assert printed.index("0 of 3 exercises pass") < printed.index("3 of 3 exercises pass")
+    assert printed.count("waiting for toy.py to be saved; Ctrl-C ends.") == 2
 
 
 def test_check_shortens_long_output(project, command):
@@ -276,7 +342,7 @@ def test_check_explains_a_file_that_cannot_be_run(project, command, content, mes
         (("check", "emtpy.py", "--topic", "toy"), "there is no file emtpy.py; did you mean empty.py?"),
         (("check", "folder", "--topic", "toy"), "folder cannot be read: Is a directory"),
         (("train", "nowhere/toy.py"), "there is no file nowhere/toy.py"),
-        (("train", "toy"), "there is no solution of toy here, and no file toy.py; name your file, as in npfl139 train toy.py"),
+        (("train", "toy"), "there is no solution of toy here, and no file toy.py: begin with npfl139 start toy, or name your file"),
         (("train", "empty.py"), "empty.py has no function train, so there is nothing to train"),
         (("train", "broken.py"), "Python cannot read the code in line 1, `def f(:`: invalid syntax"),
         (("demo", "empty.py"), "empty.py has no agent to show"),
@@ -351,9 +417,65 @@ def test_train_demo_and_the_animation(project, command):
     assert status == 0 and "CartPole-v1: mean return" in printed
     assert {"agent.safetensors", "log.csv", "curves.png"} <= {path.name for path in (project / "run").iterdir()}
     status, printed, _ = command("demo", "toy", "--run", "run", "--gif", "one.gif", "--episodes", "1")
-    assert status == 0 and "CartPole-v1: return 500.0\nThe first episode is in one.gif.\n" in printed
+    assert status == 0 and "The first episode is in one.gif.\nCartPole-v1: return 500.0\n" in printed
     assert (project / "one.gif").read_bytes().startswith(b"GIF89a")
+    assert command("demo", "run", "--episodes", "1")[1] == "CartPole-v1: return 500.0\n"  # the run tells whose it is
     assert command("demo", "toy.py", "--steps", "32", "--episodes", "2")[1].count("CartPole-v1: return 500.0") == 2
+
+
+SCENES = """\
+import numpy as np
+
+
+def demonstration():
+    for step in range(3):
+        yield np.full((4, 6 + step, 3), 80 * step, np.uint8), f"The scene: step {step}"
+"""
+
+
+def test_a_topic_may_demonstrate_itself_beside_another(project, command):
+    (project / "toy.py").write_text(SCENES)
+    (project / "toy_two.py").write_text(SCENES)
+    assert command("demo", "toy")[:2] == (0, "The scene: step 2\n")
+    assert command("demo", "toy", "--versus", "toy_two", "--gif", "both.gif", "--mp4", "both.mp4")[0] == 0
+    with Image.open(project / "both.gif") as film:
+        assert (film.n_frames, film.size) == (3, (2 * 8 + 8, 4))
+    assert b"ftyp" in (project / "both.mp4").read_bytes()[:16]
+
+
+def test_a_film_plays_in_the_terminal_and_in_a_window(project, command, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    (project / "toy.py").write_text(SCENES)
+    status, printed, _ = command("demo", "toy", "--render", "terminal")
+    assert status == 0 and "▀" in printed and "The scene: step 2" in printed
+    assert command("demo", "toy", "--render", "human")[0] == 0
+    monkeypatch.setenv("SDL_VIDEODRIVER", "nonsense")
+    assert "there is no window here" in command("demo", "toy", "--render", "human")[2]
+
+
+def test_the_agent_of_an_assignment_is_shown_before_anything_is_written(project, command):
+    (project / "toy.py").write_text(AGENT)
+    command("train", "toy.py", "--out", "run", "--episodes", "1")
+    shipped = project.parent / "project" / "assignments"
+    shutil.copy(project / "run" / "agent.safetensors", shipped / "toy.safetensors")
+    shutil.move(project / "toy.py", shipped / "toy.py")
+    assert command("demo", "toy", "--episodes", "1")[:2] == (0, "CartPole-v1: return 500.0\n")
+    (shipped / "toy.py").write_text(AGENT.replace("torch.tensor([gain])", "torch.tensor([gain, gain])"))
+    assert "belongs to an agent of another configuration" in command("demo", "toy")[2]
+
+
+def test_runs_are_compared(project, command):
+    (project / "toy.py").write_text(AGENT)
+    for seed, gain in ((1, 1.0), (2, 1.0), (3, 2.0)):
+        command("train", "toy.py", "--steps", "400", "--seed", str(seed), "--gain", str(gain), "--out", f"run{seed}", "--episodes", "1")
+    runs = ("run1", "run2", "run3")
+    status, printed, _ = command("plot", *runs)
+    assert status == 0 and "gain=1.0, 2 seeds" in printed and "one seed" in printed and "tensorboard --logdir ." in printed
+    first, second = json.loads(command("plot", *runs, "--json")[1])
+    assert first["low"] <= first["mean"] <= first["high"] and second["low"] == second["mean"] == second["high"]
+    assert [end["mean"] for end in json.loads(command("plot", *runs, "--scalar", "gain", "--json")[1])] == pytest.approx([1, 2])
+    assert command("plot", *runs, "--out", "curves.pdf")[0] == 0 and (project / "curves.pdf").read_bytes().startswith(b"%PDF")
+    assert "has not logged 'losses'; there are episode_length, episode_return, gain" in command("plot", "run1", "--scalar", "losses")[2]
 
 
 @pytest.mark.parametrize(
@@ -363,7 +485,12 @@ def test_train_demo_and_the_animation(project, command):
         (("train", "toy.py", "--gain", "much"), "Invalid value for '--gain': expected a number, got 'much'"),
         (("train", "toy.py", "--gian", "1"), "npfl139 train toy.py: there is no option --gian; did you mean --gain?"),
         (("demo", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
-        (("demo", "toy.py", "--gif", "one.mp4"), "the animation is a GIF, so that its name must end in .gif: --gif one.gif"),
+        (("demo", "toy.py", "--gif", "one.mp4"), "the name of the film must end in .gif: --gif one.gif"),
+        (("demo", "toy.py", "--mp4", "one.gif"), "the name of the film must end in .mp4: --mp4 one.mp4"),
+        (("demo", "toy.py", "--render", "humna"), "there is no --render humna; did you mean 'human'?"),
+        (("demo", "tyo"), "there is no topic 'tyo', and no file tyo.py; did you mean 'toy'?"),
+        (("plot", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
+        (("plot", "nowhere", "--out", "curves.gif"), "the name of the picture must end in .png, .pdf or .svg: --out curves.png"),
         (("demo", "toy.py", "--run", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
         (("demo", "toy.py", "--gif", "nowhere/one.gif"), "there is no folder nowhere to write one.gif into"),
     ],
@@ -384,7 +511,7 @@ def test_an_error_of_torch_is_no_exercise_to_be_written(project, command):
             command(*arguments)
     (project / "toy.py").write_text(f"import torch\n{written(doubled='return torch.ones(2, 2).to_sparse().median()')}")
     printed = command("check", "toy.py")[1]
-    assert "doubled      failed   NotImplementedError" in printed and "return torch.ones(2, 2)" in printed
+    assert "doubled      failed   example 1 of 2: NotImplementedError" in printed and "return torch.ones(2, 2)" in printed
 
 
 def test_train_names_the_exercise_that_it_needs(project, command):
@@ -400,6 +527,21 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
     assert status == 0 and "--gain" in printed and "of the observation [default: 1.0]" in " ".join(printed.split())
     status, printed, _ = command("train", "--help")
     assert status == 0 and "TOPIC|FILE" in printed
+
+
+def test_tab_completes_commands_and_topics(project, command, monkeypatch):
+    for typed, completed in (("npfl139 st", "start"), ("npfl139 start toy_", "toy_two")):
+        monkeypatch.setenv("_NPFL139_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+        assert completed in command()[1].split()
+
+
+@pytest.mark.parametrize("name", ["", "topics", "start", "check", "train", "demo", "plot", "grade", "release", "audit"])
+def test_no_help_cuts_a_word_or_speaks_of_pythons_types(command, monkeypatch, name):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    printed = command(*name.split(), "--help")[1]
+    assert "…" not in printed and not re.search(r"<\w+>", printed.replace("<student>", "").replace("<topic>", ""))
 
 
 def test_the_command_answers_without_importing_torch():
@@ -419,14 +561,14 @@ def test_without_an_installation_the_version_is_unknown(command, monkeypatch):
     assert (status, complaint) == (2, told)
 
 
-def test_an_environment_that_cannot_be_drawn_is_told_so(tmp_path, monkeypatch):
+def test_an_environment_that_cannot_be_drawn_is_told_so(monkeypatch):
     def render(self):
         raise RuntimeError("no display\nand much more")
 
     monkeypatch.setattr("npfl139.envs.cartpole.CartPoleVector.render", render)
     agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
     with pytest.raises(ValueError, match="CartPole-v1 cannot be drawn here, so there is no animation of it: no display$"):
-        list(play(agent, "CartPole-v1", 1, seed=1, gif=tmp_path / "one.gif"))
+        list(played(agent, "CartPole-v1", seed=1).frames(1))
 
 
 WARNING = written(
@@ -468,7 +610,8 @@ def in_terminal(arguments: list[str]) -> tuple[int, str]:
 
 def test_help_shows_what_is_taken_where_nothing_is_given(command):
     for arguments, defaults in {
-        ("demo",): ["the topic's first", "as the configuration says"],
+        ("demo",): ["its own", "terminal, if it is one"],
+        ("audit",): ["all", "one per processor"],
         ("grade",): ["one per processor and 3 GiB", "as its checks need", "drawn once, kept in the folder of results"],
         ("release",): ["assignments; for a bundle, bundle"],
     }.items():

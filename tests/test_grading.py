@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from grader.contract.expect import expect
+from grader.contract.figures import Figures
 from grader.contract.registry import load
 from grader.contract.spec import Attempt, Check, Training
 from grader.contract.student import StudentError
@@ -178,7 +179,7 @@ def trained(sandbox, monkeypatch, scores, threshold=10.0, source=SOLUTION):
             raise score
         return Attempt(score, 100, ((50, 1.0), (100, score)))
 
-    figures = None if threshold is None else {"threshold": threshold, "false_fail": 0.01, "false_fail_bound": 0.05}
+    figures = None if threshold is None else Figures("", {}, {}, {}, threshold, 0.01, 0.05)
     monkeypatch.setattr(grading, "calibrated", lambda *_: figures)
     topic = dataclasses.replace(UNITS, trainings=(Training("run", "It learns.", 3.0, attempt, "Task-v0"),))
     return graded(sandbox, source, topic).training[0]

@@ -182,7 +182,7 @@ def test_the_configuration_of_the_paper_learns_from_pong():
     pytest.importorskip("ale_py", reason="the extra atari is not installed")
     config = dataclasses.replace(ngu.CONFIGS["paper"], **SMALL, batch_size=2, sequence_length=20, sequence_period=10, memory_capacity=300)
     monitor = MemoryMonitor()
-    agent = ngu.train(envs.make("ALE/Pong-v5", 2, 1, full_action_space=True), config, monitor)
+    agent = ngu.train(envs.make("ALE/Pong-v5", 2, 1), config, monitor)
     assert agent.updates == 2 and agent.action_count == 18
     assert np.isfinite(monitor.scalars["loss"]).all() and np.isfinite(monitor.scalars["novelty_loss"]).all()
     assert agent.network.torso.shape == (1, 84, 84)

@@ -131,10 +131,10 @@ def test_its_assignments_are_made_in_its_checkout(installed, project, tmp_path):
 
 def test_it_is_calibrated_into_a_file_where_it_is_installed(installed, tmp_path):
     done = installed.run("-c", "from deep_rl_unit import main; main()", "calibrate", "bandit", cwd=tmp_path)
-    assert done.returncode == 2 and "name a file with --out, or use its checkout" in done.stderr and done.stderr.count("\n") == 1
-    printed = installed.npfl139("calibrate", "bandit", "--seeds", "2", "--mistake-seeds", "1", "--out", "figures.json", cwd=tmp_path)
+    assert done.returncode == 2 and "name a folder with --out, or use its checkout" in done.stderr and done.stderr.count("\n") == 1
+    printed = installed.npfl139("calibrate", "bandit", "--seeds", "2", "--mistake-seeds", "1", "--out", "figures", cwd=tmp_path)
     assert "bandits\nthreshold" in printed
-    assert json.loads((tmp_path / "figures.json").read_text())["trainings"]["bandits"]["mistakes"].keys() == {MISTAKE}
+    assert json.loads((tmp_path / "figures" / "bandit.json").read_text())["trainings"]["bandits"]["mistakes"].keys() == {MISTAKE}
 
 
 @pytest.mark.usefixtures("sandbox")

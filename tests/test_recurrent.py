@@ -304,3 +304,32 @@ def test_the_memory_sees_the_previous_action_and_reward():
     assert network.extra_size(3, TINY) == 4
     features, state = network(inputs, torch.zeros(3, network.state_size))
     assert features.shape == (1, 3, 8) and state.shape == (3, 16)
+
+
+def test_a_torso_in_bfloat16_is_off_by_less_than_one_percent():
+    shape, generator = (2, 84, 84), torch.Generator().manual_seed(2)
+    exact, rounded = (Convolutions(shape, torch.Generator().manual_seed(1), precision) for precision in ("float32", "bfloat16"))
+    image = torch.randint(256, (2, 8, *shape), dtype=torch.uint8, generator=generator)
+    results = []
+    for torso in (exact, rounded):
+        features = torso(image)
+        features.square().mean().backward()
+        assert features.dtype == torch.float32 and all(layer.weight.grad.dtype == torch.float32 for layer in torso.layers)
+        results.append([features.detach(), *(layer.weight.grad for layer in torso.layers)])
+    errors = [((a - b).norm() / a.norm()).item() for a, b in zip(*results, strict=True)]
+    assert all(0.001 < error < 0.01 for error in errors)
+
+
+def test_a_torso_in_bfloat16_hardly_changes_values():
+    boxes = gymnasium.spaces.Box(0, 255, (84, 84), np.uint8), gymnasium.spaces.Discrete(18)
+    inputs = {
+        "observation": torch.randint(256, (6, 4, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(2)),
+        "previous_action": torch.full((6, 4), -1),
+        "previous_reward": torch.zeros(6, 4),
+    }
+    q = []
+    for precision in ("float32", "bfloat16"):
+        agent = r2d2.make_agent(*boxes, dataclasses.replace(TINY, torso_precision=precision, memory_size=64, head_size=64))
+        with torch.no_grad():
+            q.append(agent.network(inputs, torch.zeros(4, agent.network.state_size))[0])
+    assert 0 < ((q[0] - q[1]).norm() / q[0].norm()).item() < 0.01

@@ -15,6 +15,7 @@ from sample_results import result_of
 from grader.classroom.intake import collect
 from grader.classroom.store import Store
 from grader.contract.expect import Wrong, expect_close
+from grader.contract.figures import Figures
 from grader.contract.registry import available, load
 from grader.contract.served import checked_actions
 from grader.contract.student import InProcess, Student, StudentError
@@ -113,7 +114,7 @@ def test_a_training_check_that_breaks_costs_nothing_else(sandbox, monkeypatch):
     def broken(student, seed):
         raise KeyError("broken")
 
-    monkeypatch.setattr(grading, "calibrated", lambda *names: {"threshold": 0.0, "false_fail": 0.0, "false_fail_bound": 0.1})
+    monkeypatch.setattr(grading, "calibrated", lambda *names: Figures("", {}, {}, {}, threshold=0.0))
     topic = dataclasses.replace(TOPIC, trainings=(dataclasses.replace(TOPIC.trainings[0], attempt=broken),))
     result = grade(topic, submission(SOLUTION), sandbox)
     assert result.training[0].verdict == "grader_fault" and "KeyError" in result.training[0].feedback

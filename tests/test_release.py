@@ -14,6 +14,7 @@ from grader.contract.registry import available, load
 from grader.release.bundle import ReleaseError, assignment_files, bundle, regenerate
 from grader.release.requirements import project
 from grader.release.skeleton import removed_lines
+from npfl139.lecture.text import interactive_figures
 from npfl139.source import SUFFIXES, read_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ def bundles(tmp_path_factory) -> dict[str, Path]:
 @functools.cache
 def texts(folder: Path) -> dict[Path, str]:
     """Return the texts in a folder; of notebooks their code."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".safetensors"]
     return {path: read_source(path.read_bytes(), path.name).text if path.suffix in SUFFIXES else path.read_text() for path in paths}
 
 
@@ -47,7 +48,7 @@ def leaks(topic, folder: Path) -> list[str]:
 def test_assignments_are_byte_for_byte_what_the_generator_makes():
     folder = ROOT / "assignments"
     expected = {name: text.encode() for topic in TOPICS for name, text in assignment_files(topic).items()}
-    actual = {path.name: path.read_bytes() for path in folder.iterdir()}
+    actual = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".safetensors"}
     assert sorted(actual) == sorted(expected), "run npfl139 release, and remove what is left over"
     assert [name for name in expected if actual[name] != expected[name]] == [], "run npfl139 release"
 
@@ -75,14 +76,17 @@ def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(to
     assert library <= names
     earlier = {f"solutions/{name}.py" for name in topic.prerequisites} | ({"solutions/__init__.py"} if topic.prerequisites else set())
     own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", f"assignments/{topic.name}.json"}
-    assert names - library == own | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
+    own |= {f"lectures/{topic.name}.md", f"lectures/{topic.name}.json"}
+    figures = {f"lectures/interactive/{name}.html" for name in interactive_figures((ROOT / "lectures" / f"{topic.name}.md").read_text())}
+    agent = {f"assignments/{topic.name}.safetensors"} if (ROOT / "assignments" / f"{topic.name}.safetensors").exists() else set()
+    assert names - library == own | figures | agent | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
 
 
 def test_a_bundle_installs_what_students_need_and_nothing_of_the_graders(bundles):
     made = tomllib.loads((bundles[TOPICS[0].name] / "pyproject.toml").read_text())["project"]
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert sorted(made["dependencies"]) == sorted(map(normalized, ours["dependencies"]))
-    assert made["optional-dependencies"].keys() == {"atari", "box2d", "mujoco"}
+    assert made["optional-dependencies"].keys() == {"atari", "box2d", "film", "mujoco", "notebook", "ray"}
     assert made["scripts"] == ours["scripts"]
     assert "entry-points" not in made
     pinned = (ROOT / "constraints.txt").read_text().splitlines()

@@ -15,10 +15,11 @@ from sample_results import band, check, everything, graded, result_of, sample_cl
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
 from grader.records import MAX_NUMBER, SeedResult
-from grader.show import report
+from grader.show import report, words
 from grader.show.charts import dot_plot, learning_chart, trace_chart
 from grader.show.findings import printable
 from grader.show.report import class_page, student_page
+from npfl139.catalogue import CatalogueError
 
 TOPICS = ("newton_fisher", "trpo", "ppo", "transformed_rewards", "r2d2", "retrace", "ngu", "agent57")
 VOID = {"meta", "line", "br", "input"}
@@ -110,6 +111,23 @@ def test_code_and_emphasis_are_marked_up_and_nothing_else():
         [graded("ada", {("entropy", 0): {"verdict": "wrong", "feedback": "`p` is *not* 2 * 3 * 4 or `<b>`", "hint": "a*b*c"}})], no_band
     )
     assert "<code>p</code> is <em>not</em> 2 * 3 * 4 or <code>&lt;b&gt;</code>." in html and "a*b*c" in html
+
+
+def test_a_cited_equation_leads_to_the_lecture(monkeypatch):
+    claim = "It is that of [ppo:gae], not of [no:where] or rows[1:3]."
+    html = student_page([graded("ada", {("entropy", 0): {"claim": claim}})], no_band)
+    assert (
+        '<span title="equation 2 (gae) of the lecture ppo: npfl139 lecture ppo">[ppo:gae]</span>, not of [no:where] or rows[1:3].' in html
+    )
+    monkeypatch.setenv("NPFL139_SITE", 'https://example.org/"unit"')
+    html = student_page([graded("ada", {("entropy", 0): {"claim": claim}})], no_band)
+    assert '<a href="https://example.org/&#34;unit&#34;/lectures/ppo.html#equation-ppo-gae">[ppo:gae]</a>, not of [no:where] or' in html
+
+    def missing(label):
+        raise CatalogueError("there are no assignments here")
+
+    monkeypatch.setattr(words, "equation_url", missing)
+    assert str(words.marked(claim)) == claim
 
 
 def test_pages_need_nothing_from_outside():

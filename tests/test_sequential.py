@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from grader.grading.sequential import LEAD, MAX_SEEDS, decision, pass_probability, upper_bound
+from grader.grading.sequential import LEAD, MAX_SEEDS, decision, pass_probability
 
 
 @pytest.mark.parametrize("outcomes", list(itertools.product([True, False], repeat=MAX_SEEDS)))
@@ -26,14 +26,3 @@ def test_pass_probability_agrees_with_the_enumeration_of_all_outcomes():
             if played(outcomes)
         )
         assert pass_probability(p) == pytest.approx(total, abs=1e-12)
-
-
-@pytest.mark.parametrize(("failures", "trials"), [(0, 20), (1, 20), (3, 60), (10, 11)])
-def test_the_bound_is_where_so_few_failures_become_improbable(failures, trials):
-    bound = upper_bound(failures, trials)
-    at_most = sum(math.comb(trials, k) * bound**k * (1 - bound) ** (trials - k) for k in range(failures + 1))
-    assert at_most == pytest.approx(0.05, abs=1e-9)
-
-
-def test_the_bound_of_all_failures_is_one():
-    assert upper_bound(5, 5) == 1.0

@@ -146,3 +146,60 @@ def test_cell_ids_do_not_change_when_the_text_of_a_cell_does():
     before, after = (nbformat.reads(make_notebook(text), as_version=4).cells for text in (SKELETON, edited))
     assert [cell.id for cell in before] == [cell.id for cell in after]
     assert before[2].source != after[2].source
+
+
+LECTURE = "```{math}\n:label: topic:first\n\\hat g = \\nabla f .\n```\n"
+EXERCISES = '''\
+# %%
+import math
+
+WIDTH = 3
+
+
+def first(x):
+    """Return one thing [topic:first].
+
+    >>> first(1)
+    1
+    """
+    return x
+
+
+# of the class
+class Counter:
+    """A class with two exercises."""
+
+    def add(self):
+        """Add, as [topic:nowhere] says.
+
+            n = mean over all of n
+
+        Of nothing else.
+        """
+
+    def given(self):
+        """Stay."""
+
+    def remove(self):
+        """Remove."""
+
+
+LENGTH = 4
+'''
+
+
+def test_every_exercise_of_a_notebook_has_a_cell_its_equation_and_its_check():
+    notebook = nbformat.reads(make_notebook(EXERCISES, ["first", "Counter.add", "Counter.remove"], LECTURE), as_version=4)
+    nbformat.validate(notebook)
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    told = [source for kind, source in cells if kind == "markdown"]
+    assert told[0] == "### `first`\n\nReturn one thing [topic:first].\n\n$$\n\\hat g = \\nabla f\n$$"
+    assert told[1].startswith("### `Counter.add`\n\nAdd, as [topic:nowhere] says.\n\n$$\nn = \\mathrm{mean}")
+    assert told[1].endswith("### `Counter.remove`\n\nRemove.")
+    code = [source for kind, source in cells if kind == "code"]
+    assert [source.split("\n")[-1] for source in code] == [
+        "import npfl139", "WIDTH = 3", "    return x", 'npfl139.check("first")', "# of the class", '        """Remove."""',
+        'npfl139.check("Counter.add")', 'npfl139.check("Counter.remove")', "LENGTH = 4",
+    ]  # fmt: skip
+    program = "\n".join(source for source in code if "npfl139" not in source)
+    assert ast.dump(ast.parse(program)) == ast.dump(ast.parse(EXERCISES))

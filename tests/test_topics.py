@@ -11,6 +11,7 @@ from grader.contract.spec import Mistake, Topic
 from grader.grading.calibrate import CAPABILITIES
 from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
 from grader.grading.grade import verdict_of
+from grader.grading.graft import needs
 from grader.release.skeleton import make_skeleton
 
 TOPICS = [load(name) for name in available()]
@@ -96,14 +97,14 @@ def test_the_topic_is_complete(topic: Topic):
 
 @each_topic
 def test_every_training_check_is_calibrated(topic: Topic):
-    catalogue = {mistake.name for mistake in topic.mistakes}
     for training in topic.trainings:
         figures = calibrated(topic.name, training.name)
         assert figures is not None, f"run npfl139 calibrate {topic.name}"
-        assert all(len(scores) >= 20 for scores in figures["reference"].values())
-        assert figures["reference"].keys() == set(CAPABILITIES)
-        assert figures["mistakes"].keys() == catalogue
-        assert figures["false_fail_bound"] <= 0.05
+        assert figures.reference.keys() == set(CAPABILITIES)
+        assert all(len(scores) >= 20 for scores in figures.reference.values())
+        used = needs(topic, training)
+        assert figures.mistakes.keys() == {mistake.name for mistake in topic.mistakes if mistake.exercise in used}
+        assert figures.false_fail_bound <= 0.05
 
 
 def test_an_edit_must_occur_once_and_change_something():

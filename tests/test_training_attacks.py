@@ -4,9 +4,10 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from grader.contract.figures import calibrated
+from grader.contract.figures import Figures, calibrated
 from grader.contract.registry import available, load
 from grader.contract.served import serve
 from grader.contract.spec import Attempt
@@ -19,6 +20,7 @@ from grader.records import Options, Submission
 from grader.release.skeleton import make_skeleton
 from grader.topics.transformed_rewards import checks as transformed_rewards
 from npfl139 import envs
+from npfl139.envs import treasure
 from solutions.ppo import CONFIGS
 
 # ruff: noqa: E501  one attack is one line
@@ -63,7 +65,7 @@ def graded(sandbox, monkeypatch, source, filename="ppo.py", cells=()):
         )
         return Attempt(1.0, SHORT.steps)
 
-    monkeypatch.setattr(grading, "calibrated", lambda *_: {"threshold": 0.5, "false_fail": 0.01, "false_fail_bound": 0.05})
+    monkeypatch.setattr(grading, "calibrated", lambda *_: Figures("", {}, {}, {}, threshold=0.5))
     topic = dataclasses.replace(PPO, trainings=(dataclasses.replace(PPO.trainings[0], attempt=attempt, unreached=UNREACHED),))
     submission = Submission("ada", "ppo", source, filename, hashlib.sha256(source.encode()).hexdigest(), None, cells=cells)
     return grade(topic, submission, sandbox, Options()).training[0]
@@ -137,7 +139,7 @@ def test_averages_do_not_evaluate_a_policy():
     topic = load("retrace")
     (training,) = topic.trainings
     student = planted(topic, f"{solved(topic)}\n{(FOLDER / 'retrace_averages.py').read_text()}")
-    assert training.attempt(student, 0).score < calibrated("retrace", training.name)["threshold"]
+    assert training.attempt(student, 0).score < calibrated("retrace", training.name).threshold
 
 
 # Exercises of PPO that reach for the given code. What they are appended to is right otherwise.
@@ -219,7 +221,8 @@ def test_four_coins_and_then_the_treasure_is_no_longer_a_plan(coin, monkeypatch)
 
 
 def test_no_plan_reaches_the_threshold_on_the_treasure_chain():
-    """Whoever knows the lengths takes as many coins as the most burnt torch allows, none or one; the reference reaches 0.96 and more."""
+    """Whoever knows the lengths takes as many coins as the most burnt torch allows, none or one, and leaves coins with the newest."""
+    threshold = calibrated("transformed_rewards", "TreasureChain").threshold
     for rooms in transformed_rewards.ROOMS:
         for coins in transformed_rewards.COINS:
             for plan in range(coins + rooms):
@@ -227,4 +230,14 @@ def test_no_plan_reaches_the_threshold_on_the_treasure_chain():
                     (plan + 10 if plan + rooms <= coins + rooms - burnt else min(plan, coins + rooms - burnt)) / (10 + coins - burnt)
                     for burnt in range(transformed_rewards.BURNT + 1)
                 ]
-                assert sum(shares) / len(shares) < 0.86
+                assert min(shares) < 0.74 < threshold
+
+
+def test_the_best_value_is_found_by_trying_every_number_of_coins():
+    chain = envs.make("npfl139/TreasureChain-v0", 50, 0, rooms=4, torch_steps=9, burnt_at_start=4)
+    chain.reset()
+    expected = [
+        treasure.SCALES[level] * max(sum(0.99**step for step in range(coins)) + 10 * 0.99 ** (coins + 3) for coins in range(6 - burnt))
+        for level, burnt in zip(chain.level, chain.burnt, strict=True)
+    ]
+    np.testing.assert_allclose(transformed_rewards.best_value(chain), expected)

@@ -1,179 +1,220 @@
-"""Thresholds that are measured: the reference and the catalogued mistakes, trained over many seeds.
+"""The reference and the catalogued mistakes, trained over many seeds on every instruction set.
 
-The per-seed threshold lies below what the reference reached, on every instruction set, by a margin of MARGIN of the distance
-between the reference's median and the worst mistake's. How many of the reference's worst runs are passed over is decided by the
-number of runs alone: as many as keep the probability that a correct submission fails below FALSE_FAIL, with 95 % confidence
-(the tolerance limit of Wilks 1941), because two bad runs in sixty must not lower the bar for everybody. From the share of seeds
-that pass follow, by `grader.grading.sequential`, the probability that a correct submission fails and that each mistake passes.
+Runs are kept as long as what they rest on stays as it is, so that a calibration that was interrupted, or asks for more seeds, goes on
+where it stood. What follows from them is decided in `grader.grading.thresholds`.
 """
 
-import json
-import math
+import hashlib
+import itertools
 import os
-import statistics
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import msgspec
 import torch
 
 from grader.contract.expect import Wrong
-from grader.contract.figures import figures_path, forget
+from grader.contract.figures import Calibration, Figures, Measured, figures_path, forget, stored
 from grader.contract.registry import load
-from grader.contract.spec import Topic, Training
+from grader.contract.spec import Attempt, Mistake, Topic, Training
 from grader.contract.student import StudentError
+from grader.grading.basis import basis
 from grader.grading.diagnosis import trusted
-from grader.grading.sequential import pass_probability, upper_bound
+from grader.grading.graft import needs
+from grader.grading.thresholds import decided
+from npfl139.files import write_atomically
 from npfl139.seeding import derived_seed
 
-__all__ = ["CAPABILITIES", "calibrate", "summary"]
+__all__ = ["CAPABILITIES", "calibrate"]
 
 CAPABILITIES = ("native", "avx2", "default")  # values of ATEN_CPU_CAPABILITY; instruction sets change trajectories
-MARGIN = 0.05
-FALSE_FAIL = 0.015
-BAND_QUANTILES = (0.05, 0.5, 0.95)
+FEW = 3  # seeds of a mistake after which one that passed gets no more: it is not surely stopped
+CURVES = 20  # seeds on each instruction set whose curves are kept
+PAUSE = 5.0  # seconds between two writes
 REFERENCE = "reference"
 
 
+@dataclass(frozen=True)
+class Run:
+    """One seed of the reference or of a mistake, to be trained."""
+
+    topic: str
+    training: str
+    capability: str
+    variant: str  # REFERENCE or the name of a mistake
+    seed: int
+
+
 def calibrate(
-    topic: Topic,
+    topics: Iterable[Topic],
     seeds: int,
-    jobs: int,
     mistake_seeds: int,
+    jobs: int,
     progress: Callable[[str, int], None] = lambda label, total: None,
     out: Path | None = None,
-) -> Path:
-    """Measure every training check of a topic, store the figures, return where.
+    also: Iterable[Path] = (),
+) -> list[Path]:
+    """Measure every training check of the topics, store the figures, return the files.
 
     Args:
-        seeds: seeds of the reference for each of the instruction sets.
-        jobs: processes.
-        mistake_seeds: seeds of each mistake; a few, since they only tell which ones the unit checks must catch alone.
+        seeds: seeds of the reference on each instruction set.
+        mistake_seeds: seeds of each mistake of an exercise that the check uses; FEW for one that passed one of these.
+        jobs: processes, which serve all topics together.
         progress: called with (label, number of runs in all) after each run.
-        out: the file to write, by default the one beside the topic's checks.
+        out: the folder of the files to write, TOPIC.json each; by default they lie beside the topics' checks.
+        also: folders of such files, whose runs are taken over; they may come from other machines.
+
+    Raises:
+        ValueError: a file cannot be read.
     """
-    # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.
-    own = {capability: range(seeds * index, seeds * (index + 1)) for index, capability in enumerate(CAPABILITIES)}
-    runs = [(capability, REFERENCE, seed) for capability in CAPABILITIES for seed in own[capability]]
-    runs += [("native", mistake.name, seed) for mistake in topic.mistakes for seed in range(mistake_seeds)]
-    results: dict[tuple, dict] = {}
-    for capability in CAPABILITIES:
-        chosen = [(training.name, *run) for training in topic.trainings for run in runs if run[0] == capability]
-        for run, result in zip(chosen, _measured(topic.name, chosen, capability, jobs), strict=True):
-            results[run] = result
-            progress(f"{run[0]}: {run[2]}", len(runs) * len(topic.trainings))
-    trainings = {training.name: _figures(training, results) for training in topic.trainings}
-    path = out or figures_path(topic.name)
-    stored = {"topic": topic.name, "versions": {"torch": torch.__version__, "numpy": np.__version__}, "trainings": trainings}
-    path.write_text(json.dumps(stored, indent=1) + "\n")
-    forget()
-    return path
-
-
-def summary(figures: dict) -> str:
-    """Return the figures of one training check in a few lines for the terminal."""
-    reference = [score for scores in figures["reference"].values() for score in scores]
-    lines = [
-        f"threshold {figures['threshold']:.4g}; "
-        f"the reference reached {min(reference):.4g} to {max(reference):.4g} over {len(reference)} runs",
-        f"a correct submission fails with probability {figures['false_fail']:.2g} "
-        f"(at most {figures['false_fail_bound']:.2g} with 95 % confidence)",
-    ]
-    passing = [f"{name} ({mistake['pass']:.2g})" for name, mistake in figures["mistakes"].items() if mistake["pass"] > 0.01]
-    lines.append(f"mistakes that it may let pass, which the unit checks must catch: {', '.join(passing) or 'none'}")
-    return "\n".join(lines)
-
-
-def _measured(topic_name: str, runs: list[tuple], capability: str, jobs: int) -> Iterable[dict]:
-    """Yield the results of the runs in order, measured in processes that use the given instruction set."""
-    previous = os.environ.pop("ATEN_CPU_CAPABILITY", None)
-    if capability != "native":
-        os.environ["ATEN_CPU_CAPABILITY"] = capability
+    folders = [*also, *([out] if out else [])]
+    files = [_File(topic, folders, out / f"{topic.name}.json" if out else figures_path(topic.name)) for topic in topics]
+    by_topic = {file.topic.name: file for file in files}
+    done = 0
     try:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            yield from pool.map(_run, [topic_name] * len(runs), *zip(*runs, strict=True)) if runs else ()
+        while runs := [run for file in files for run in file.missing(seeds, mistake_seeds)]:
+            runs.sort(key=lambda run: (run.seed, -by_topic[run.topic].trainings[run.training].seconds))
+            for run, attempt in _measured(runs, jobs):
+                by_topic[run.topic].add(run, attempt)
+                progress(f"{run.training}: {run.variant}", done + len(runs))
+            done += len(runs)
+            for file in files:
+                file.write()
     finally:
-        os.environ.pop("ATEN_CPU_CAPABILITY", None)
-        if previous is not None:
-            os.environ["ATEN_CPU_CAPABILITY"] = previous
+        for file in files:
+            file.write()
+    forget()
+    return [file.path for file in files]
 
 
-def _run(topic_name: str, training_name: str, capability: str, variant: str, seed: int) -> dict:
-    """Return {"score", "curve"} of one run; a variant that breaks down scores minus infinity."""
+class _File:
+    """The figures of a topic as they grow."""
+
+    def __init__(self, topic: Topic, folders: Iterable[Path], path: Path):
+        self.topic, self.path, self.written = topic, path, time.monotonic()
+        self.trainings = {training.name: training for training in topic.trainings}
+        self.basis = basis(topic)
+        self.figures = {training.name: self._begun(training) for training in topic.trainings}
+        for source in (figures_path(topic.name), *(folder / f"{topic.name}.json" for folder in folders)):
+            for name, figures in stored(source).items():
+                if name in self.figures and figures.basis == self.basis:
+                    _take_over(self.figures[name], figures)
+
+    def _begun(self, training: Training) -> Figures:
+        """Return the figures of a check without any run."""
+        used = needs(self.topic, training)
+        mistakes = {mistake.name: Measured(_edit(mistake), {}) for mistake in self.topic.mistakes if mistake.exercise in used}
+        return Figures(self.basis, {one: {} for one in CAPABILITIES}, mistakes, {one: {} for one in CAPABILITIES})
+
+    def missing(self, seeds: int, mistake_seeds: int) -> Iterator[Run]:
+        """Yield the runs that are known to be needed and are not there; once they are, more may be."""
+        for name, figures in self.figures.items():
+            for capability, scores in figures.reference.items():
+                yield from (Run(self.topic.name, name, capability, REFERENCE, seed) for seed in range(seeds) if seed not in scores)
+            for mistake, measured in figures.mistakes.items():
+                known = len(measured.scores) >= FEW
+                stops = known and all(score is None or score < figures.threshold for score in measured.scores.values())
+                wanted = mistake_seeds if stops else min(FEW, mistake_seeds)
+                yield from (
+                    Run(self.topic.name, name, CAPABILITIES[0], mistake, seed) for seed in range(wanted) if seed not in measured.scores
+                )
+
+    def add(self, run: Run, attempt: Attempt | None) -> None:
+        """Include a run, and write the file unless that was just done."""
+        figures = self.figures[run.training]
+        scores = figures.reference[run.capability] if run.variant == REFERENCE else figures.mistakes[run.variant].scores
+        scores[run.seed] = None if attempt is None else attempt.score
+        if run.variant == REFERENCE and run.seed < CURVES and attempt is not None and attempt.curve:
+            figures.curves[run.capability][run.seed] = [(step, round(value, 4)) for step, value in attempt.curve]
+        if time.monotonic() > self.written + PAUSE:
+            self.write()
+
+    def write(self) -> None:
+        """Decide what follows from the runs, and write it all."""
+        for name, figures in self.figures.items():
+            for scores in (*figures.reference.values(), *(one.scores for one in figures.mistakes.values())):
+                _sort(scores)
+            for curves in figures.curves.values():
+                _sort(curves)
+            if all(figures.reference.values()):
+                self.figures[name] = decided(figures)
+        content = msgspec.json.encode(Calibration(self.topic.name, self.figures))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, _in_short_lines(content))
+        self.written = time.monotonic()
+
+
+def _take_over(figures: Figures, others: Figures) -> None:
+    """Include the runs of other figures."""
+    for capability in CAPABILITIES:
+        figures.reference[capability] |= others.reference.get(capability, {})
+        figures.curves[capability] |= others.curves.get(capability, {})
+    for name, mistake in others.mistakes.items():
+        if name in figures.mistakes and figures.mistakes[name].edit == mistake.edit:
+            figures.mistakes[name].scores |= mistake.scores
+
+
+def _sort(by_seed: dict[int, Any]) -> None:
+    """Put the entries into the order of the seeds, in place."""
+    entries = sorted(by_seed.items())
+    by_seed.clear()
+    by_seed.update(entries)
+
+
+def _edit(mistake: Mistake) -> str:
+    return hashlib.sha256(repr((mistake.exercise, mistake.old, mistake.new)).encode()).hexdigest()[:16]
+
+
+def _in_short_lines(content: bytes) -> str:
+    """Return JSON with what holds only numbers in one line, and everything else on lines of its own."""
+    text = msgspec.json.format(content, indent=1).decode()
+    for innermost in (r"\{[^\[\]{}]*\}", r"\[[^\[\]{}]*\]", r"\[(?:[^\[\]{}]|\[[^\[\]]*\])*\]"):
+        text = re.sub(innermost, lambda found: re.sub(r"\n\s*", "", found[0]).replace(",", ", "), text)
+    return re.sub(r",  +", ", ", text) + "\n"
+
+
+def _measured(runs: list[Run], jobs: int) -> Iterator[tuple[Run, Attempt | None]]:
+    """Yield the runs as they end, `jobs` at a time, each in a process that uses its instruction set."""
+    with ExitStack() as stack:
+        pools = {capability: stack.enter_context(_pool(capability, jobs)) for capability in CAPABILITIES}
+        waiting, pending = iter(runs), dict[Future[Attempt | None], Run]()
+        while True:
+            for run in itertools.islice(waiting, jobs - len(pending)):
+                pending[pools[run.capability].submit(_run, run)] = run
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
+
+
+def _pool(capability: str, jobs: int) -> ProcessPoolExecutor:
+    """Return processes that use the instruction set, which torch reads from the environment once."""
+    name = "ATEN_CPU_CAPABILITY"
+    if capability == "native":
+        return ProcessPoolExecutor(jobs, get_context("spawn"), os.unsetenv, (name,))
+    return ProcessPoolExecutor(jobs, get_context("spawn"), os.putenv, (name, capability))
+
+
+def _run(run: Run) -> Attempt | None:
+    """Return what a run gave; None where a mistake breaks down."""
     torch.set_num_threads(1)
-    topic = load(topic_name)
-    training = next(training for training in topic.trainings if training.name == training_name)
+    topic = load(run.topic)
+    training = next(training for training in topic.trainings if training.name == run.training)
     source = topic.solution.read_text()
-    if variant != REFERENCE:
-        source = next(mistake for mistake in topic.mistakes if mistake.name == variant).edited(source)
+    if run.variant != REFERENCE:
+        source = next(mistake for mistake in topic.mistakes if mistake.name == run.variant).edited(source)
+    # Other seeds on each instruction set: mostly one seed gives the same score on all, and the runs count as independent ones.
+    seed = derived_seed(run.seed, "calibration", run.capability) % 2**31
     try:
-        attempt = training.attempt(trusted(topic, source, topic.solution.name), derived_seed(seed, "calibration") % 2**31)
+        return training.attempt(trusted(topic, source, topic.solution.name), seed)
     except (StudentError, Wrong):
-        if variant == REFERENCE:
+        if run.variant == REFERENCE:
             raise
-        return {"score": -math.inf, "curve": ()}
-    return {"score": attempt.score, "curve": attempt.curve}
-
-
-def _figures(training: Training, results: dict[tuple, dict]) -> dict:
-    of_training = {run[1:]: result for run, result in results.items() if run[0] == training.name}
-    reference: dict[str, list[float]] = {}
-    mistakes: dict[str, list[float]] = {}
-    for (capability, variant, _), result in of_training.items():
-        scores = reference.setdefault(capability, []) if variant == REFERENCE else mistakes.setdefault(variant, [])
-        scores.append(result["score"])
-    band = _band([result["curve"] for run, result in of_training.items() if run[1] == REFERENCE])
-    return decided(reference, mistakes) | {"band": band}
-
-
-def decided(reference: dict[str, list[float]], mistakes: dict[str, list[float]]) -> dict:
-    """Return the threshold that follows from the scores, and how often it errs.
-
-    Args:
-        reference: the scores by instruction set.
-        mistakes: the scores by name of the mistake; minus infinity where it broke down.
-    """
-    correct = [score for scores in reference.values() for score in scores]
-    threshold = _threshold(correct, mistakes)
-    failures = sum(score < threshold for score in correct)
-    return {
-        "threshold": threshold,
-        "false_fail": 1 - pass_probability(1 - failures / len(correct)),
-        "false_fail_bound": _false_fail_bound(failures, len(correct)),
-        "reference": reference,
-        "mistakes": {
-            name: {"scores": [score if math.isfinite(score) else None for score in scores], "pass": _pass(scores, threshold)}
-            for name, scores in mistakes.items()
-        },
-    }
-
-
-def _threshold(correct: list[float], mistakes: dict[str, list[float]]) -> float:
-    """Return the threshold, rounded down to three significant digits."""
-    finite = [statistics.median(scores) for scores in mistakes.values() if all(map(math.isfinite, scores))]
-    median = statistics.median(correct)
-    passed_over = sum(_false_fail_bound(failures, len(correct)) <= FALSE_FAIL for failures in range(1, len(correct)))
-    threshold = sorted(correct)[passed_over] - MARGIN * (median - min(finite, default=median))
-    digits = 2 - math.floor(math.log10(abs(threshold))) if threshold else 0
-    return math.floor(threshold * 10**digits) / 10**digits
-
-
-def _false_fail_bound(failures: int, runs: int) -> float:
-    """Return how probable it is at most, with 95 % confidence, that a correct submission fails."""
-    return 1 - pass_probability(1 - upper_bound(failures, runs))
-
-
-def _pass(scores: list[float], threshold: float) -> float:
-    return pass_probability(sum(score >= threshold for score in scores) / len(scores))
-
-
-def _band(curves: list[tuple[tuple[int, float], ...]]) -> list[list[float]]:
-    """Return [steps, low, median, high] where every curve has begun, interpolated on the steps of the first curve."""
-    arrays = [np.array(curve) for curve in curves if curve]
-    if not arrays:
-        return []
-    grid = [steps for steps in arrays[0][:, 0] if all(curve[0, 0] <= steps for curve in arrays)]
-    rows = np.array([np.interp(grid, curve[:, 0], curve[:, 1]) for curve in arrays])
-    return [[int(steps), *np.round(np.quantile(rows[:, column], BAND_QUANTILES), 4).tolist()] for column, steps in enumerate(grid)]
+        return None

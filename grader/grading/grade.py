@@ -15,7 +15,7 @@ import torch
 from msgspec.structs import replace
 
 from grader.contract.expect import Wrong
-from grader.contract.figures import calibrated
+from grader.contract.figures import Figures, calibrated
 from grader.contract.spec import Attempt, Check, Topic, Training
 from grader.contract.student import Student, StudentError
 from grader.grading import graft as grafting
@@ -95,12 +95,11 @@ def _training_result(
     training: Training,
     verdict: Verdict,
     feedback: str | None,
-    figures: dict | None = None,
+    figures: Figures | None = None,
     attempts: Sequence["_Attempted"] = (),
     note: str | None = None,
 ) -> TrainingResult:
     first = next((attempt.outcome for attempt in attempts if attempt.outcome.curve), None)
-    figures = figures or dict.fromkeys(("threshold", "false_fail", "false_fail_bound"))
     return TrainingResult(
         name=training.name,
         claim=training.claim,
@@ -112,9 +111,9 @@ def _training_result(
         feedback=feedback,
         note=note,
         environment=training.environment,
-        threshold=figures["threshold"],
-        false_fail=figures["false_fail"],
-        false_fail_bound=figures["false_fail_bound"],
+        threshold=figures.threshold if figures else None,
+        false_fail=figures.false_fail if figures else None,
+        false_fail_bound=figures.false_fail_bound if figures else None,
         seeds=tuple(attempt.result for attempt in attempts),
         curve=_points(first.curve) if first else (),
         traces={name: _points(points) for name, points in first.traces.items()} if first else {},
@@ -217,7 +216,7 @@ class _Grader:
             return result(Verdict.BLOCKED, f"it is blocked by {lacking[0]}, which passes no check yet", figures)
         attempts: list[_Attempted] = []
         decided = None
-        for attempt in _attempts(self, training, figures["threshold"]):
+        for attempt in _attempts(self, training, figures.threshold):
             if isinstance(attempt, StudentError):
                 return result(*self.failed(attempt), figures, attempts)
             attempts.append(attempt)
@@ -227,7 +226,7 @@ class _Grader:
         if decided:
             return result(Verdict.PASSED, None, figures, attempts)
         scores = ", ".join(f"{attempt.outcome.score:.4g}" for attempt in attempts)
-        feedback = f"it reached {scores}; {figures['threshold']:.4g} is needed"
+        feedback = f"it reached {scores}; {figures.threshold:.4g} is needed"
         return result(Verdict.WRONG, feedback, figures, attempts)
 
     def failed(self, error: StudentError) -> tuple[Verdict, str | None]:

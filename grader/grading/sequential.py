@@ -7,7 +7,7 @@ seeds, those near the border up to seven.
 
 from collections.abc import Iterable
 
-__all__ = ["LEAD", "MAX_SEEDS", "decision", "pass_probability", "upper_bound"]
+__all__ = ["LEAD", "MAX_SEEDS", "decision", "pass_probability"]
 
 LEAD = 2
 MAX_SEEDS = 7  # odd, so that the majority decides what the lead did not
@@ -40,27 +40,3 @@ def pass_probability(per_seed: float) -> float:
         return per_seed * walk((*outcomes, True)) + (1 - per_seed) * walk((*outcomes, False))
 
     return walk(())
-
-
-def upper_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the one-sided upper confidence bound on a probability, from `failures` in `trials` (Clopper & Pearson 1934).
-
-    >>> round(upper_bound(0, 20), 4)    # 1 - 0.05^(1/20)
-    0.1391
-    """
-    if failures >= trials:
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(failures, trials, middle) > 1 - confidence else (low, middle)
-    return high
-
-
-def _at_most(failures: int, trials: int, probability: float) -> float:
-    """Return P(X <= failures) of a binomial variable."""
-    term, total = (1 - probability) ** trials, 0.0
-    for count in range(failures + 1):
-        total += term
-        term *= (trials - count) / (count + 1) * probability / (1 - probability) if probability < 1 else 0.0
-    return total

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import Distribution
@@ -16,6 +17,8 @@ from grader.contract.spec import Topic
 from grader.release.requirements import constraints, project
 from grader.release.skeleton import make_notebook, make_skeleton
 from npfl139 import DISTRIBUTION
+from npfl139.lecture.reference import LectureError, shipped_text
+from npfl139.lecture.text import interactive_figures
 
 __all__ = ["ReleaseError", "assignment_files", "bundle", "regenerate"]
 
@@ -28,7 +31,10 @@ def assignment_files(topic: Topic) -> dict[str, str]:
     """Return the generated files of a topic, by name: the skeleton, its notebook and what the students' commands know of it."""
     skeleton = make_skeleton(topic.solution.read_text(encoding="utf-8"), topic.exercises)
     entry = json.dumps(_entry(topic), indent=2, ensure_ascii=False) + "\n"
-    return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": make_notebook(skeleton), f"{topic.name}.json": entry}
+    lecture = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
+    equations = lecture.read_text(encoding="utf-8") if lecture.exists() else ""
+    notebook = make_notebook(skeleton, topic.exercises, equations)
+    return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": notebook, f"{topic.name}.json": entry}
 
 
 def regenerate(out: Path | None = None) -> list[Path]:
@@ -55,10 +61,10 @@ def regenerate(out: Path | None = None) -> list[Path]:
 
 
 def bundle(names: Sequence[str], folder: Path) -> None:
-    """Write what the students of these topics download: the library, the assignments, the solutions that these build on.
+    """Write what the students of these topics download: the library, the assignments, the lectures, the solutions that these build on.
 
     Raises:
-        ReleaseError: the folder is not empty, or one topic's solution is part of another's bundle.
+        ReleaseError: the folder is not empty, one topic's solution is part of another's bundle, or a lecture cannot be run.
         ValueError: there is no topic of that name.
     """
     order = available()
@@ -71,13 +77,34 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ReleaseError(f"{folder} is not empty: name another folder, or remove it first")
     files = {f"assignments/{name}": text for topic in topics for name, text in assignment_files(topic).items()}
+    for topic in topics:
+        files |= _lecture(topic)
     files |= {f"solutions/{name}.py": source for name, source in solutions.items()}
     if solutions:
         files["solutions/__init__.py"] = '"""The solutions of earlier topics, on which the assignments build."""\n'
     others = _brought_by(topics)
     _write(folder, files | {"README.md": _readme(topics), "pyproject.toml": project(others), "constraints.txt": constraints(others)})
+    for topic in topics:
+        checkpoint = topic.solution.parent.parent / "assignments" / f"{topic.name}.safetensors"
+        if checkpoint.exists():
+            shutil.copy(checkpoint, folder / "assignments")
     shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(deep_rl_unit.__file__, folder)
+
+
+def _lecture(topic: Topic) -> dict[str, str]:
+    """Return the lecture as the bundle has it: the source, and what its cells show with the solution, which is not there."""
+    source = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
+    if not source.is_file():
+        return {}
+    text = source.read_text(encoding="utf-8")
+    figures = {f"lectures/interactive/{name}.html": (source.parent / "interactive" / f"{name}.html") for name in interactive_figures(text)}
+    try:
+        shown = shipped_text(source)
+    except LectureError as error:
+        raise ReleaseError(f"the lecture of {topic.name} cannot be run: {error}") from error
+    files = {f"lectures/{topic.name}.md": text, f"lectures/{topic.name}.json": shown}
+    return files | {name: path.read_text(encoding="utf-8") for name, path in figures.items()}
 
 
 def _lies_in(name: str, project: Path) -> bool:
@@ -121,28 +148,47 @@ def _readme(topics: Sequence[Topic]) -> str:
     listed = "\n".join(f"- `{topic.name}`: {topic.title} ({size})" for topic, size in sizes.items())
     earlier = dict.fromkeys(name for topic in topics for name in topic.prerequisites)
     shown = f"\n`solutions/` holds the solutions of {', '.join(earlier)}, on which these assignments build.\n" if earlier else ""
-    return STUDENT_README.format(listed=listed, first=first, pad=" " * max(0, len(first) - 3), shown=shown)
+    text = STUDENT_README.replace("TOPIC", first).replace("LISTED", listed).replace("SHOWN", shown)
+    return re.sub(r"(?m)^(    npfl139 .*?)  +(# .*)$", lambda line: f"{line[1]:<42}{line[2]}", text)
 
 
 STUDENT_README = """\
 # Assignments
 
-{listed}
+LISTED
 
-Install, with Python 3.11 or newer, in this folder (again after you unpacked a newer bundle over it):
+## Install
+
+With Python 3.11 or newer, in this folder (again after you unpacked a newer bundle over it). PyTorch is large: minutes.
 
     python3 -m venv .venv
     . .venv/bin/activate            # on Windows: .venv\\Scripts\\activate
-    pip install -c constraints.txt -e .
+    pip install -c constraints.txt -e ".[notebook]"
 
-Work:
+Without `[notebook]` it installs what programs need, and no Jupyter. Activate the environment in every new terminal.
 
-    npfl139 start {first}       # copies the assignment here as {first}.py; with --notebook as {first}.ipynb
-    npfl139 check {first}.py    # runs the examples of the exercises that you have written
-    npfl139 train {first}.py    # where the assignment has an agent: trains yours, and draws its curves
-    npfl139 topics{pad}          # exercises and points
+## Work
+
+    npfl139 topics              # exercises and points
+    npfl139 demo TOPIC          # what it is about, to watch; Ctrl-C ends it
+    npfl139 lecture TOPIC       # writes TOPIC.html to read; the [TOPIC:...] of a docstring is an equation there
+    npfl139 start TOPIC         # copies the assignment here as TOPIC.py
+    npfl139 check TOPIC.py      # runs the examples, says what failed and what comes next; --watch does it whenever you save
+    npfl139 lecture TOPIC --with TOPIC.py   # its figures, drawn by your functions
+    npfl139 train TOPIC.py      # where the assignment has an agent: trains yours; --help lists its settings
+    npfl139 plot runs/*         # its curves, beside those of the reference
+    npfl139 demo runs/RUN       # your agent at work; --gif FILE.gif films it
 
 Every exercise is one function. Its docstring is the assignment; replace `raise NotImplementedError(...)` by your code, and leave the
-name and the arguments as they are. Hand in the one `.py` or `.ipynb` file under the name it has. The grader runs more checks than the
-examples; it runs your file without network, with the packages installed above.
-{shown}"""
+name and the arguments as they are.
+
+In Jupyter: `npfl139 start TOPIC --notebook`, then `jupyter notebook TOPIC.ipynb`. Every exercise has its cell, and below it one that
+checks it. Run All ends at the first cell that needs an exercise which is not written yet, and says which. The last cell trains;
+`npfl139.runs.main(train, ["--steps", "50000"])` trains with other settings.
+
+## Hand in
+
+The one file TOPIC.py or TOPIC.ipynb, where your course says. Copies called `TOPIC (1).py` or `my_TOPIC.py` are recognised. It is graded
+without network, with the packages installed above, and by more checks than the examples; a function that passes them can still be slow or
+wrong where no example looks. You get a report that says what each check is about.
+SHOWN"""

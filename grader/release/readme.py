@@ -13,7 +13,6 @@ from npfl139 import DISTRIBUTION
 __all__ = ["ours", "tables", "with_tables"]
 
 README = Path("README.md")
-STOPPED = 0.01  # a mistake counts as stopped where it passes less often
 
 
 def ours() -> list[Topic]:
@@ -30,7 +29,7 @@ def tables(topics: Iterable[Topic]) -> dict[str, str]:
         "thresholds": _table(
             (
                 "topic", "training check", "threshold", "reference: worst, median", "a correct submission fails, at most",
-                "mistakes it stops",
+                "mistakes that it stops, of those in exercises that it uses",
             ),
             (row for topic in topics for row in _training_rows(topic)),
         ),
@@ -64,11 +63,11 @@ def _training_rows(topic: Topic) -> Iterable[tuple[str, ...]]:
         if figures is None:
             yield topic.name, training.name, "not measured", "", "", ""
             continue
-        reference = [score for scores in figures["reference"].values() for score in scores]
-        stopped = sum(mistake["pass"] <= STOPPED for mistake in figures["mistakes"].values())
+        reference = [score for scores in figures.reference.values() for score in scores.values() if score is not None]
+        stopped = sum(mistake.stops for mistake in figures.mistakes.values())
         yield (
-            topic.name, training.name, f"{figures['threshold']:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
-            f"{100 * figures['false_fail_bound']:.1f} %", f"{stopped} of {len(figures['mistakes'])}",
+            topic.name, training.name, f"{figures.threshold:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
+            f"{100 * figures.false_fail_bound:.1f} %", f"{stopped} of {len(figures.mistakes)}",
         )  # fmt: skip
 
 

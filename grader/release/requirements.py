@@ -8,7 +8,7 @@ from npfl139 import DISTRIBUTION
 
 __all__ = ["constraints", "project"]
 
-FOR_INSTRUCTORS = ("dev", "grader")  # extras that a student has no use for
+FOR_INSTRUCTORS = ("dask", "dev", "grader", "postgres", "site")  # extras that a student has no use for
 EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 
 PROJECT = """\
@@ -40,7 +40,7 @@ include = ["npfl139*", "solutions*", "assignments"]
 
 [tool.setuptools.package-data]
 npfl139 = ["py.typed"]
-assignments = ["*.ipynb", "*.json"]
+assignments = ["*.ipynb", "*.json", "*.safetensors"]
 """
 
 

@@ -8,6 +8,8 @@ from markupsafe import Markup, escape
 from grader.contract.registry import available
 from grader.records import Part, Result, Verdict
 from grader.show.findings import VERDICTS, printable
+from npfl139.catalogue import CatalogueError
+from npfl139.equations import CITED, equation_place, equation_url
 
 __all__ = [
     "TONES",
@@ -80,10 +82,23 @@ def sentence(text: str) -> str:
 
 
 def marked(text: str) -> Markup:
-    """Return text, escaped, in which `code` and *emphasis* are marked up."""
+    """Return text, escaped, in which `code` and *emphasis* are marked up, and a cited equation leads to its lecture."""
     escaped = str(escape(printable(text)))
     code = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
-    return Markup(re.sub(r"(?<!\S)\*(\w[^*`<]*)\*(?![\w*])", r"<em>\1</em>", code))
+    emphasis = re.sub(r"(?<!\S)\*(\w[^*`<]*)\*(?![\w*])", r"<em>\1</em>", code)
+    return Markup(CITED.sub(_equation, emphasis))
+
+
+def _equation(citation: re.Match[str]) -> str:
+    """Return a citation as a link where the course has a site, otherwise with a word on where the equation stands."""
+    label = citation[1]
+    try:
+        url, place = equation_url(label), equation_place(label)
+    except CatalogueError:  # no lectures are installed
+        return citation[0]
+    if url:
+        return f'<a href="{escape(url)}">{citation[0]}</a>'
+    return f'<span title="{escape(place)}">{citation[0]}</span>' if place else citation[0]
 
 
 def lecture_order(topic: str) -> tuple[int, str]:

@@ -2,8 +2,8 @@
 
 Every action is repeated 4 times; an observation is the maximum of the last two frames, in 84 × 84 shades of grey, one frame and not a
 stack of them: agents that stack do so themselves, so that a replay may store each frame once. An episode starts with up to 30 actions
-that do nothing, and ends with the game or after 30 minutes; the loss of a life does not end it. Rewards are not clipped, actions are
-not sticky.
+that do nothing, and ends with the game or after 30 minutes; the loss of a life does not end it. There are all 18 actions, whatever the
+game makes of them. Rewards are not clipped, actions are not sticky.
 
 Source: Mnih et al. (2015), Machado et al. (2018), arXiv:1709.06009.
 """
@@ -31,10 +31,11 @@ class Atari(VectorWrapper):
         Args:
             spec: of "ALE/Pong-v5", for example.
             count: B.
-            options: other settings of ale-py's `AtariVectorEnv`, such as `full_action_space=True` or `num_threads=1`.
+            options: other settings of ale-py's `AtariVectorEnv`, such as `full_action_space=False`, which leaves the
+                actions that the game knows, or `num_threads=1`.
         """
-        settings = dict[str, Any](stack_num=1, reward_clipping=False, use_fire_reset=False, autoreset_mode=AutoresetMode.SAME_STEP)
-        games = AtariVectorEnv(spec.kwargs["game"], count, **settings | options)
+        settings = dict[str, Any](stack_num=1, reward_clipping=False, use_fire_reset=False, full_action_space=True)
+        games = AtariVectorEnv(spec.kwargs["game"], count, autoreset_mode=AutoresetMode.SAME_STEP, **settings | options)
         super().__init__(games)
         self.single_observation_space = Box(0, 255, cast(Box, games.single_observation_space).shape[1:], np.uint8)
         self.observation_space = batch_space(self.single_observation_space, count)
@@ -54,5 +55,6 @@ class Atari(VectorWrapper):
 
 def preprocessed(spec: EnvSpec, **options: Any) -> gymnasium.Env:
     """Return a single game with the same preprocessing, which can be rendered (`render_mode="rgb_array"`)."""
-    game = gymnasium.make(spec, frameskip=1, repeat_action_probability=0.0, **options)
+    settings = dict[str, Any](frameskip=1, repeat_action_probability=0.0, full_action_space=True)
+    game = gymnasium.make(spec, **settings | options)
     return AtariPreprocessing(game, noop_max=30, frame_skip=4, screen_size=84)

@@ -1,6 +1,7 @@
 """Actors: recurrent policies at work in vector environments, and what they leave for a replay."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,13 +12,21 @@ from torch import Tensor
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream
 
-__all__ = ["ActingAgent", "Actor", "Actors", "Experience", "play"]
+__all__ = ["ActingAgent", "Actor", "Actors", "Experience", "Experiences", "experiences", "making_tensors_on", "play"]
+
+
+def making_tensors_on(device: torch.device) -> AbstractContextManager:
+    """Return a context in which `torch.arange`, `torch.zeros`, ... make what they make on a GPU: formulas need not name the device.
+
+    On the CPU, where all of this is anyway, it does nothing and costs nothing.
+    """
+    return nullcontext() if device.type == "cpu" else device
 
 
 class ActingAgent(Protocol):
     """What actors need of an agent."""
 
-    config: Any  # with frame_stack and time_limit
+    config: Any  # with seed, steps, frame_stack and time_limit
     network: Any  # with state_size
     device: torch.device
     first_action: int  # number of the environment's first action
@@ -110,18 +119,63 @@ def play(collector: Collector, actors: Actors) -> Experience:
     Whether an episode that ran out of time counts as terminated is `time_limit` in the agent's configuration.
     """
     agent = actors.agent
-    actors.begin(collector.observation, collector.first)
-    seen = actors.see(collector.observation, collector.reward, collector.first)
-    action, state = actors.act(seen, collector.first)
+    with making_tensors_on(agent.device):
+        actors.begin(collector.observation, collector.first)
+        seen = actors.see(collector.observation, collector.reward, collector.first)
+        action, state = actors.act(seen, collector.first)
     step = collector.step(action + agent.first_action)
     ended = collector.first
-    more = actors.experience(step.next_observation, step.reward)
+    with making_tensors_on(agent.device):
+        more = actors.experience(step.next_observation, step.reward)
     terminated = ended if agent.config.time_limit == "end" else step.terminated
     outcome = {"action": action, "reward": step.reward, "terminated": terminated, "behaviour": actors.behaviour} | more
     successor = actors.see(step.next_observation, step.reward, np.zeros_like(ended))
     nothing = {name: np.zeros_like(column) for name, column in outcome.items()} | {"behaviour": np.ones_like(actors.behaviour)}
     rows = ({name: columns[name] for name in agent.fields} for columns in (seen | outcome, successor | nothing))
     return Experience(next(rows), state, ended, next(rows))
+
+
+class Experiences(Protocol):
+    """What actors deliver, wherever they are: (streams [B], a step of them), until the training has had all its steps."""
+
+    steps: int  # of the environments so far
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Experience]]:
+        """Let the actors work."""
+
+
+class _Here:
+    """What actors in this process deliver, all at the same time."""
+
+    def __init__(self, agent: ActingAgent, environments: VectorEnv, epsilon: np.ndarray, steps: int):
+        self.collector = Collector(environments, steps)
+        self.actors = agent.explorers(epsilon, numpy_stream(agent.config.seed, "exploration", steps))
+
+    @property
+    def steps(self) -> int:
+        return self.collector.steps
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Experience]]:
+        streams = np.arange(len(self.collector.first))
+        while self.steps + len(streams) <= self.actors.agent.config.steps:
+            yield streams, play(self.collector, self.actors)
+
+
+def experiences(
+    agent: ActingAgent, environments: Any, epsilon: np.ndarray, steps: int, abandon: Callable[[np.ndarray], None]
+) -> Experiences:
+    """Return what actors see and do, in this process or elsewhere.
+
+    Args:
+        agent: the learner's, with whose newest weights they act.
+        environments: those to act in; or what knows where they are, with a method `experiences` of the other arguments.
+        epsilon: [B] of the actors, one for each environment.
+        steps: of the environments so far.
+        abandon: called with the streams [K] of actors that are lost, whose next step belongs to another episode.
+    """
+    if hasattr(environments, "experiences"):
+        return environments.experiences(agent, epsilon, steps, abandon)
+    return _Here(agent, environments, epsilon, steps)
 
 
 class Actor:

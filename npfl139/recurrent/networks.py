@@ -24,6 +24,10 @@ class NetworkConfig(Protocol):
         """Hidden layers before the memory, for observations that are vectors."""
 
     @property
+    def torso_precision(self) -> str:
+        """In what the convolutions of images compute, "float32" or "bfloat16", see `Convolutions`."""
+
+    @property
     def memory(self) -> str:
         """Which memory: "lstm" or "none"."""
 
@@ -41,18 +45,23 @@ class Convolutions(nn.Module):
 
     Images of 36 × 36 pixels and more go through the three layers of Mnih et al. (2015), smaller ones through the two of the Disco Maze
     of Badia et al. (2020), arXiv:2002.06038, Table 7. A stack of images of colours, [T, B, K, C, H, W], counts as K·C colours.
+
+    In the precision "bfloat16" weights and features stay float32, and each layer rounds them to 8 significant bits, colours last in memory.
+    That is much faster where processors have instructions for it. Features of a new torso, their gradients and the values made of them
+    are off by about 0.4 % of their size.
     """
 
     LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # channels, kernel, stride
     SMALL = ((16, 3, 1), (32, 3, 1))
 
-    def __init__(self, shape: Sequence[int], generator: torch.Generator):
-        """Make the torso for images of the shape [..., H, W].
+    def __init__(self, shape: Sequence[int], generator: torch.Generator, precision: str = "float32"):
+        """Make the torso for images of the shape [..., H, W], which computes in "float32" or in "bfloat16".
 
         Raises:
             ValueError: they are smaller than 5 × 5 pixels.
         """
         super().__init__()
+        self.dtype: torch.dtype = getattr(torch, precision)
         height, width = shape[-2:]
         if min(height, width) < 5:
             raise ValueError(f"images must be [C, H, W] or [H, W] with at least 5 × 5 pixels, got {list(shape)}")
@@ -67,12 +76,16 @@ class Convolutions(nn.Module):
         self.output_size = channels * height * width
 
     def forward(self, image: Tensor) -> Tensor:
-        hidden = image.reshape(-1, *self.shape).float()
+        hidden = image.reshape(-1, *self.shape).to(self.dtype)
         if image.dtype == torch.uint8:
             hidden = hidden / 255
+        if self.dtype == torch.bfloat16:
+            hidden = hidden.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
-            hidden = layer(hidden).relu()
-        return hidden.view(*image.shape[:2], self.output_size)
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            weight, bias = layer.weight.to(self.dtype), layer.bias.to(self.dtype)
+            hidden = nn.functional.conv2d(hidden, weight, bias, layer.stride).relu()
+        return hidden.reshape(*image.shape[:2], self.output_size).float()
 
 
 class Vectors(nn.Module):
@@ -169,7 +182,7 @@ class RecurrentNetwork(nn.Module):
         self.action_count, self.state_size = action_count, 2 * config.memory_size
         self.torso: Convolutions | Vectors
         if len(observation_shape) > 1:
-            self.torso = Convolutions(observation_shape, generator)
+            self.torso = Convolutions(observation_shape, generator, config.torso_precision)
         else:
             self.torso = Vectors(math.prod(observation_shape), config.observation_scale, config.torso_sizes, generator)
         memory: type[LSTM] | type[NoMemory] = LSTM if config.memory == "lstm" else NoMemory

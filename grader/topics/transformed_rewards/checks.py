@@ -10,20 +10,20 @@ import numpy as np
 import torch
 
 from grader.contract.disguises import Relabelled
-from grader.contract.expect import Wrong, elementwise, expect, expect_close, expect_error, normal, uniform
+from grader.contract.expect import Wrong, elementwise, expect, expect_close, expect_error, expect_numbers, normal, uniform
 from grader.contract.naive import h, h_inverse
 from grader.contract.served import serve
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
 from grader.contract.training import checked_policy, smoothed
 from npfl139 import envs
-from npfl139.envs.treasure import TreasureChainVector
+from npfl139.envs.treasure import SCALES, TREASURE, TreasureChainVector
 from npfl139.evaluation import evaluate
 from npfl139.seeding import derived_seed, numpy_stream
 from npfl139.tabular import random_process
 from solutions.transformed_rewards import DQNConfig
 
-TREASURE_CHAIN, CONFIG = "npfl139/TreasureChain-v0", DQNConfig()
+TREASURE_CHAIN, CONFIG = "npfl139/TreasureChain-v0", DQNConfig(n=3, replay_capacity=8_000)
 EPSILONS = (1e-3, 1e-2, 1e-1)
 FLOAT32_ACCURACY = 2e-6  # what the exercises ask for is 1e-6; the direct forms err by 1e-5 up to more than 1
 
@@ -340,10 +340,11 @@ ROOMS, COINS, BURNT = (4, 5), (4, 5), 4  # ranges of the rooms and of the coins 
 
 
 def learns_every_scale(student: Student, seed: int) -> Attempt:
-    """Train on a chain whose lengths the seed draws; the score is the mean share of the best return, over scales and torches.
+    """Train on a chain whose lengths the seed draws; the score is the worst of nine shares.
 
-    Episodes start with torches that have burnt for 0 to 4 steps, so that the number of coins to take must be read off the
-    observation: one plan for all episodes misses the treasure in some and leaves coins in others.
+    For each of five torches, which have burnt for 0 to 4 steps when an episode starts, it is the share of the best return: the number
+    of coins to take must be read off the observation, and one plan for all misses the treasure or leaves coins. For each of four
+    scales it is how close the value that the agent expects at the start is to the best one: the ratio of the smaller to the larger.
     """
     rng = numpy_stream(seed, "lengths")
     rooms, coins = int(rng.integers(*ROOMS, endpoint=True)), int(rng.integers(*COINS, endpoint=True))
@@ -356,9 +357,25 @@ def learns_every_scale(student: Student, seed: int) -> Attempt:
     served = serve(made("training", CONFIG.env_count), CONFIG.steps)
     own = {"seed": derived_seed(seed, "student") % 2**31, "device": "cpu"}  # whoever has `seed` itself can undo the relabelling
     agent, scalars = student.train(served.description, **dataclasses.asdict(CONFIG) | own)
-    evaluated = made("evaluation", EPISODES, ShareOfBest)
+    starts = made("evaluation", EPISODES)
+    observation, _ = starts.reset()
+    chain = cast(TreasureChainVector, starts.unwrapped)
+    expected = h_inverse(expect_numbers(agent.values(observation), (EPISODES,), "the values"), CONFIG.epsilon) / best_value(chain)
+    ratios = [float(expected[chain.level == level].mean()) for level in range(len(SCALES))]
+    evaluated = made("evaluation", EPISODES, ShareOfBest)  # in which the same episodes start
     shares = evaluate(checked_policy(agent, evaluated), evaluated, EPISODES)
-    return Attempt(float(shares.mean()), served.steps, smoothed(served.episodes, CONFIG.steps), scalars)
+    scores = [min(ratio, 1 / ratio) if ratio > 0 else 0.0 for ratio in ratios]
+    scores += [float(shares[chain.burnt == burnt].mean()) for burnt in range(BURNT + 1)]
+    return Attempt(min(scores), served.steps, smoothed(served.episodes, CONFIG.steps), scalars)
+
+
+def best_value(chain: TreasureChainVector) -> np.ndarray:
+    """Return the largest discounted return [B] from where the episodes have just started: first some coins, then the treasure."""
+    gamma = CONFIG.discount
+    coins = np.arange(chain.torch_steps - chain.rooms + 1)
+    values = (1 - gamma**coins) / (1 - gamma) + TREASURE * gamma ** (coins + chain.rooms - 1)
+    spare = chain.torch_steps - chain.burnt - chain.rooms
+    return SCALES[chain.level] * np.where(coins <= spare[:, None], values, 0).max(1)
 
 
 TOPIC = Topic(
@@ -378,7 +395,7 @@ TOPIC = Topic(
     trainings=(
         Training(
             "TreasureChain",
-            "With transformed rewards the agent does well at all four scales of reward, without any tuning to one of them.",
+            "With transformed rewards the agent does well at all four scales of reward, and knows what to expect at each of them.",
             4,
             learns_every_scale,
             TREASURE_CHAIN,

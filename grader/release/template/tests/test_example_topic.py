@@ -54,5 +54,5 @@ def test_the_assignments_are_what_the_generator_makes():
 def test_a_training_check_is_calibrated_and_the_solution_passes_it(training):
     figures = calibrated(TOPIC.name, training.name)
     assert figures is not None, "run npfl139 calibrate example_topic"
-    assert figures["mistakes"].keys() == {mistake.name for mistake in TOPIC.mistakes}
-    assert training.attempt(trusted(TOPIC, SOLUTION, TOPIC.solution.name), seed=1).score >= figures["threshold"]
+    assert figures.mistakes.keys() == {mistake.name for mistake in TOPIC.mistakes}
+    assert training.attempt(trusted(TOPIC, SOLUTION, TOPIC.solution.name), seed=1).score >= figures.threshold

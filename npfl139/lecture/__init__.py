@@ -1,0 +1,1 @@
+"""A lecture as a page that runs: its figures drawn by the reference, and by the functions of whoever reads it."""

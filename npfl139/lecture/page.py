@@ -1,0 +1,104 @@
+"""A lecture as one HTML file that needs nothing else: text, formulas, code, the reader's figures beside the reference's."""
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from npfl139.lecture.markup import MATH_STYLE, highlighted, prose
+from npfl139.lecture.running import Shown
+from npfl139.lecture.text import Prose, parts, title
+
+__all__ = ["page"]
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] | None = None, name: str = "") -> str:
+    """Return the page.
+
+    Args:
+        lecture: the source.
+        reference: what the cells show with the solution, None where it is not known.
+        own: what they show with the reader's file, None without one.
+        name: of that file.
+
+    Raises:
+        ValueError: the source has something that cannot be shown.
+    """
+    text = lecture.read_text(encoding="utf-8")
+    rendered, number, body = prose(lecture, text), 0, []
+    for part in parts(text):
+        if isinstance(part, Prose):
+            body.append(rendered(part.markdown))
+        else:
+            mine, theirs = own[number] if own else None, reference[number] if reference else None
+            body.append(_cell(part.source, mine, theirs, name))
+            number += 1
+    heading, *rest = body
+    front = _contents(body) + (_summary(own, reference, name) if own else "")
+    heading = heading.replace("</h1>", f"</h1>{front}", 1)
+    styles = {"math": MATH_STYLE, "code": _code_style()}
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        styles, title=html.escape(title(text)), body="\n".join([heading, *rest])
+    )
+
+
+def _cell(source: str, mine: Shown | None, theirs: Shown | None, name: str) -> str:
+    code = f'<details class="code"><summary>code</summary>{highlighted(source)}</details>'
+    return f'<div class="cell">{code}{_outputs(mine, theirs, name)}</div>'
+
+
+def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
+    if mine is None or theirs is None:
+        shown = mine or theirs
+        return _output(shown, "") if shown is not None else ""
+    if mine == theirs:
+        return _output(theirs, f"{name} and the reference give the same") if theirs.figures or theirs.printed else ""
+    return f'<div class="beside">{_output(mine, name)}{_output(theirs, "reference")}</div>'
+
+
+def _output(shown: Shown, caption: str) -> str:
+    pictures = (base64.b64encode(figure).decode() for figure in shown.figures)
+    inside = "".join(f'<img src="data:image/png;base64,{picture}" alt="figure drawn by the code above">' for picture in pictures)
+    if shown.printed:
+        inside = f"<pre>{html.escape(shown.printed.rstrip())}</pre>" + inside
+    if shown.missing:
+        inside += f'<div class="open"><span><code>{html.escape(shown.missing)}</code> is not written yet</span></div>'
+    if shown.problem:
+        inside += f'<div class="problem">{html.escape(shown.problem)}</div>'
+    if not inside:
+        inside = '<div class="open">nothing to see</div>' if caption else ""
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{inside}{below}</figure>" if inside else ""
+
+
+def _summary(own: Sequence[Shown], reference: Sequence[Shown] | None, name: str) -> str:
+    missing = dict.fromkeys(f"<code>{html.escape(shown.missing)}</code>" for shown in own if shown.missing)
+    lines = [
+        f"The figures are drawn with the functions of <code>{html.escape(name)}</code>, where they differ beside those of the reference."
+    ]
+    if missing:
+        lines.append(f"Not written yet: {', '.join(missing)}.")
+    if reference is not None:
+        differing = sum(mine.is_whole and mine != theirs for mine, theirs in zip(own, reference, strict=True))
+        lines.append(
+            f"{differing or 'None'} of {len(own)} cells {'shows' if differing == 1 else 'show'} something else than with the reference."
+        )
+    return f'<div class="summary">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
+
+
+def _contents(body: list[str]) -> str:
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', "".join(body))
+    items = "".join(f'<li><a href="#{anchor}">{text}</a></li>' for anchor, text in headings)
+    return f"<nav><ul>{items}</ul></nav>"
+
+
+def _code_style() -> str:
+    from pygments.formatters import HtmlFormatter
+
+    light, dark = (HtmlFormatter(style=style, cssclass="highlight").get_style_defs(".highlight") for style in ("default", "github-dark"))
+    plain = ".highlight, .highlight pre { background: var(--soft); }"
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{plain}"

@@ -1,0 +1,316 @@
+"""Actors elsewhere: what reaches the learner, what a death costs, what is refused; with an engine in this process, and under Ray."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import npfl139.runs
+import solutions.agent57 as agent57
+import solutions.ngu as ngu
+import solutions.ppo as ppo
+import solutions.r2d2 as r2d2
+from npfl139 import commandline
+from npfl139.checkpoints import RunError
+from npfl139.distributed import team as team_module
+from npfl139.distributed.moments import joined, since
+from npfl139.distributed.team import Team
+from npfl139.distributed.work import Job, Worker
+from npfl139.runs import MemoryMonitor
+from solutions.ppo import RunningMoments
+
+TINY = r2d2.R2D2Config(
+    seed=3, steps=1600, env_count=4, sequence_length=8, sequence_period=4, burn_in=3, replay_rows=2000, replay_sequences=200, batch_size=6,
+    memory_size=8, head_size=8, learning_starts=400,
+)  # fmt: skip
+CUES = "npfl139/CueRecall-v0"
+
+
+class Here:
+    """An engine without processes: an actor answers when it is asked; those in `mortal` die at their nth chunk."""
+
+    def __init__(self, mortal=()):
+        self.workers, self.questions, self.jobs, self.mortal, self.asked, self.closed = {}, deque(), [], dict(mortal), 0, False
+
+    def start(self, number, job):
+        self.jobs.append(job)
+        self.workers[number] = Worker(job)
+
+    def publish(self, published):
+        return published
+
+    def ask(self, number, published, steps):
+        self.questions.append((number, published, steps))
+
+    def wait(self):
+        number, published, steps = self.questions.popleft()
+        self.asked += 1
+        if self.mortal.get(self.asked) == number:
+            return number, None
+        return number, self.workers[number].collect(published, steps)
+
+    def close(self):
+        self.closed = True
+
+
+def team_of(count, engine, module=r2d2, environment_id=CUES, config=TINY, monitor=None):
+    team = Team(count, module, environment_id, config)
+    team.engine, team.monitor = engine, monitor
+    return team
+
+
+def trained(team, module=r2d2):
+    monitor = team.monitor = Keeping()
+    return module.train(team, team.config, monitor), monitor
+
+
+class Keeping(MemoryMonitor):
+    """A monitor that keeps the replay."""
+
+    def watch(self, agent, memory=None):
+        self.memory = memory
+        return 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_team_trains_with_all_steps_and_no_more(count):
+    agent, monitor = trained(team_of(count, Here()))
+    assert agent.updates == 10 and 1600 - 4 < monitor.memory.store.written.sum() - monitor.memory.store.columns["terminated"].sum() < 2000
+    lengths = monitor.scalars["episode_length"]
+    assert max(steps for steps, _ in lengths) <= 1600 and monitor.scalars["episode_return"]
+
+
+def test_actors_have_their_rows_epsilons_and_seeds():
+    engine = Here()
+    trained(team_of(3, engine, config=dataclasses.replace(TINY, steps=200)))
+    assert [job.first_row for job in engine.jobs] == [0, 2, 3]
+    expected = r2d2.actor_epsilons(4, TINY.exploration_base, TINY.exploration_exponent)
+    np.testing.assert_array_equal(np.concatenate([job.epsilon for job in engine.jobs]), expected)
+    assert len({worker.actor.agent.config.seed for worker in engine.workers.values()}) == 3
+
+
+def test_a_lost_actor_is_replaced_and_its_sequences_stay():
+    engine = Here(mortal={21: 0, 30: 1})
+    agent, monitor = trained(team_of(2, engine))
+    assert len(engine.jobs) == 4 and agent.updates == 10
+    attempts = [(job.first_row, job.attempt) for job in engine.jobs]
+    assert attempts == [(0, 0), (2, 0), (0, 1), (2, 2)]
+    table = monitor.memory
+    slot = np.flatnonzero(table.key >= 0)
+    assert len(slot) > 100
+    for stream, episode, start, steps in zip(table.stream[slot], table.episode[slot], table.start[slot], table.steps[slot], strict=True):
+        rows = table.rows_at(np.array([stream]), np.arange(episode, start + steps)[:, None])
+        assert rows["previous_action"][0, 0] == -1 and (rows["previous_action"][1:] >= 0).all()  # a sequence lies within one episode
+
+
+def test_actors_that_always_die_end_the_training():
+    engine = Here(mortal=dict.fromkeys(range(1, 99), 0))
+    with pytest.raises(RunError, match="5 actors died one after the other"):
+        trained(team_of(1, engine))
+
+
+def test_throughput_and_staleness_are_logged(monkeypatch):
+    monkeypatch.setattr(team_module, "SECONDS_PER_REPORT", 0.0)
+    _, monitor = trained(team_of(2, Here()))
+    for name in ("steps_per_second", "updates_per_second", "staleness", "actors_replaced"):
+        values = [value for _, value in monitor.scalars[name]]
+        assert len(values) > 20 and np.isfinite(values).all() and min(values) >= 0
+    assert max(value for _, value in monitor.scalars["staleness"]) <= 2
+
+
+@pytest.mark.parametrize("module", [ngu, agent57])
+def test_the_learner_knows_what_its_actors_have_seen(module):
+    config = next(iter(module.CONFIGS.values()))
+    small = {"env_count": 6, "steps": 3000, "learning_starts": 600, "steps_per_update": 300, "replay_rows": 6000, "novelty_warmup": 3}
+    engine = Here()
+    agent, monitor = trained(team_of(2, engine, module, "npfl139/ShortCueRecall-v0", dataclasses.replace(config, **small)), module)
+    assert agent.updates >= 7
+    steps = monitor.memory.store.written.sum()
+    seen = agent.novelty.observations.count.item()
+    assert 0.9 * steps < seen <= steps + 2 * 6 * 20 and agent.novelty.distances.mean > 0 and agent.novelty.errors.variance > 0
+    if module is agent57:
+        episodes = monitor.scalars["episode_return"]
+        assert agent.controller.bandit.pulls > 0.7 * len(episodes) > 20
+        assert {arm for arm, _ in agent.controller.bandit.window} == set(range(config.policies))
+    arms = np.concatenate([worker.actor.actors.arm for worker in engine.workers.values()])
+    assert module is agent57 or arms.tolist() == [row % config.policies for row in range(6)]
+
+
+def test_moments_are_told_apart_and_joined():
+    rows = torch.from_numpy(np.random.default_rng(1).normal(5, 3, (50, 4)))
+    parts = [RunningMoments(4) for _ in range(3)]
+    for moments, some in zip(parts, (rows[:20], rows, rows[20:]), strict=True):
+        moments.update(some)
+    before, now, after = (moments.state_dict() for moments in parts)
+    told = since(before, now)
+    for name, tensor in after.items():
+        torch.testing.assert_close(told[name], tensor)
+        torch.testing.assert_close(joined(before, told)[name], now[name])
+    assert joined(RunningMoments(4).state_dict(), RunningMoments(4).state_dict())["count"] == 0
+    torch.testing.assert_close(joined(before, since(before, before))["mean"], before["mean"])
+
+
+def test_a_file_is_a_job_too(tmp_path):
+    from npfl139.examples import load_module
+
+    path = tmp_path / "mine.py"
+    path.write_text(Path(r2d2.__file__).read_text())
+    module = load_module(path, "mine")[0]
+    job = Job.of(module, environment_id=CUES, config=vars(TINY), epsilon=np.zeros(2), first_row=0, attempt=0)
+    del sys.modules["mine"]
+    worker = Worker(job)
+    assert job.file == str(path) and worker.actor.agent.config.env_count == 2 and type(worker.actor.agent.config).__module__ == "mine"
+
+
+def test_teams_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="1 to 4 actors, each with one environment or more, got 5"):
+        Team(5, r2d2, CUES, TINY)
+    with pytest.raises(ValueError, match="1 to 4 actors"):
+        Team(0, r2d2, CUES, TINY)
+    with pytest.raises(ValueError, match="there is no environment"):
+        Team(1, r2d2, "npfl139/CueRecal-v0", TINY)
+    with pytest.raises(ValueError, match="it has no explorers: train it without --engine"):
+        Team(1, ppo, "CartPole-v1", ppo.CONFIGS["CartPole-v1"])
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--actors", 2], "add --engine ray"),
+        (["--address", "auto"], "add --engine ray"),
+        (["--engine", "ray", "--actors", 0], "should be greater than or equal to 1"),
+        (["--engine", "dask"], "'dask' is not one of"),
+        (["--engine", "ray", "--actors", 99], "1 to 32 actors"),
+    ],
+)
+def test_options_that_do_not_fit_together_are_refused(arguments, sentence, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        commandline.main(r2d2.train, [*map(str, arguments), "--out", str(tmp_path / "run")], "r2d2")
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and sentence in told and told.startswith("r2d2: ") and not (tmp_path / "run").exists()
+
+
+def test_without_ray_a_sentence_names_the_extra(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit):
+        commandline.main(r2d2.train, ["--engine", "ray", "--actors", "1", "--out", str(tmp_path / "run")], "r2d2")
+    assert "needs Ray, which is not installed: pip install 'deep-rl-unit[ray]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address, sentence",
+    [("nowhere", "is host:port"), ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"), ("auto", "the Ray cluster at auto cannot be joined")],
+)
+def test_an_address_at_which_nothing_answers_is_told(address, sentence, tmp_path):
+    result = command("train", "r2d2", "--engine", "ray", "--actors", 1, "--address", address, "--out", tmp_path / "run")
+    assert result.returncode == 2 and sentence in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+# All that follows runs Ray in other processes, as its users do; what it prints would be an error.
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--env-count", 4, "--batch-size", 6, "--memory-size", 8, "--head-size", 8, "--learning-starts", 400]
+CLUSTER = """
+import logging, sys, ray
+logging.getLogger("ray").setLevel(logging.ERROR)
+ray.init(num_cpus=3, include_dashboard=False, _temp_dir=sys.argv[1], configure_logging=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+LEARNER = """
+import functools, sys
+import npfl139.runs
+import solutions.r2d2 as r2d2
+from npfl139.distributed.ray_engine import ray_team
+from tests.test_distributed import TINY
+
+import dataclasses
+npfl139.runs.RunMonitor = functools.partial(npfl139.runs.RunMonitor, checkpoint_seconds=0.2)
+out, address, steps = sys.argv[1:]
+config = dataclasses.replace(TINY, steps=int(steps))
+team = functools.partial(ray_team, actors=2, address=address)
+agent = npfl139.runs.run(r2d2, "npfl139/CueRecall-v0", config, out, True, team)
+"""
+
+
+def command(*arguments, **options):
+    """Run `npfl139` in a process of its own."""
+    line = [sys.executable, "-m", "npfl139.cli", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300, **options)
+
+
+def processes(word):
+    """Return the numbers of the processes whose command line or environment holds a word."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if word.encode() in text and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def actors_of(word):
+    return [number for number in processes(word) if b"ray::Worker" in (Path("/proc") / str(number) / "cmdline").read_bytes()]
+
+
+def eventually(what, seconds=120):
+    """Return the first true result."""
+    end = time.monotonic() + seconds
+    while not (result := what()):
+        assert time.monotonic() < end, "it never came to it"
+        time.sleep(0.05)
+    return result
+
+
+def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(tmp_path):
+    mark, out = f"DISTRIBUTED_TEST_{os.getpid()}", tmp_path / "run"
+    line = [sys.executable, "-m", "npfl139.cli", "train", "r2d2", "--env", CUES, "--engine", "ray", "--actors", 2, *SMALL]
+    line += ["--steps", 40_000, "--out", out, "--episodes", 2]
+    environment = os.environ | {mark: "1", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    learner = subprocess.Popen(list(map(str, line)), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = out / "log.csv"
+    eventually(lambda: log.exists() and "episode_return" in log.read_text())
+    os.kill(actors_of(mark)[0], signal.SIGKILL)
+    printed, complaints = learner.communicate(timeout=240)
+    assert learner.returncode == 0 and not complaints.strip() and len(printed.splitlines()) == 1
+    scalars = npfl139.runs.read_log(log)
+    assert scalars["actors_replaced"][-1][1] == 1 and scalars["steps_per_second"] and scalars["staleness"]
+    assert int(npfl139.runs.read_metadata(out / "agent.safetensors")["steps"]) == 40_000
+    eventually(lambda: not processes(mark))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_killed_learner_goes_on_with_actors_of_the_same_cluster(tmp_path):
+    mark = f"DISTRIBUTED_TEST_{os.getpid()}"
+    environment = os.environ | {mark: "1", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "HOME": str(tmp_path)}
+    environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
+    with tempfile.TemporaryDirectory(prefix="npfl139-") as folder:  # short, since it holds sockets
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        cluster = subprocess.Popen([sys.executable, "-c", CLUSTER, folder], env=environment, **pipes)
+        address, checkpoint = cluster.stdout.readline().strip(), tmp_path / "run" / "agent.safetensors"
+        line = [sys.executable, "-c", LEARNER, tmp_path / "run", address]
+        learner = subprocess.Popen([*line, "10000000"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        eventually(lambda: checkpoint.exists() and int(npfl139.runs.read_metadata(checkpoint)["steps"]) > 2000)
+        learner.kill()
+        learner.wait()
+        steps = int(npfl139.runs.read_metadata(checkpoint)["steps"])
+        again = subprocess.run([*line, str(steps + 4000)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+        assert again.returncode == 0 and not again.stderr.strip()
+        assert int(npfl139.runs.read_metadata(checkpoint)["steps"]) == steps + 4000
+        losses = [step for step, _ in npfl139.runs.read_log(tmp_path / "run" / "log.csv")["loss"]]
+        assert losses == sorted(losses) and losses[-1] > steps + 3000 and losses[0] < 1000
+        cluster.communicate("", timeout=60)
+        eventually(lambda: not processes(mark))
