@@ -3,7 +3,7 @@
     python -m benchmarks.similarity [--students 300] [--copies 10] [--seed 1] [--topics ...] [--beside-copydetect]
 
 The settings were tuned on ppo, trpo, retrace and newton_fisher; the others are what is reported. copydetect (pip install copydetect)
-compares every pair: it is run on a part of the class, with the assignment as its boilerplate, on the same files.
+compares every pair: run it on a part of the class, with --students 100. The solution is its boilerplate.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def measured(topic: str, students: int, copies: int, seed: int) -> tuple[int, fl
     handed, truth = planted(topic, students, copies, seed)
     entries = [entry(topic, who, one) for who, one in enumerate(handed)]
     start = time.process_time()
-    flagged = {(int(pair.other.who), int(pair.one.who)) for pair in similar(entries) if pair.flagged}
+    flagged = {_pair(pair.one.who, pair.other.who) for pair in similar(entries) if pair.flagged}
     seconds = time.process_time() - start
     right = flagged & set(truth.items())
     share = len(flagged - right) / (students * (students - 1) / 2 - copies)
@@ -52,44 +52,32 @@ def measured(topic: str, students: int, copies: int, seed: int) -> tuple[int, fl
 
 
 def beside_copydetect(topic: str, students: int, copies: int, seed: int) -> None:
-    """Print what copydetect finds among its most similar pairs, and the seconds of both for the same files."""
+    """Print the places of the copies among all pairs, the most alike first, and the seconds of both, for the same files."""
     if importlib.util.find_spec("copydetect") is None:
         raise SystemExit("copydetect is not installed: pip install copydetect")
     from copydetect import CopyDetector
 
     logging.disable()
     handed, truth = planted(topic, students, copies, seed)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as given:
         for who, one in enumerate(handed):
             (Path(folder) / f"{who}.py").write_text(one.text)
-        given = Path(folder, "given")
-        given.mkdir()
-        (given / "solution.py").write_text(solution(topic).read_text())
+        (Path(given) / "solution.py").write_text(solution(topic).read_text())
         start = time.process_time()
-        detector = CopyDetector(
-            test_dirs=[folder], boilerplate_dirs=[str(given)], display_t=0.0, extensions=["py"], autoopen=False, silent=True
-        )
-        detector.test_files = [file for file in detector.test_files if "given" not in file]
-        detector.ref_files = detector.test_files
+        detector = CopyDetector(test_dirs=[folder], boilerplate_dirs=[given], extensions=["py"], display_t=0.0, autoopen=False, silent=True)
         detector.run()
         theirs = time.process_time() - start
-        pairs = {
-            tuple(sorted((int(Path(row[2]).stem), int(Path(row[3]).stem)), reverse=True)): float(min(row[0], row[1]))
-            for row in detector.get_copied_code_list()
-        }
-    order = sorted(pairs, key=lambda pair: -pairs[pair])
+        alike = {_pair(Path(row[2]).stem, Path(row[3]).stem): (row[0] + row[1]) / 2 for row in detector.get_copied_code_list()}
     start = time.process_time()
-    ours = [
-        (int(pair.other.who), int(pair.one.who))
-        for pair in similar([entry(topic, who, one) for who, one in enumerate(handed)])
-        if pair.flagged
-    ]
+    ours = [_pair(pair.one.who, pair.other.who) for pair in similar([entry(topic, who, one) for who, one in enumerate(handed)])]
     seconds = time.process_time() - start
-    for name, found, cost in (("copydetect", order, theirs), ("here", ours, seconds)):
-        first = found[: max(1, len(ours))]
-        right = len(set(first) & set(truth.items()))
-        print(f"{topic} with {students}: {name:10} {right}/{copies} copies among its {len(first)} first pairs, {cost:.1f} s CPU")
-    print(f"{sum(likeness == 1 for likeness in pairs.values())} pairs stand at 1.0 in copydetect's list")
+    for name, order, cost in (("copydetect", sorted(alike, key=lambda pair: -alike[pair]), theirs), ("here", ours, seconds)):
+        places = sorted(order.index(pair) + 1 if pair in order else len(order) + 1 for pair in truth.items())
+        print(f"{topic}, {students} students: {name:10} has the {copies} copies at {places} of its list, {cost:.1f} s CPU", flush=True)
+
+
+def _pair(one: str, other: str) -> tuple[int, int]:
+    return max(int(one), int(other)), min(int(one), int(other))
 
 
 def main() -> None:

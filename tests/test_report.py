@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 from sample_results import band, check, everything, graded, result_of, sample_class, training, untrained
 
+from grader import similarity
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
 from grader.records import MAX_NUMBER, SeedResult
@@ -473,8 +474,14 @@ def luminance(color):
 def test_text_has_the_contrast_that_guidelines_ask_for(scheme):
     style = (Path(report.__file__).parent / "templates" / "style.css").read_text()
     colors = dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*)\}", style)[scheme]))
-    pairs = [(tone, f"{tone}-tint") for tone in ("passed", "wrong", "open", "stopped", "fault")]
+    pieces = (Path(similarity.__file__).parent / "templates" / "similarity.html").read_text()
+    colors |= dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*)\}", pieces)[scheme]))
+    pairs = [("text", f"piece-{number}") for number in range(1, 7)]
+    pairs += [(tone, f"{tone}-tint") for tone in ("passed", "wrong", "open", "stopped", "fault")]
     pairs += [(ink, paper) for ink in ("text", "soft", "accent") for paper in ("page", "card")]
+    pairs += [
+        (tone, paper) for tone in ("passed", "wrong", "fault", "accent", "text") for paper in ("card", "track")
+    ]  # of a student's line
     for ink, paper in pairs:
         low, high = sorted((luminance(colors[ink]), luminance(colors[paper])))
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {paper}"  # WCAG 2.1, level AA
