@@ -15,6 +15,7 @@ from grader.show.words import TONES, conditions, joined, lecture_order, wording
 __all__ = ["ClassPage"]
 
 BINS = 10
+FEW = 40
 ORDER_OF_TONES = ("passed", "wrong", "stopped", "fault", "open")
 
 
@@ -196,6 +197,16 @@ class ClassPage:
     def max_score(self) -> float:
         """Of everything that the class was given."""
         return math.fsum(topic.max_score for topic in self.topics)
+
+    @property
+    def large(self) -> bool:
+        """Whether there are too many students to show each with every exercise."""
+        return len(self.students) > FEW
+
+    def places(self, names: Sequence[str]) -> str:
+        """Return the places of students, counted from 0, as the page's script reads them."""
+        places = {row.name: place for place, row in enumerate(self.students)}
+        return " ".join(str(places[name]) for name in names)
 
     @property
     def faults(self) -> list[tuple[Result, Part]]:

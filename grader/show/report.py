@@ -16,14 +16,13 @@ from grader.records import Result
 from grader.show.classpage import ClassPage
 from grader.show.findings import number, printable
 from grader.show.student import Band, StudentPage
-from grader.show.words import TONES, explained, likeness, marked, percent, probability, sentence, wording
+from grader.show.words import TONES, cumulated, explained, likeness, marked, percent, probability, sentence, wording
 
 __all__ = ["Band", "class_page", "environment", "student_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
-MANY = 12  # rows of a list of checks or mistakes; the others are folded away
-FEW = 40  # students whose every exercise the page shows; of more it shows how many passed
-NAMED = 8  # students beside a mistake
+MANY = 12  # rows of a list of checks or mistakes; the others are folded away, or in a large class left to the table
+NAMED = 4  # students beside a mistake, in a large class
 MOST = 100  # rows of what could not be graded
 DOTS = 60  # in a plot, that have labels
 
@@ -83,6 +82,7 @@ def environment(*templates: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
+        cumulated=cumulated,
         explained=explained,
         likeness=likeness,
         marked=marked,
@@ -93,7 +93,6 @@ def environment(*templates: Path) -> Environment:
         tone=TONES.__getitem__,
         wording=wording,
         MANY=MANY,
-        FEW=FEW,
         NAMED=NAMED,
         MOST=MOST,
         DOTS=DOTS,

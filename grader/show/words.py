@@ -14,6 +14,7 @@ from npfl139.equations import CITED, equation_place, equation_url
 __all__ = [
     "TONES",
     "conditions",
+    "cumulated",
     "explained",
     "joined",
     "lecture_order",
@@ -68,6 +69,19 @@ def likeness(part: Part) -> str:
 def percent(part: float, whole: float) -> float:
     """Return a part of a whole as a length, in percent."""
     return round(min(max(100 * part / whole, 0), 100), 1) if whole else 0
+
+
+def cumulated(counts: Iterable[tuple[str, int]], whole: int) -> list[tuple[str, int]]:
+    """Return where the share of each tone, laid behind one another, ends, in percent.
+
+    >>> cumulated([("passed", 1), ("wrong", 2)], 4)
+    [('passed', 25), ('wrong', 75)]
+    """
+    ends, reached = [], 0
+    for tone, count in counts:
+        reached += count
+        ends.append((tone, round(percent(reached, whole))))
+    return ends
 
 
 def probability(value: float) -> str:

@@ -4,13 +4,15 @@ const find = document.getElementById("find"), search = document.getElementById("
 const count = document.getElementById("count"), link = row => row.querySelector("a");
 const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 const names = new Map(rows.map(row => [row, plain(row.cells[0].textContent)]));
+const places = new Map(rows.map((row, place) => [row, String(place)]));
+let who = new Set();
 const shown = () => [...body.rows].filter(row => !row.hidden);
 
 function filter() {
   const words = plain(search.value).split(/\s+/).filter(Boolean), [kind, column] = only.value.split(" ");
   for (const row of rows) {
     const marks = row.dataset.p;
-    const fits = kind === "all" || (kind === "part" ? "wosfx".includes(marks[column]) : kind === "half" ? row.classList.contains("low") : marks.includes(kind));
+    const fits = kind === "all" || (kind === "who" ? who.has(places.get(row)) : kind === "part" ? "wosfx".includes(marks[column]) : kind === "half" ? row.classList.contains("low") : marks.includes(kind));
     row.hidden = !fits || !words.every(word => names.get(row).includes(word));
   }
   const left = shown().length;
@@ -47,6 +49,25 @@ for (const heading of table.tHead.rows[0].cells) {
   button.append(...heading.childNodes);
   heading.append(button);
   button.addEventListener("click", () => sort(heading));
+}
+for (const cell of document.querySelectorAll("[data-who]")) {
+  const button = document.createElement("button"), option = document.createElement("option");
+  button.type = "button";
+  button.className = "who";
+  button.textContent = "show all";
+  option.value = "who";
+  option.textContent = `who ${cell.previousElementSibling.textContent}`;
+  cell.append(" ", button);
+  button.addEventListener("click", () => {
+    who = new Set(cell.dataset.who.split(" "));
+    only.querySelector("[value=who]")?.remove();
+    only.append(option);
+    only.value = "who";
+    search.value = "";
+    filter();
+    find.scrollIntoView();
+    only.focus();
+  });
 }
 search.addEventListener("input", filter);
 search.addEventListener("keydown", event => {
