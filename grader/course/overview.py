@@ -180,8 +180,9 @@ def graded(course: Course, outcome: Outcome, screen: Screen) -> None:
     if outcome.changed:
         screen.say(f"{outcome.changed} gradings rest on checks, a grader, a seed or options that have changed. To repeat them:", "yellow")
         screen.command("npfl139 grade --regrade changed")
-    if count and outcome.run > 1:
-        screen.say(f"What changed: npfl139 diff {outcome.run - 1}", "dim")
+    if count:
+        changed = f"What changed: npfl139 diff {outcome.run - 1}. " if outcome.run > 1 else ""
+        screen.say(f"{changed}All at a glance: npfl139 course show. Pages: npfl139 report.", "dim")
 
 
 def person(course: Course, session: Session, who: Person, screen: Screen) -> None:

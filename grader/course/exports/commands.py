@@ -84,8 +84,24 @@ def autograder(
 def _marks(folder: Path) -> "tuple[list[Mark], list[str]]":
     """Return the marks of a course, or of a folder of results, and sentences on what cannot be read."""
     from grader.course.exports.plain import plain_marks
+    from grader.course.settings import find_course
 
+    course = find_course(folder)
+    if course is not None and (folder == Path() or course == folder.resolve()):
+        return _marks_of_course(course), []
     return plain_marks(folder)
+
+
+def _marks_of_course(folder: Path) -> "list[Mark]":
+    from grader.course.course import open_course
+    from grader.course.gradebook import GradebookError
+    from grader.course.marking import marks_of
+    from grader.course.settings import CourseError
+
+    try:
+        return marks_of(open_course(folder), results=True)
+    except (CourseError, GradebookError) as error:
+        raise UserError(str(error)) from error
 
 
 def _of(marks: "list[Mark]", assignments: list[str] | None) -> "list[Mark]":
