@@ -105,9 +105,8 @@ def _expect_same_seed(course: Course, session: Session, options: Options, regrad
     row = session.get_one(models.Course, 1)
     if course.settings.seed == "secret":
         if row.seed_sha256 not in (None, options.seed_sha256) and regrade not in ("changed", "all"):
-            raise CourseError(
-                f"{course.folder / 'seed.txt'} is not the seed that this course was graded with: restore it, or grade all again, --regrade all"
-            )
+            seed = course.folder / "seed.txt"
+            raise CourseError(f"{seed} is not the seed that this course was graded with: restore it, or grade all again (--regrade all)")
         row.seed_sha256 = options.seed_sha256
 
 
