@@ -217,7 +217,7 @@ def report_here(anonymous: bool) -> "Written":
     from grader.course.reports import FOLDER, write_course
 
     with _opened(None) as course:
-        note = "The pages show what grading gave; what being late costs and humans decided is in npfl139 course show --people and npfl139 show."
+        note = "The pages show what grading gave; lateness and what humans decided are in npfl139 course show --people and npfl139 show."
         _screen(course).say(note, "dim")
         try:
             return write_course(course, course.folder / (f"{FOLDER}-anonymous" if anonymous else FOLDER), anonymous)

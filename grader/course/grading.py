@@ -88,7 +88,7 @@ def grade_course(
     work = _Work(course, outcome, scope)
     jobs = max(1, min(jobs or affordable_jobs(), work.total))
     shown = display(work.total, jobs)
-    with shown, work.alive():
+    with shown, course.gradebook.kept_open(), work.alive():
         for name in names:
             waiting = work.waiting(name)
             first = next(waiting, None)
