@@ -124,6 +124,20 @@ def test_what_lies_beside_moodles_folders_is_not_lost(tmp_path):
     assert Claim("folder", "late by mail", "late by mail") in [delivery.members[0] for delivery in deliveries(tmp_path, topics=TOPICS)]
 
 
+def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_path):
+    names = ("mallory/Ada_7_assignsubmission_file_/ppo.py", "mallory/adalovelace_7_9_ppo.py", "ada/ppo.py", "eva/ppo.py", "carl/ppo.py")
+    laid(tmp_path, dict.fromkeys(names, CODE))
+    assert system(tmp_path) == "folders"
+    assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
+
+
+def test_folders_of_moodle_without_a_program_are_participants(tmp_path):
+    laid(tmp_path, {"Eva_6_assignsubmission_file_/essay.pdf": ""})
+    assert system(tmp_path) == "moodle"
+    (eva,) = deliveries(tmp_path, topics=TOPICS, assignment="ppo")
+    assert (eva.members[0].key, eva.problem) == ("6", "there is no ppo.py or ppo.ipynb: hand it in")
+
+
 def test_a_name_composed_in_another_way_is_the_same_participant(tmp_path):
     laid(tmp_path, {"Zoë_5_assignsubmission_file_/ppo.py": CODE, "Zoe\u0308_5_assignsubmission_onlinetext_/onlinetext.html": "x"})
     (delivery,) = deliveries(tmp_path, topics=TOPICS)
