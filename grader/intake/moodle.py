@@ -41,7 +41,7 @@ class _Handed:
 
 
 def recognized(export: Export) -> str | None:
-    """Return why it is from Moodle, None where it is not: most names of files, or of their folders, say so; one student may imitate them."""
+    """Return why it is from Moodle, None where it is not: most names of files or folders say so. One student alone may imitate them."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
     found = [match["student"] for parts in names or export.listing.folders if (match := _packed(parts))]
     if not found or 2 * len(found) < len(names):
