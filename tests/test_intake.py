@@ -471,6 +471,20 @@ def test_a_repository_with_too_long_a_list_or_too_many_objects(tmp_path, monkeyp
     assert deliveries(tmp_path, "github", topics=TOPICS)[0].problem == expected
 
 
+def test_a_repository_that_nobody_may_read(tmp_path, monkeypatch):
+    cloned(tmp_path / "ppo-ada", (EARLY, {"ppo.py": CODE}))
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("objects"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(repositories.os, "scandir", refused)
+    (ada,) = deliveries(tmp_path, "github", topics=TOPICS)
+    assert ada.problem == "the repository cannot be read (Permission denied): clone it once more"
+
+
 def test_repositories_in_an_archive_or_without_git_are_the_instructors_to_solve(tmp_path, monkeypatch):
     laid(tmp_path, {"all.zip": zipped({"ppo-ada/.git/HEAD": "ref: refs/heads/main", "ppo-ada/ppo.py": CODE})})
     with pytest.raises(NoSubmission, match=r"all.zip holds repositories of git, whose dates cannot be read in an archive: unpack it first"):

@@ -87,8 +87,9 @@ def _parcel(export: Export, path: Path, name: str, prefix: str) -> Parcel:
         repository = Repository(path)
         commit = repository.last_commit(export.deadline)
         files = () if commit is None else tuple(_files(repository, commit.sha))
-    except Unreadable as error:
-        return Parcel(login, (claim,), name, topic=topic, problem=str(error))
+    except (Unreadable, OSError) as error:
+        problem = str(error) if isinstance(error, Unreadable) else f"the repository cannot be read ({error.strerror}): clone it once more"
+        return Parcel(login, (claim,), name, topic=topic, problem=problem)
     if commit is None:
         until = f" until {export.deadline:%Y-%m-%d %H:%M %Z}" if export.deadline else ""
         return Parcel(login, (claim,), name, topic=topic, problem=f"{NOTHING}{until}: commit and push your work")
