@@ -245,7 +245,7 @@ def page_of(one, other, **changes):
 
 def test_the_page_puts_alike_pieces_side_by_side():
     page = Page(page_of(ONE, OTHER))
-    assert NO_PROOF in page.text and "1 pair of which chance alone gives fewer than one in a thousand" in page.text
+    assert NO_PROOF in page.text and "1 pair has more in common, rare in this class, than chance often gives." in page.text
     targets = {value for _, name, value in page.attributes if name == "id"}
     assert {link.removeprefix("#") for link in page.links} <= targets and {"p1a-1", "p1b-1"} <= targets
     assert "weight = torch.exp(-x[i].abs()) / 7" in page.text and "factor = t.exp(-rows[position].abs())" in page.text

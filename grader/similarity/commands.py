@@ -99,7 +99,7 @@ def _table(pairs: "list[Pair]") -> None:
     from npfl139.terminal import console
 
     if not pairs:
-        say("No pair has more in common than chance gives one in a thousand. In a class of a few people, nothing can be rare.")
+        say("No pair has more in common, rare in this class, than chance often gives. In a class of a few people, nothing can be rare.")
         return
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("who", "and", "topic"):

@@ -18,7 +18,8 @@ from grader.similarity.fingerprints import AS_GIVEN, REST, Known, fingerprints, 
 
 __all__ = ["FLAGGED", "Entry", "Evidence", "Pair", "compared", "similar"]
 
-FLAGGED = math.log(1000)  # one pair in a thousand has as much by chance
+# One pair in a thousand has as much by chance, were exercises independent; up to five in classes put together at random, see benchmarks.
+FLAGGED = math.log(1000)
 PER_IDEA = 8  # fingerprints, about three lines
 COMMON = 1 / 3  # of the class; what more of it have is not looked at, which keeps the lists of the index short
 AGAINST = 1.0  # where both wrote something of their own and nothing of it is the same
@@ -92,8 +93,8 @@ def compared(entries: Sequence[Entry], known: Known) -> list[Pair]:
 
     The evidence of an exercise is the larger of two. For text: the share of it that is the same, times the mean of log(class / who has
     it); nobody else's text counts once for every PER_IDEA fingerprints, while what hangs together for many counts once. For a mistake: the
-    logarithm of how rare it is. An exercise in which both wrote something of their own that differs counts against the pair; the reference's
-    answer is one way to answer like any other, but never against a pair, since rewriting it makes it look like one's own.
+    logarithm of how rare it is. An exercise in which both wrote something of their own that differs counts against the pair. The
+    reference's answer is one way to answer like any other, but never against a pair, since rewriting it makes it look like one's own.
 
     Args:
         entries: one for each person; those of earlier years are not compared with each other.
