@@ -133,8 +133,11 @@ def _weighed(
     both = [exercise for exercise in one.keys() & other.keys() if exercise != REST and _own(one[exercise]) and _own(other[exercise])]
     weighed = dict(found)
     for exercise in both:
-        same = found.get(exercise, Evidence(exercise, 0.0, 0.0, 0))
-        weighed[exercise] = replace(same, weight=same.weight - AGAINST * (1 - same.share))
+        same = found.get(exercise)
+        if same is None:
+            weighed[exercise] = Evidence(exercise, -AGAINST, 0.0, 0)
+        elif same.share < 1:
+            weighed[exercise] = replace(same, weight=same.weight - AGAINST * (1 - same.share))
     return tuple(sorted(weighed.values(), key=lambda each: (-each.weight, each.exercise)))
 
 
