@@ -15,6 +15,7 @@ import nbformat
 
 from grader.contract.registry import load
 from grader.contract.spec import span
+from grader.release.bundle import equations
 from grader.release.skeleton import make_notebook, make_skeleton
 
 __all__ = ["class_files", "handed_in"]
@@ -108,7 +109,7 @@ def replaced(text: str, old: str, new: str) -> str:
 
 def used_notebook(program: str) -> str:
     """Return the notebook of a program as it is after work: with magics, cells to try things in, and outputs."""
-    notebook = nbformat.reads(make_notebook(program), as_version=4)
+    notebook = nbformat.reads(make_notebook(program, TOPIC.exercises, equations(TOPIC)), as_version=4)
     cells = notebook.cells
     first_code = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
     cells.insert(first_code, new_cell("magics", "%matplotlib inline\n%load_ext autoreload\n%autoreload 2\n!nproc", "2\n"))

@@ -103,19 +103,17 @@ def lecture_order(prerequisites: Mapping[str, Collection[str]], place: Mapping[s
 def topic_of(filename: str, topics: Iterable[str]) -> tuple[str | None, str]:
     """Return the topic that a file's name tells, None if it tells none or several, and what else it tells.
 
-    A number behind the topic, as copies and downloads get it, tells nothing.
-
     >>> topic_of("ppo.py", ["trpo", "ppo"]), topic_of("Jan Novák PPO.ipynb", ["trpo", "ppo"]), topic_of("lunar.py", ["trpo", "ppo"])
     (('ppo', ''), ('ppo', 'Jan Novák'), (None, ''))
     >>> topic_of("ppo1.py", ["ppo"]), topic_of("my_ppo_final (2).py", ["ppo"]), topic_of("trpo or ppo.py", ["trpo", "ppo"])
-    (('ppo', ''), ('ppo', 'my'), (None, ''))
+    (('ppo', '1'), ('ppo', 'my'), (None, ''))
     >>> topic_of("off_policy.py", ["policy", "off_policy"])
     ('off_policy', '')
     """
     found: dict[str, re.Match] = {}
     for topic in topics:
         word = topic.replace("_", "[-_ ]?")
-        pattern = rf"(?:(?P<before>.+)[-_. ])?{word}\d*(?:[-_. ](?P<after>.+?))??(?:[-_. ]?\(\d+\))?"
+        pattern = rf"(?:(?P<before>.+)[-_. ])?{word}(?P<copy>\d*(?:\(\d+\))?)(?:[-_. ](?P<after>.+))?"
         match = re.fullmatch(pattern, PurePath(filename).stem, re.IGNORECASE)
         if match:
             found[topic] = match
@@ -123,7 +121,7 @@ def topic_of(filename: str, topics: Iterable[str]) -> tuple[str | None, str]:
     if len(told) != 1:
         return None, ""
     match = found[told[0]]
-    return told[0], match["before"] or match["after"] or ""
+    return told[0], match["before"] or match["after"] or match["copy"]
 
 
 def _roots() -> list[Path]:

@@ -40,8 +40,8 @@ class Report:
 
     @property
     def next(self) -> Outcome | None:
-        """The first exercise to work on: one that waits for another comes later."""
-        return next((outcome for outcome in self.outcomes if outcome.status in ("failed", "missing")), None)
+        """The exercise to work on: what failed, then what is not written yet; one that waits for another comes later."""
+        return next((outcome for status in ("failed", "missing") for outcome in self.outcomes if outcome.status == status), None)
 
     @property
     def advice(self) -> str:

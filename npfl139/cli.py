@@ -132,7 +132,9 @@ def start(
     say(f"{target}: {len(item.points)} exercises, each a function that raises NotImplementedError until you write it.")
     if item.prerequisites:
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
-    say(f"Check your work with: npfl139 check {target}")
+    if item.lecture.is_file():
+        say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
+    say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()
@@ -219,7 +221,8 @@ def demo(
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of the training and the episodes.")] = 42,
     episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes to play.")] = 3,
     render: Annotated[
-        str | None, typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it is one")
+        str | None,
+        typer.Option(metavar="terminal|human|none", help="Where; human is a window.", show_default="terminal, if it has colours"),
     ] = None,
     gif: Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Save the first episode.")] = None,
     mp4: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help="Save the first episode.")] = None,
@@ -250,7 +253,7 @@ def demo(
             say(f"The first episode is in {path}.")
         if render == "human":
             film.show_in_window(frames(episodes), title, speed)
-        elif render == "terminal" or (render is None and console.is_terminal and not (gif or mp4)):
+        elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
             film.show_in_terminal(frames(episodes), console, speed)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
@@ -292,11 +295,13 @@ def plot(
         print(json.dumps([dict(zip(names, map(_plain, end), strict=True)) for end in ends], ensure_ascii=False, indent=2))
         return
     if out is None:
-        console.print(charts.chart([charts.Curve(band.steps, band.mean) for band in compared], min(console.width, 100), 16))
+        console.print(
+            charts.chart([charts.Curve(band.steps.tolist(), band.mean.tolist()) for band in compared], min(console.width, 100), 16)
+        )
     table = Table("", f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
     for index, (label, mean, low, high) in enumerate(ends):
         style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""
-        table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].seeds > 1 else "one seed")
+        table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].runs > 1 else "one run")
     console.print(table)
     say(f"The picture is in {out}." if out else f"Everything that was logged: tensorboard --logdir {runs[0].parent}")
 

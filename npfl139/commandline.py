@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import re
+import shutil
 import sys
 import time
 import types
@@ -87,11 +88,14 @@ def _trainer(train: Callable, program: str) -> Callable:
         try:
             settings = _settings(module, config, env, fields)
             out = out or Path("runs") / f"{re.sub('[^A-Za-z0-9]+', '-', env)}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+            is_new = not out.exists()
             agent = run(module, env, settings, out, resume, _elsewhere(engine, actors, address))
         except NotImplementedError as error:
             exercise = missing_exercise(error)
             if exercise is None:  # torch raises such errors, too
                 raise
+            if is_new and out is not None:  # nothing was learnt in it that another run could be compared with
+                shutil.rmtree(out, ignore_errors=True)
             _refuse(program, f"{exercise} is not implemented yet, and training needs it")
         except (ValueError, ImportError, RunError) as error:
             _refuse(program, error)
@@ -101,7 +105,8 @@ def _trainer(train: Callable, program: str) -> Callable:
         environments = envs.make(env, min(episodes, 20), derived_seed(settings.seed, "evaluation"))
         returns = evaluate(agent.act, environments, episodes)
         print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes")
-        print(f"Its curves, logs and weights are in {out}: npfl139 plot {out}, npfl139 demo {out}, tensorboard --logdir {out.parent}")
+        print(f"Its curves, logs and weights are in {out}.")
+        print(f"Next: npfl139 plot {out}, or npfl139 demo {out}; everything that was logged: tensorboard --logdir {out.parent}")
         return agent
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]

@@ -25,7 +25,7 @@ class Band(NamedTuple):
     mean: np.ndarray  # [P] over seeds
     low: np.ndarray  # [P] the ends of the 95 % interval of the mean, from resampled seeds; of one seed the mean itself
     high: np.ndarray
-    seeds: int
+    runs: int
 
 
 class Run(NamedTuple):
@@ -106,8 +106,8 @@ def _label(runs: list[Run], all_groups: list[Run]) -> str:
     words = [f"{name}={runs[0].config.get(name)}" for name in sorted(differing)]
     if len({run.environment for run in all_groups}) > 1:
         words.insert(0, runs[0].environment)
-    seeds = f"{len(runs)} seeds" if len(runs) > 1 else ""
-    return ", ".join(filter(None, [*(words[:3] or [str(runs[0].path) if len(runs) == 1 else runs[0].environment]), seeds]))
+    count = f"{len(runs)} runs" if len(runs) > 1 else ""
+    return ", ".join(filter(None, [*(words[:3] or [str(runs[0].path) if len(runs) == 1 else runs[0].environment]), count]))
 
 
 def _band(label: str, points: list[np.ndarray]) -> Band:

@@ -119,7 +119,7 @@ def show_in_window(frames: Iterable[Frame], title: str, frames_per_second: float
         pygame.display.init()
         window = None
         for frame in _paced(frames, frames_per_second):
-            if any(event.type == pygame.QUIT for event in (pygame.event.get() if window else ())):
+            if window is not None and pygame.event.peek(pygame.QUIT):
                 break
             size = frame.image.shape[1::-1]
             if window is None or window.get_size() != size:

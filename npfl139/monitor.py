@@ -108,7 +108,7 @@ class RunMonitor(MemoryMonitor):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._display.stop(self.scalars)
+        self._display.stop(self.steps, self.scalars)
         self.close()
 
     def watch(self, agent: Any, memory: Any = None) -> int:

@@ -24,7 +24,7 @@ class Display(Protocol):
 
     def update(self, steps: int, scalars: Scalars) -> None: ...
 
-    def stop(self, scalars: Scalars) -> None: ...
+    def stop(self, steps: int, scalars: Scalars) -> None: ...
 
 
 def display(console: Console, total: int, done: int) -> Display:
@@ -56,7 +56,7 @@ class Terminal:
         curve = [chart([Curve(*_smooth(returns))], min(self.console.width, 100), CURVE_HEIGHT)] if has_room else []
         self.live.update(Group(*curve, self.bar), refresh=True)
 
-    def stop(self, scalars: Scalars) -> None:
+    def stop(self, steps: int, scalars: Scalars) -> None:
         self.live.stop()
 
 
@@ -79,9 +79,9 @@ class Notebook:
         else:
             self.handle.update(picture)
 
-    def stop(self, scalars: Scalars) -> None:
+    def stop(self, steps: int, scalars: Scalars) -> None:
         if scalars.get(RETURN):
-            self.update(self.total, scalars)
+            self.update(steps, scalars)
 
     def _figure(self, scalars: Scalars, title: str) -> Any:
         from IPython.core.pylabtools import print_figure

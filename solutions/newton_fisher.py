@@ -562,11 +562,12 @@ def basins(steps: int, width: int = 240, height: int = 135) -> Tensor:
 
     A column is a start in [-1.6, 1.6], a row is a c, from 0.8 at the top to -0.8.
     """
-    rows = []
-    for offset in torch.linspace(0.8, -0.8, height).tolist():
-        starts = torch.linspace(-1.6, 1.6, width).tolist()
-        rows.append([newton_root(lambda x, c=offset: x**3 - x + c, lambda x: 3 * x**2 - 1, start, steps) for start in starts])
-    return torch.stack([torch.stack(row) for row in rows]).movedim(-1, 0)
+    starts = torch.linspace(-1.6, 1.6, width).tolist()
+
+    def row(c: float) -> Tensor:
+        return torch.stack([newton_root(lambda x: x**3 - x + c, lambda x: 3 * x**2 - 1, start, steps) for start in starts])
+
+    return torch.stack([row(c) for c in torch.linspace(0.8, -0.8, height).tolist()]).movedim(-1, 0)
 
 
 def demonstration() -> Scene:

@@ -263,6 +263,7 @@ def test_what_was_printed_before_an_error_is_shown(project, command):
     [
         ({}, "Next: write doubled, line 5."),
         ({"doubled": "return 3 * x"}, "Next: correct doubled, line 5."),
+        ({"quadrupled": "return 3 * x"}, "Next: correct quadrupled, line 17."),
         ({"doubled": "return 2 * x", "quadrupled": "return Counter().add(x)"}, "Next: write Counter.add, line 30."),
         ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: npfl139 train toy.py, or hand it in."),
     ],
@@ -470,7 +471,7 @@ def test_runs_are_compared(project, command):
         command("train", "toy.py", "--steps", "400", "--seed", str(seed), "--gain", str(gain), "--out", f"run{seed}", "--episodes", "1")
     runs = ("run1", "run2", "run3")
     status, printed, _ = command("plot", *runs)
-    assert status == 0 and "gain=1.0, 2 seeds" in printed and "one seed" in printed and "tensorboard --logdir ." in printed
+    assert status == 0 and "gain=1.0, 2 runs" in printed and "one run" in printed and "tensorboard --logdir ." in printed
     first, second = json.loads(command("plot", *runs, "--json")[1])
     assert first["low"] <= first["mean"] <= first["high"] and second["low"] == second["mean"] == second["high"]
     assert [end["mean"] for end in json.loads(command("plot", *runs, "--scalar", "gain", "--json")[1])] == pytest.approx([1, 2])
@@ -519,6 +520,7 @@ def test_train_names_the_exercise_that_it_needs(project, command):
     for arguments in (("train", "toy.py"), ("demo", "toy.py")):
         status, _, complaint = command(*arguments)
         assert (status, "doubled is not implemented yet" in complaint) == (2, True)
+    assert not (project / "runs").exists() or not list((project / "runs").iterdir())  # no empty run that others would be compared with
 
 
 def test_train_help_lists_the_fields_of_the_configuration(project, command):
@@ -610,7 +612,7 @@ def in_terminal(arguments: list[str]) -> tuple[int, str]:
 
 def test_help_shows_what_is_taken_where_nothing_is_given(command):
     for arguments, defaults in {
-        ("demo",): ["its own", "terminal, if it is one"],
+        ("demo",): ["its own", "terminal, if it has colours"],
         ("audit",): ["all", "one per processor"],
         ("grade",): ["one per processor and 3 GiB", "as its checks need", "drawn once, kept in the folder of results"],
         ("release",): ["assignments; for a bundle, bundle"],

@@ -20,7 +20,7 @@ from npfl139 import DISTRIBUTION
 from npfl139.lecture.reference import LectureError, shipped_text
 from npfl139.lecture.text import interactive_figures
 
-__all__ = ["ReleaseError", "assignment_files", "bundle", "regenerate"]
+__all__ = ["ReleaseError", "assignment_files", "bundle", "equations", "regenerate"]
 
 
 class ReleaseError(ValueError):
@@ -31,10 +31,14 @@ def assignment_files(topic: Topic) -> dict[str, str]:
     """Return the generated files of a topic, by name: the skeleton, its notebook and what the students' commands know of it."""
     skeleton = make_skeleton(topic.solution.read_text(encoding="utf-8"), topic.exercises)
     entry = json.dumps(_entry(topic), indent=2, ensure_ascii=False) + "\n"
-    lecture = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
-    equations = lecture.read_text(encoding="utf-8") if lecture.exists() else ""
-    notebook = make_notebook(skeleton, topic.exercises, equations)
+    notebook = make_notebook(skeleton, topic.exercises, equations(topic))
     return {f"{topic.name}.py": skeleton, f"{topic.name}.ipynb": notebook, f"{topic.name}.json": entry}
+
+
+def equations(topic: Topic) -> str:
+    """Return the lecture of a topic, which typesets the equations that its docstrings cite; empty where there is none."""
+    lecture = topic.solution.parent.parent / "lectures" / f"{topic.name}.md"
+    return lecture.read_text(encoding="utf-8") if lecture.exists() else ""
 
 
 def regenerate(out: Path | None = None) -> list[Path]:

@@ -1,0 +1,108 @@
+"""What `npfl139 demo` shows of each topic: pictures of its own, or an agent that is shipped trained."""
+
+import importlib
+import json
+import sys
+import types
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grader.contract.registry import available, load
+from grader.release import demonstrations
+from npfl139 import comparison, demonstration, film, runs
+from npfl139.catalogue import assignments
+from npfl139.film import Frame
+from npfl139.modules import define
+from tests.test_cli import AGENT
+
+SHIPPED = {name: item.checkpoint for name, item in assignments().items() if item.checkpoint.exists()}
+STAGED = [name for name in available() if hasattr(importlib.import_module(f"solutions.{name}"), "demonstration")]
+
+
+def test_every_topic_has_something_to_show():
+    assert SHIPPED.keys() | set(STAGED) == set(available())
+    assert sum(path.stat().st_size for path in SHIPPED.values()) < 2**20
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_agent_loads_into_the_solution_and_plays(name):
+    show = demonstration.restored(importlib.import_module(f"solutions.{name}"), SHIPPED[name], None, seed=1)
+    (frame,) = islice(show.frames(1), 1)
+    assert frame.image.ndim == 3 and frame.image.dtype == np.uint8 and frame.image.std() > 0
+    (told,) = show.told(1)
+    assert told.startswith(f"{show.title}: return ")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_agent_says_how_it_was_made_and_has_the_curves_of_all_seeds(name):
+    metadata = runs.read_metadata(SHIPPED[name])
+    assert metadata["agent"] == name and metadata["made_by"].startswith(f"python -m grader.release.demonstrations {name}")
+    band = comparison.reference(SHIPPED[name], metadata["environment"])
+    assert band is not None and band.runs == len(demonstrations.SEEDS)
+    assert (band.low <= band.mean).all() and (band.mean <= band.high).all()
+    assert comparison.reference(SHIPPED[name], "another") is None
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_agent_plays_in_the_assignment_before_any_exercise_is_written(name):
+    skeleton = load(name).solution.parent.parent / "assignments" / f"{name}.py"
+    module = define(f"skeleton_of_{name}", skeleton.read_text(), str(skeleton))
+    assert len(list(demonstration.restored(module, SHIPPED[name], None, seed=1).told(1))) == 1
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_a_topic_that_demonstrates_itself_tells_what_it_shows(name):
+    show = demonstration.staged(importlib.import_module(f"solutions.{name}"))
+    frames = list(islice(show.frames(1), 2))
+    assert all(frame.image.dtype == np.uint8 and frame.image.shape[2] == 3 for frame in frames)
+    assert (frames[0].image != frames[1].image).any()
+    assert all(":" in sentence for sentence in show.told(1))
+
+
+def test_an_agent_is_made_with_its_provenance(tmp_path, monkeypatch):
+    (tmp_path / "assignments").mkdir()
+    module = define("solutions.toy", AGENT.replace("steps=64", "steps=400"), "toy.py")
+    monkeypatch.setitem(sys.modules, "solutions.toy", module)
+    monkeypatch.setattr(demonstrations, "load", lambda name: types.SimpleNamespace(solution=tmp_path / "solutions" / "toy.py"))
+    path = demonstrations.make("toy")
+    assert path == tmp_path / "assignments" / "toy.safetensors"
+    metadata = runs.read_metadata(path)
+    assert metadata["environment"] == "CartPole-v1" and "median" in metadata["evaluation"]
+    assert len(json.loads(metadata["curves"])["returns"]) == len(demonstrations.SEEDS)
+    assert list(demonstration.restored(module, path, None, seed=1).told(1))
+
+
+def test_what_demonstrates_itself_or_has_no_agent_is_not_trained(monkeypatch):
+    for content in ("", "def demonstration():\n    pass\n\n\ndef make_agent():\n    pass\n"):
+        monkeypatch.setitem(sys.modules, "solutions.toy", define("solutions.toy", content, "toy.py"))
+        assert demonstrations.make("toy") is None
+
+
+def test_two_films_side_by_side_wait_for_the_longer_one():
+    small, large = np.zeros((2, 3, 3), np.uint8), np.ones((4, 5, 3), np.uint8)
+    frames = list(film.beside([Frame(small, "a")], [Frame(large, "b"), Frame(large, "c")]))
+    assert [frame.caption for frame in frames] == ["a   |   b", "a   |   c"]
+    assert frames[0].image.shape == (4, 3 + film.GAP + 5, 3)
+    assert list(film.beside([], [Frame(large)])) == []
+
+
+def test_a_film_of_nothing_is_not_written(tmp_path):
+    with pytest.raises(film.FilmError, match="there is nothing to film"):
+        film.save([], tmp_path / "one.gif", 10)
+
+
+def test_without_the_encoder_of_mp4_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(film.FilmError, match=r"pip install 'deep-rl-unit\[film\]'"):
+        film.save([Frame(np.zeros((2, 2, 3), np.uint8))], Path(tmp_path / "one.mp4"), 10)
+
+
+def test_pictures_of_half_blocks_keep_their_colours_and_their_shape():
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:20] = 255, 0, 0
+    text = film.text_picture(image, 20, 100)
+    assert text.plain == ("▀" * 20 + "\n") * 5
+    assert (text.spans[0].style.color.name, text.spans[-1].style.bgcolor.name) == ("#ff0000", "#000000")
