@@ -1,4 +1,5 @@
-# Needs Python 3.11 or newer and make. `make grade` grades the sample class; `make test` runs the checks of the code and the tests.
+# Needs Python 3.11 or newer and make. `make grade` grades the sample class; `make test` runs the checks of the code and the tests;
+# `make site` builds the lectures as a book.
 
 # Of the Pythons that are new enough and can make environments the one that everything was measured with comes first.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
-.PHONY: grade test lint audit install bubblewrap clean
+.PHONY: grade test lint audit site install bubblewrap clean
 
 grade: $(INSTALLED) bubblewrap
 	$(VENV)/bin/npfl139 grade examples/class --out results
@@ -29,6 +30,11 @@ lint: $(DEVELOPING)
 # Of every small change of the solutions some hidden check must notice. SINCE=HEAD~1 audits only the topics that differ from there.
 audit: $(DEVELOPING)
 	OMP_NUM_THREADS=1 $(VENV)/bin/npfl139 audit --jobs 2 $(if $(SINCE),--since $(SINCE))
+
+# The lectures as a book in build/site/index.html. What their cells show is kept in build/lectures until something they rest on changes.
+site: $(DEVELOPING)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m sphinx -q -n -W --keep-going -d build/doctrees docs build/site
+	@echo "written: build/site/index.html"
 
 install: $(DEVELOPING)
 
@@ -57,5 +63,5 @@ bubblewrap:
 		else echo "bubblewrap, the sandbox for untrusted code, is missing: install the package bubblewrap (apt, dnf, pacman)."; fi; }
 
 clean:
-	rm -rf $(VENV) results runs bundle build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) results runs bundle build dist docs/api docs/indexes docs/lectures *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

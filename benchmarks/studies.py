@@ -156,7 +156,7 @@ HALVED = {
     "env_count": 8, "rollout_length": 128, "max_kl": 0.03, "damping": 0.5, "value_learning_rate": 1e-3, "value_epochs": 10,
     "value_batch_size": 128,
 }  # fmt: skip
-BIG = {"steps": 200_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
+BIG = {"steps": 100_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
 
 STUDIES = {
     "suite": Study(agent57, tuple(f"npfl139/{task}-v0" for task in agent57.SUITE), FIRST_FIVE, SUITE, on_suite, 14, 15,
@@ -164,7 +164,7 @@ STUDIES = {
     "coin": Study(agent57, ("npfl139/RandomCoin-v0",), FIRST_FIVE, COIN, on_suite, 7, 15, base={"family_discounts": (0.9, 0.9)}),
     "maze": Study(ngu, ("npfl139/SmallDiscoMaze-v0",), FIRST_TEN, MAZE, on_maze, 12, 6),
     "goal": Study(ngu, ("npfl139/DiscoGoal-v0",), FIRST_TEN, GOAL, on_maze, 12, 14),
-    "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 8, 400,
+    "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 4, 400,
                      options={"size": 21, "new_maze": True, "steps": 200}, base=BIG),
     "hopper": Study(trpo, ("Hopper-v5",), tuple(range(201, 211)), {"default": {}, "half the batch": HALVED}, on_returns(10), 10, 60),
     "settles": Study(r2d2, ("npfl139/MaskedCartPole-v0", "npfl139/CueRecall-v0", "npfl139/TwoRooms-v0"), tuple(range(301, 311)),

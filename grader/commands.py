@@ -20,7 +20,9 @@ Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 @app.command(rich_help_panel="For instructors")
 def grade(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, folders of <student>/<topic>.py, zip archives.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files, folders, archives; in a course, none: what was taken in.")
+    ] = None,
     topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
     out: Results = Path("results"),
     jobs: Annotated[
@@ -34,15 +36,33 @@ def grade(
     limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds of its own that one submission may use in all.", show_default="as its checks need")
     ] = None,
+    assignment: Annotated[list[str] | None, typer.Option(help="In a course: only this one; may be given again.")] = None,
+    student: Annotated[str | None, typer.Option(help="In a course: only what this one handed in.")] = None,
+    regrade: Annotated[
+        str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
+    ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
+    from grader.grading.sandbox import SandboxUnavailable
+
+    if not paths:
+        from grader.course.commands import grade_here
+
+        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
+            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
+        try:
+            sound = grade_here(engine, assignment, student, regrade, jobs)
+        except SandboxUnavailable as error:
+            raise UserError(str(error)) from error
+        raise typer.Exit(0 if sound else 3)
+    if assignment or student or regrade:
+        raise UserError("--assignment, --student and --regrade are for what a course took in: leave the paths out, or take them in first")
     from grader.classroom.session import grade_class
     from grader.classroom.store import StoreError
     from grader.contract.registry import available
-    from grader.grading.sandbox import SandboxUnavailable
     from grader.records import SANDBOXES, Options
 
     if topic is not None and topic not in available():

@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from npfl139.text import printable, shortened
 
-__all__ = ["SUFFIXES", "Source", "Unreadable", "listed", "names_without_import", "read_one", "read_source"]
+__all__ = ["SUFFIXES", "Source", "Unreadable", "listed", "names_without_import", "read_one", "read_source", "read_unparsed"]
 
 SUFFIXES = (".py", ".ipynb")
 MAX_BYTES = 16 * 2**20  # of a file; a notebook holds its figures
@@ -66,6 +66,27 @@ def read_source(content: bytes, filename: str) -> Source:
     Raises:
         Unreadable: too large, of another kind, wrongly encoded, not a notebook, or not Python.
     """
+    cells = _cells(content, filename)
+    magics = MAX_PARSED // max(1, sum(len(text) for _, text in cells))
+    read = [(number, *_without_magics(text, magics)) for number, text in cells]
+    source = _joined([(number, text) for number, text, _ in read])
+    for (_, _, error), (first, _) in zip(read, source.cells or ((1, 0),), strict=True):
+        if error is not None:
+            raise _unreadable(source, error, first)
+    return source
+
+
+def read_unparsed(content: bytes, filename: str) -> Source:
+    """Return what `read_source` does, whether it is Python or not: Python's parser, which some texts cost hours, is not asked.
+
+    Raises:
+        Unreadable: too large, of another kind, wrongly encoded, or not a notebook.
+    """
+    return _joined(_cells(content, filename))
+
+
+def _cells(content: bytes, filename: str) -> list[tuple[int, str]]:
+    """Return (number, text) of the cells of a file, or of a program as one that has the number 0."""
     if len(content) > MAX_BYTES:
         raise Unreadable(f"the file has {len(content) / 2**20:.0f} MiB, and at most {MAX_BYTES // 2**20} are read: clear its outputs")
     suffix = PurePath(filename).suffix.lower()
@@ -75,13 +96,7 @@ def read_source(content: bytes, filename: str) -> Source:
     characters = sum(len(text) for _, text in cells)
     if characters > MAX_CHARACTERS:
         raise Unreadable(f"the file has more than {MAX_CHARACTERS} characters of code: hand in the assignment only")
-    magics = MAX_PARSED // max(1, characters)
-    read = [(number, *_without_magics(text, magics)) for number, text in cells]
-    source = _joined([(number, text) for number, text, _ in read])
-    for (_, _, error), (first, _) in zip(read, source.cells or ((1, 0),), strict=True):
-        if error is not None:
-            raise _unreadable(source, error, first)
-    return source
+    return cells
 
 
 def read_one(files: Sequence[tuple[str, bytes]]) -> tuple[str, Source]:

@@ -36,13 +36,13 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
 
 def _readable(command: Any) -> Any:
     """Return the command with a help that speaks of what a value is, not of Python's types: `--out PATH`, not `--out <path>`."""
-    context = typer.Context(command)
-    for one in [command, *(command.commands.values() if isinstance(command, TyperGroup) else ())]:
-        for parameter in [*one.params, one.get_help_option(context)]:
-            if isinstance(parameter, TyperArgument):
-                parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name is in capitals already
-            elif isinstance(parameter, TyperOption) and parameter.metavar is None:
-                parameter.metavar = "" if parameter.is_flag else WORDS.get(parameter.type_descriptor.annotation, "TEXT")
+    for one in command.commands.values() if isinstance(command, TyperGroup) else ():
+        _readable(one)
+    for parameter in [*command.params, command.get_help_option(typer.Context(command))]:
+        if isinstance(parameter, TyperArgument):
+            parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name is in capitals already
+        elif isinstance(parameter, TyperOption) and parameter.metavar is None:
+            parameter.metavar = "" if parameter.is_flag else WORDS.get(parameter.type_descriptor.annotation, "TEXT")
     return command
 
 

@@ -249,21 +249,18 @@ def command(*arguments, **options):
     return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300, **options)
 
 
-def processes(word):
-    """Return the numbers of the processes whose command line or environment holds a word."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+def processes(folder):
+    """Return the numbers of the processes of the Ray session in a folder, and those of its actors."""
+    lines, parents = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            lines[int(path.name)] = (path / "cmdline").read_bytes().decode()
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if word.encode() in text and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
-
-
-def actors_of(word):
-    return [number for number in processes(word) if b"ray::Worker" in (Path("/proc") / str(number) / "cmdline").read_bytes()]
+    own = {number for number, line in lines.items() if f"{folder}/" in line and number != os.getpid()}
+    workers = {number for number, line in lines.items() if line.startswith("ray::") and parents[number] in own}
+    return own | workers, {number for number in workers if lines[number].startswith("ray::Worker")}
 
 
 def eventually(what, seconds=120):
@@ -275,42 +272,53 @@ def eventually(what, seconds=120):
     return result
 
 
-def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(tmp_path):
-    mark, out = f"DISTRIBUTED_TEST_{os.getpid()}", tmp_path / "run"
+@pytest.fixture
+def folder():
+    """A folder with a short name, since Ray holds sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="npfl139-") as name:
+        yield Path(name)
+
+
+def test_a_folder_whose_name_is_too_long_for_sockets_is_told(folder):
+    (long := folder / ("long" * 20)).mkdir()
+    result = command("train", "r2d2", "--engine", "ray", "--actors", 1, "--out", folder / "run", env=os.environ | {"TMPDIR": str(long)})
+    assert result.returncode == 2 and "Ray cannot be started on this machine" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not list(long.iterdir())
+
+
+def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folder):
+    log = folder / "run" / "log.csv"
     line = [sys.executable, "-m", "npfl139.cli", "train", "r2d2", "--env", CUES, "--engine", "ray", "--actors", 2, *SMALL]
-    line += ["--steps", 40_000, "--out", out, "--episodes", 2]
-    environment = os.environ | {mark: "1", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
-    learner = subprocess.Popen(list(map(str, line)), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log = out / "log.csv"
-    eventually(lambda: log.exists() and "episode_return" in log.read_text())
-    os.kill(actors_of(mark)[0], signal.SIGKILL)
-    printed, complaints = learner.communicate(timeout=240)
+    line = list(map(str, [*line, "--steps", 40_000, "--out", folder / "run", "--episodes", 2]))
+    environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder)}
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as learner:
+        eventually(lambda: learner.poll() is not None or (log.exists() and "episode_return" in log.read_text()))
+        os.kill(min(processes(folder)[1]), signal.SIGKILL)
+        printed, complaints = learner.communicate(timeout=240)
     assert learner.returncode == 0 and not complaints.strip() and len(printed.splitlines()) == 1
     scalars = npfl139.runs.read_log(log)
     assert scalars["actors_replaced"][-1][1] == 1 and scalars["steps_per_second"] and scalars["staleness"]
-    assert int(npfl139.runs.read_metadata(out / "agent.safetensors")["steps"]) == 40_000
-    eventually(lambda: not processes(mark))
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 40_000
+    eventually(lambda: not processes(folder)[0])
+    assert [path.name for path in folder.iterdir()] == ["run"]
 
 
-def test_a_killed_learner_goes_on_with_actors_of_the_same_cluster(tmp_path):
-    mark = f"DISTRIBUTED_TEST_{os.getpid()}"
-    environment = os.environ | {mark: "1", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "HOME": str(tmp_path)}
+def test_a_killed_learner_goes_on_with_actors_of_the_same_cluster(folder):
+    checkpoint = folder / "run" / "agent.safetensors"
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "HOME": str(folder)}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
-    with tempfile.TemporaryDirectory(prefix="npfl139-") as folder:  # short, since it holds sockets
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        cluster = subprocess.Popen([sys.executable, "-c", CLUSTER, folder], env=environment, **pipes)
-        address, checkpoint = cluster.stdout.readline().strip(), tmp_path / "run" / "agent.safetensors"
-        line = [sys.executable, "-c", LEARNER, tmp_path / "run", address]
-        learner = subprocess.Popen([*line, "10000000"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-        eventually(lambda: checkpoint.exists() and int(npfl139.runs.read_metadata(checkpoint)["steps"]) > 2000)
-        learner.kill()
-        learner.wait()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", CLUSTER, folder], env=environment, **pipes) as cluster:
+        address = cluster.stdout.readline().strip()
+        line = [sys.executable, "-c", LEARNER, folder / "run", address]
+        with subprocess.Popen([*line, "10000000"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as learner:
+            eventually(lambda: checkpoint.exists() and int(npfl139.runs.read_metadata(checkpoint)["steps"]) > 2000)
+            learner.kill()
         steps = int(npfl139.runs.read_metadata(checkpoint)["steps"])
         again = subprocess.run([*line, str(steps + 4000)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
         assert again.returncode == 0 and not again.stderr.strip()
         assert int(npfl139.runs.read_metadata(checkpoint)["steps"]) == steps + 4000
-        losses = [step for step, _ in npfl139.runs.read_log(tmp_path / "run" / "log.csv")["loss"]]
+        losses = [step for step, _ in npfl139.runs.read_log(folder / "run" / "log.csv")["loss"]]
         assert losses == sorted(losses) and losses[-1] > steps + 3000 and losses[0] < 1000
         cluster.communicate("", timeout=60)
-        eventually(lambda: not processes(mark))
+    eventually(lambda: not processes(folder)[0])

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from grader.classroom.intake import collect
-from grader.intake import adapters, canvas, gradescope, moodle, repositories
+from grader.intake import adapters, canvas, gradescope, moodle, repositories, words
 from grader.intake.adapters import deliveries
 from grader.intake.deliveries import Claim, Delivery
 from grader.intake.parcels import Export, NoSubmission
@@ -516,6 +516,33 @@ def test_names_of_ten_thousand_characters_and_paths_that_lead_out(tmp_path):
     assert contents(found["5"]) == {"ppo.py": CODE} and contents(found["1"]) == {"ppo.py": CODE}
     assert "leads out of the archive" in found["3"].problem and "leads out of the archive" in found["7"].problem
     assert all(len(one.student) < 130 and len(one.filename) < 300 for one in collect([tmp_path / "all.zip"], TOPICS))
+
+
+@pytest.mark.parametrize("part", ["<", "<!--", "<!", "<a ", "<a a='", "<?", "</", "&", "<script>", "<![CDATA[", "<pre>", "\n", "&#"])
+def test_html_that_a_parser_takes_long_for_is_read(part):
+    words.text_of(part * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a</p><p>b</p>\r\n<ul><li>c</li><li>d</li></ul>e", "a\nb\nc\nd\ne\n"),
+        ("<style>p { }</style><!-- <p>no</p> -->if a &lt; b &amp; c:<br />&nbsp; return <b>x</b>\n  y", "if a < b & c:\n  return x y\n"),
+        ("<pre>for i in x:\n    i\n</pre>done</script>", "for i in x:\n    i\ndone\n"),
+        ("a < b", "a < b\n"),
+    ],
+)
+def test_what_somebody_typed_is_the_text_that_a_browser_shows(html, text):
+    assert words.text_of(html) == text
+
+
+def test_too_long_a_text_and_a_worksheet_that_is_none(tmp_path):
+    text = {"Eva_6_assignsubmission_onlinetext_/onlinetext.html": "x" * (2**20 + 1), "Ada_7_assignsubmission_file_/ppo.py": CODE}
+    laid(tmp_path, text | {"Grades.csv": b"Identifier,\xff\n" + b"x" * 200_000, "other.csv": "a,b\n", "wrong.csv": "Identifier\n7,8,9\n"})
+    with open(tmp_path / "huge.csv", "wb") as stream:
+        stream.truncate(2**30)
+    found = told(deliveries(tmp_path, topics=TOPICS))
+    assert found["6"].problem == "the text has more than 1 MiB: hand in a file" and contents(found["7"]) == {"ppo.py": CODE}
 
 
 def test_names_that_take_a_pattern_long(tmp_path):

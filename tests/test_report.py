@@ -1,5 +1,9 @@
 """Reports escape everything, need nothing from outside, show each student only their own work, and say what is true."""
 
+import base64
+import csv
+import hashlib
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,15 +12,18 @@ import pytest
 from msgspec.structs import replace
 from sample_results import band, check, everything, graded, result_of, sample_class, training, untrained
 
+from grader import similarity
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
 from grader.records import MAX_NUMBER, SeedResult
-from grader.show import report
+from grader.show import report, words
 from grader.show.charts import dot_plot, learning_chart, trace_chart
 from grader.show.findings import printable
 from grader.show.report import class_page, student_page
+from npfl139.catalogue import CatalogueError
 
-VOID = {"meta", "line", "br"}
+TOPICS = ("newton_fisher", "trpo", "ppo", "transformed_rewards", "r2d2", "retrace", "ngu", "agent57")
+VOID = {"meta", "line", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -45,7 +52,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.parts.append(data)
 
     @property
@@ -93,7 +100,9 @@ def test_nothing_that_a_student_wrote_becomes_part_of_the_page(text):
     for page, harmless in zip(pages_full_of(text), pages_full_of("text"), strict=True):
         assert [tag for tag in page.tags if tag not in ("code", "em")] == [tag for tag in harmless.tags if tag not in ("code", "em")]
         assert [(tag, name) for tag, name, _ in page.attributes] == [(tag, name) for tag, name, _ in harmless.attributes]
-        assert all(link.startswith("#") or (link.endswith("/report.html") and ":" not in link) for link in page.links)
+        assert all(
+            link.startswith("#") or link == "report.csv" or (link.endswith("/report.html") and ":" not in link) for link in page.links
+        )
         assert printable(text) in page.text or "`" in text
         assert not any(character in page.text for character in "\u202e\x1b\0")
 
@@ -105,11 +114,38 @@ def test_code_and_emphasis_are_marked_up_and_nothing_else():
     assert "<code>p</code> is <em>not</em> 2 * 3 * 4 or <code>&lt;b&gt;</code>." in html and "a*b*c" in html
 
 
+def test_a_cited_equation_leads_to_the_lecture(monkeypatch):
+    claim = "It is that of [ppo:gae], not of [no:where] or rows[1:3]."
+    html = student_page([graded("ada", {("entropy", 0): {"claim": claim}})], no_band)
+    assert (
+        '<span title="equation 2 (gae) of the lecture ppo: npfl139 lecture ppo">[ppo:gae]</span>, not of [no:where] or rows[1:3].' in html
+    )
+    monkeypatch.setenv("NPFL139_SITE", 'https://example.org/"unit"')
+    html = student_page([graded("ada", {("entropy", 0): {"claim": claim}})], no_band)
+    assert '<a href="https://example.org/&#34;unit&#34;/lectures/ppo.html#equation-ppo-gae">[ppo:gae]</a>, not of [no:where] or' in html
+
+    def missing(label):
+        raise CatalogueError("there are no assignments here")
+
+    monkeypatch.setattr(words, "equation_url", missing)
+    assert str(words.marked(claim)) == claim
+
+
 def test_pages_need_nothing_from_outside():
     pages = [student_page([result], band) for result in sample_class()] + [class_page(sample_class())]
     for html in pages:
         assert "default-src 'none'" in html
-        assert not any(word in html for word in ("http:", "https:", "//", "@import", "url(", "src=", "<script", "<link"))
+        assert not any(word in html for word in ("http:", "https:", "//", "@import", "url(", "src=", "<link"))
+    assert not any("<script" in html or "script-src" in html for html in pages[:-1])
+
+
+def test_the_class_has_one_script_which_its_policy_allows_by_hash_alone():
+    html = class_page(sample_class())
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert f"script-src 'sha256-{digest}';" in policy and "unsafe-eval" not in policy and html.count("<script") == 1
+    assert not re.search(r"\son\w+=", html) and "innerHTML" not in script
 
 
 def test_the_same_results_give_the_same_bytes():
@@ -250,7 +286,93 @@ def test_topics_stand_in_lecture_order():
             "r2d2",
             "a%20new%20one",
         ]
-    assert "44 / 44" in of_class(*results).text
+    assert "ada 44 11 11 11 11 out of 44 11 11 11 11" in of_class(*results).text
+
+
+def of_many(count=300, topics=TOPICS):
+    """Return the results of a large class in which most are wrong somewhere."""
+    kinds = sample_class()
+    own = [
+        [replace(kinds[(person * 7 + place * 3) % 10], student=f"student {person:03}", topic=topic) for place, topic in enumerate(topics)]
+        for person in range(count)
+    ]
+    return [result for results in own for result in results]
+
+
+def test_a_large_class_is_a_line_a_student_and_a_page_that_can_be_sent():
+    results = of_many()
+    html = class_page(results)
+    page = Page(html)
+    assert len(html.encode()) < 300_000
+    assert [value for tag, name, value in page.attributes if (tag, name) == ("tr", "id")] == [
+        f"of-student%20{person:03}" for person in range(300)
+    ]
+    assert all(len(value) == 8 * 6 for _, name, value in page.attributes if name == "data-p")
+    assert page.text.count("Who passed what exercise passed whole") == 8 and "and 56 more" in page.text
+    made = [
+        result
+        for result in results
+        if result.topic == "newton_fisher" and any(check.exercise == "lambda_advantage" and check.mistake for check in result.checks)
+    ]
+    who = [value for _, name, value in page.attributes if name == "data-who"]
+    assert who[0].split() == [str(int(result.student.split()[1])) for result in made]
+
+
+def test_totals_are_out_of_everything_that_the_class_was_given():
+    page = Page(
+        class_page([graded("ada"), graded("blaise", topic="trpo")], course="Deep learning, winter 2026", given={"ppo": 11.0, "ngu": 7.5})
+    )
+    assert "ada 11 – 11 – blaise 11 11 – – out of 29.5 11 11 7.5" in page.text
+    assert page.text.startswith("Deep learning, winter 2026")
+
+
+def test_marks_say_what_the_script_filters_by():
+    page = of_class(*sample_class(), graded("ada", topic="trpo"))
+    rows = [value for tag, name, value in page.attributes if (tag, name) == ("tr", "id")]
+    marks = dict(zip(rows, (value for _, name, value in page.attributes if name == "data-p"), strict=True))
+    assert marks["of-ada"] == "pppppppppppp" and marks["of-felix"] == "------xxxxxx"  # trpo comes first
+    assert marks["of-ivan"][6:] == "oopppo" and marks["of-jane"][6:] == "pppfpp"
+    options = [value for tag, name, value in page.attributes if (tag, name) == ("option", "value")]
+    assert options == ["all", "half", "-", "x", "f", *(f"part {index}" for index in range(12))]
+
+
+def test_a_students_page_leads_back_to_the_class_and_on_without_naming_anybody():
+    links = Page(student_page([graded("Čapek & K?")], no_band, course="Deep learning", within_class=True)).links
+    assert links[:3] == [f"../report.html{step}#of-%C4%8Capek%20%26%20K%3F" for step in ("", "?previous", "?next")]
+    assert "id" in class_page([graded("Čapek & K?")]) and 'id="of-%C4%8Capek%20%26%20K%3F"' in class_page([graded("Čapek & K?")])
+    assert not any("../" in link for link in of_student(graded("ada")).links)
+
+
+def test_what_passed_is_folded_and_printed():
+    page = of_student(sample_class()[1])
+    assert page.tags.count("details") == 4 and page.tags.count("article") == 2  # one exercise and the training failed
+    assert "details::details-content { content-visibility: visible" in student_page([graded("ada")], no_band)
+
+
+def test_everything_stands_in_a_table_that_no_spreadsheet_executes(tmp_path):
+    store = Store(tmp_path)
+    wrong = graded("=cmd|' C calc'!A0", {("entropy", 0): {"verdict": "wrong", "feedback": "@SUM(1)\n-2", "mistake": "+1"}})
+    for result in (wrong, sample_class()[5]):
+        store.write(result)
+    write_reports(store, band)
+    text = (tmp_path / "report.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 9 + 1 and rows[0]["student"] == "'=cmd|' C calc'!A0"
+    (row,) = [row for row in rows if row["verdict"] == "wrong"]
+    assert (row["mistake"], row["feedback"], row["score"], row["exercise"]) == ("'+1", "'@SUM(1) -2", "0.0", "entropy")
+    (problem,) = [row for row in rows if row["student"] == "felix"]
+    assert problem["verdict"] == "problem" and "SyntaxError" in problem["feedback"]
+
+
+def test_every_table_and_control_has_a_name():
+    for html in (class_page(of_many(60)), class_page(sample_class()), student_page(sample_class()[:1], band)):
+        page = Page(html)
+        assert page.tags.count("main") == page.tags.count("h1") == 1
+        assert not re.search(r"<th[^>]*></th>", html), "an empty heading"
+        for control in re.findall(r"<(?:input|select)\b[^>]*>", html):
+            assert re.search(rf"<label>[^<]*{re.escape(control)}", html)
+        for region in re.findall(r'<div class="scroll"[^>]*>', class_page(sample_class())):
+            assert 'tabindex="0"' in region and "aria-label" in region
 
 
 def test_who_handed_in_nothing_has_a_dash():
@@ -359,8 +481,14 @@ def luminance(color):
 def test_text_has_the_contrast_that_guidelines_ask_for(scheme):
     style = (Path(report.__file__).parent / "templates" / "style.css").read_text()
     colors = dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*)\}", style)[scheme]))
-    pairs = [(tone, f"{tone}-tint") for tone in ("passed", "wrong", "open", "stopped", "fault")]
+    pieces = (Path(similarity.__file__).parent / "templates" / "similarity.html").read_text()
+    colors |= dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*)\}", pieces)[scheme]))
+    pairs = [("text", f"piece-{number}") for number in range(1, 7)]
+    pairs += [(tone, f"{tone}-tint") for tone in ("passed", "wrong", "open", "stopped", "fault")]
     pairs += [(ink, paper) for ink in ("text", "soft", "accent") for paper in ("page", "card")]
+    pairs += [
+        (tone, paper) for tone in ("passed", "wrong", "fault", "accent", "text") for paper in ("card", "track")
+    ]  # of a student's line
     for ink, paper in pairs:
         low, high = sorted((luminance(colors[ink]), luminance(colors[paper])))
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {paper}"  # WCAG 2.1, level AA

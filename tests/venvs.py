@@ -35,7 +35,8 @@ class Venv:
 
     def run(self, *arguments: object, cwd: Path) -> subprocess.CompletedProcess:
         """Run Python with the arguments."""
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | {"COLUMNS": "120"}
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        environment |= {"COLUMNS": "120", "XDG_CACHE_HOME": str(ROOT / "build" / "cache")}  # of lectures that were run
         return subprocess.run([self.python, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True)
 
     def npfl139(self, *arguments: object, cwd: Path) -> str:

@@ -18,7 +18,7 @@ from grader.records import Submission
 from npfl139.catalogue import topic_of
 from npfl139.text import printable
 
-__all__ = ["HandedIn", "NoSubmission", "collect"]
+__all__ = ["HandedIn", "NoSubmission", "as_folder", "collect"]
 
 WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 MAX_NAME_BYTES = 120  # of a student's name as a folder; file systems allow 255
@@ -92,11 +92,11 @@ def _one_each(parcels: Sequence[Parcel], topics: Sequence[str]) -> list[Parcel]:
 def _labels(found: Iterable[Sequence[Parcel]]) -> dict[tuple[str, tuple[Claim, ...]], str]:
     """Return what each person or team is called: of namesakes, also by what the platform calls them."""
     people = dict.fromkeys((parcel.student, parcel.members) for parcels in found for parcel in parcels)
-    count = Counter(_as_folder(student).casefold() for student, _ in people)
+    count = Counter(as_folder(student).casefold() for student, _ in people)
     labels = {}
     for student, members in people:
         keys = " + ".join(member.key for member in members)
-        labels[student, members] = student if count[_as_folder(student).casefold()] == 1 or keys == student else f"{student} ({keys})"
+        labels[student, members] = student if count[as_folder(student).casefold()] == 1 or keys == student else f"{student} ({keys})"
     return labels
 
 
@@ -122,7 +122,7 @@ def _expected(found: dict[Path, list[Parcel]], topics: Sequence[str], topic: str
 
 def _named(student: str, submissions: list[HandedIn], known: set[tuple[str, str]]) -> list[HandedIn]:
     """Return the submissions with the student's name as a folder; a namesake's gets a number."""
-    folder = name = _as_folder(student)
+    folder = name = as_folder(student)
     number = 1
     while any((name.casefold(), submission.topic) in known for submission in submissions):
         number += 1
@@ -131,10 +131,10 @@ def _named(student: str, submissions: list[HandedIn], known: set[tuple[str, str]
     return [replace(submission, student=name) for submission in submissions]
 
 
-def _as_folder(name: str) -> str:
+def as_folder(name: str) -> str:
     """Return a name that is a safe folder on every system, as close to the given one as that allows.
 
-    >>> _as_folder("Jan Novák"), _as_folder("../a:b"), _as_folder("CON"), _as_folder(" . ")
+    >>> as_folder("Jan Novák"), as_folder("../a:b"), as_folder("CON"), as_folder(" . ")
     ('Jan Novák', '_a_b', 'CON_', 'unnamed')
     """
     name = re.sub(r'[/\\:*?"<>|]', "_", printable(unicodedata.normalize("NFC", name), "_"))

@@ -1,7 +1,7 @@
 """Writes the reports of a folder of results. A page that cannot be made or written keeps no other from being written."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from grader.contract.registry import available
 from grader.show.findings import printable
 from grader.show.groups import grouped
 from grader.show.report import Band, class_page, student_page
+from grader.show.sheet import everything
 
 __all__ = ["Written", "write_reports"]
 
@@ -28,14 +29,19 @@ def known_band(topic: str, training: str) -> list[list[float]] | None:
     return reference_band(topic, training) if topic in available() else None
 
 
-def write_reports(store: Store, band: Band = known_band) -> Written:
-    """Write `report.html` for the class, and one into the folder of each student."""
+def write_reports(store: Store, band: Band = known_band, course: str | None = None, given: Mapping[str, float] | None = None) -> Written:
+    """Write `report.html` and `report.csv` for the class, and a `report.html` into the folder of each student.
+
+    Args:
+        course, given: see `grader.show.report.class_page`.
+    """
     results, damaged = store.results()
     failed: list[str] = []
     for student, own in grouped(results, lambda result: result.student).items():
-        _write(store, Path(student) / "report.html", functools.partial(student_page, own, band), failed)
+        _write(store, Path(student) / "report.html", functools.partial(student_page, own, band, course, within_class=True), failed)
     names = [str(file.relative_to(store.folder)) for file in damaged]
-    _write(store, Path("report.html"), lambda: class_page(results, names, failed), failed)
+    _write(store, Path("report.csv"), functools.partial(everything, results), failed)
+    _write(store, Path("report.html"), lambda: class_page(results, names, failed, course, given), failed)
     return Written(store.folder / "report.html", tuple(failed))
 
 

@@ -14,7 +14,7 @@ from npfl139 import files
 
 __all__ = ["OWN_FILES", "Store", "StoreError", "write_atomically"]
 
-OWN_FILES = ("report.html", "seed.txt")  # in the folder of results, where no student's folder can have their names
+OWN_FILES = ("report.csv", "report.html", "seed.txt")  # in the folder of results, where no student's folder can have their names
 
 
 class StoreError(Exception):

@@ -95,7 +95,7 @@ def _bring_up_to_date(course: Course) -> None:
     topics = {name: setting.topic for name, setting in course.settings.assignments.items()}
     with course.gradebook.reading() as session:
         row = session.get(models.Course, 1)
-        known = dict(session.execute(select(models.Assignment.name, models.Assignment.topic)).tuples().all())
+        known = {assignment.name: assignment.topic for assignment in session.scalars(select(models.Assignment))}
         if row and (row.title, row.term, row.roster_sha256) == wanted and topics.items() <= known.items():
             return
     with course.gradebook.writing() as session:

@@ -95,13 +95,13 @@ class Gradebook:
         """Return the engines of readers and of writers."""
         if not self.is_file:
             url = self.url.set(drivername="postgresql+psycopg") if self.url.get_driver_name() != "psycopg" else self.url
-            readable = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
-            writable = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
+            readable = create_engine(url, isolation_level="REPEATABLE READ", poolclass=NullPool)
+            writable = create_engine(url, isolation_level="READ COMMITTED", poolclass=NullPool)
             event.listen(writable, "begin", _lock_of_writers)
             return readable, writable
-        readable = create_engine("sqlite://", creator=self._connected, poolclass=NullPool)
+        readable = create_engine("sqlite://", creator=lambda: self._connected(), poolclass=NullPool)
         event.listen(readable, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-        writable = create_engine("sqlite://", creator=self._connected, poolclass=NullPool)
+        writable = create_engine("sqlite://", creator=lambda: self._connected(), poolclass=NullPool)
         event.listen(writable, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return readable, writable
 
@@ -175,9 +175,7 @@ def _version(connection: Connection) -> str | None:
     tables = inspect(connection).get_table_names()
     if "alembic_version" not in tables:
         if tables:
-            raise GradebookError(
-                f"{connection.engine.url.database or 'the file'} holds something else than a gradebook: name another place"
-            )
+            raise GradebookError("the gradebook's database holds something else: name another one")
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found

@@ -36,6 +36,7 @@ class Mark(Record, frozen=True):
     weight: Amount = 1.0
     attempt: int | None = None  # the one that counts, and what it was
     attempts: int = 0
+    due: datetime.datetime | None = None  # for this person, an extension included
     submitted_at: datetime.datetime | None = None
     late: datetime.timedelta | None = None
     origin: str | None = None  # the folder in the platform's export, for feedback under the same name

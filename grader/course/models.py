@@ -4,6 +4,7 @@ What an instructor decides about the course as a whole, such as due dates, is in
 """
 
 import datetime
+from typing import TypeVar
 
 from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, MetaData, Text, UniqueConstraint
 from sqlalchemy.engine import Dialect
@@ -18,6 +19,8 @@ __all__ = [
     "Base",
     "Content",
     "Course",
+    "Decided",
+    "DecidedRow",
     "Excuse",
     "Extension",
     "File",
@@ -224,6 +227,8 @@ class Decided:
     """What somebody decided for a person and an assignment."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     by: Mapped[str]
     at: Mapped[datetime.datetime] = mapped_column(default=now)
     reason: Mapped[str]
@@ -234,8 +239,6 @@ class Extension(Decided, Base):
 
     __tablename__ = "extension"
     __table_args__ = (Index(None, "person_id", "assignment_id"),)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     due: Mapped[datetime.datetime]
 
 
@@ -244,8 +247,6 @@ class Excuse(Decided, Base):
 
     __tablename__ = "excuse"
     __table_args__ = (Index(None, "person_id", "assignment_id"),)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     excused: Mapped[bool]
 
 
@@ -254,8 +255,6 @@ class Adjustment(Decided, Base):
 
     __tablename__ = "adjustment"
     __table_args__ = (Index(None, "person_id", "assignment_id"),)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     points: Mapped[float]
 
 
@@ -264,6 +263,7 @@ class Appeal(Decided, Base):
 
     __tablename__ = "appeal"
     __table_args__ = (Index(None, "person_id", "assignment_id"), UniqueConstraint("answers"))
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     answers: Mapped[int | None] = mapped_column(ForeignKey("appeal.id"))
+
+
+DecidedRow = TypeVar("DecidedRow", Extension, Excuse, Adjustment, Appeal)

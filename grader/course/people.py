@@ -1,6 +1,8 @@
 """Which person is meant: by what a platform says, by the roster, by what an instructor types."""
 
+import difflib
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,15 +10,29 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from grader.course.models import Alias, Assignment, Member, Person, Submission, now
-from grader.course.names import alike, cleaned
 from grader.course.roster import Entry
 from grader.course.settings import CourseError
 from grader.intake.deliveries import Claim
+from grader.intake.words import cleaned
 
-__all__ = ["Match", "People", "by_roster", "decide", "new_person", "person_called"]
+__all__ = [
+    "INTAKE",
+    "Match",
+    "People",
+    "alike",
+    "by_roster",
+    "decide",
+    "described",
+    "new_person",
+    "new_pseudonym",
+    "person_called",
+    "rematch",
+]
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
 NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
+RESEMBLES = 0.85
+NAMELESS, NOBODY = "the platform tells no name", "nobody in the course is called so"
 ROSTER, INTAKE = "roster", "intake"  # who decided an alias, where no human did
 
 
@@ -27,6 +43,11 @@ class Match:
     person: Person | None
     how: str  # "alias", "number", "e-mail", "name"; or a reason
     likely: tuple[Person, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing speaks for somebody who is in the course."""
+        return self.how in (NAMELESS, NOBODY)
 
 
 class People:
@@ -64,7 +85,7 @@ class People:
 
     def _named(self, claim: Claim) -> Match:
         if claim.name is None:
-            return Match(None, "the platform tells no name")
+            return Match(None, NAMELESS)
         name = cleaned(claim.name)
         same = [person for person in self.persons if person.name == name]
         if not same and claim.system == "canvas":  # which writes anna li as lianna
@@ -72,7 +93,7 @@ class People:
         if len(same) > 1:
             return Match(None, f"{len(same)} people are called {same[0].name}", tuple(same))
         if not same:
-            return Match(None, "nobody in the course is called so", self._resembling(name))
+            return Match(None, NOBODY, self._resembling(name))
         [person] = same
         for what, told, known in (("student number", claim.sid, person.sid), ("e-mail address", claim.email, person.email)):
             if told and known and not _same(told, known):
@@ -80,7 +101,9 @@ class People:
         return Match(person, "name")
 
     def _resembling(self, name: str) -> tuple[Person, ...]:
-        return tuple(person for person in self.persons if alike(person.name, name))
+        """Return who is probably meant, the likeliest first."""
+        ratios = [(1.0 if alike(person.name, name) else _ratio(person.name, name), -number) for number, person in enumerate(self.persons)]
+        return tuple(self.persons[-number] for ratio, number in sorted(ratios, reverse=True) if ratio > RESEMBLES)[:3]
 
     def _only(self, fits: Callable[[Person], bool]) -> Person | None:
         found = [person for person in self.persons if fits(person)]
@@ -89,6 +112,28 @@ class People:
 
 def _same(one: str | None, other: str | None) -> bool:
     return bool(one and other) and cleaned(one or "").casefold() == cleaned(other or "").casefold()
+
+
+def alike(one: str, other: str) -> bool:
+    """Return whether two names have the same words, whatever their order, case and accents: reason enough to ask, not to decide.
+
+    >>> alike("Novák, Jan", "jan novak"), alike("Jan Novák", "Jana Nováková")
+    (True, False)
+    """
+    return _words(one) == _words(other)
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
+
+
+def _words(name: str) -> list[str]:
+    return sorted("".join(character if character.isalnum() else " " for character in _plain(name)).split())
+
+
+def _plain(name: str) -> str:
+    """Return a name without capitals and accents."""
+    return "".join(character for character in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(character))
 
 
 def _runtogether(name: str) -> set[str]:
@@ -103,19 +148,27 @@ def _runtogether(name: str) -> set[str]:
 
 def new_person(session: Session, entry: Entry) -> Person:
     """Add somebody, with a pseudonym that nobody can guess."""
-    taken = set(session.scalars(select(Person.pseudonym)))
-    pseudonym = next(drawn for drawn in iter(_pseudonym, "") if drawn not in taken)
     person = Person(
-        name=entry.name, pseudonym=pseudonym, email=entry.email, sid=entry.sid, group=entry.group, enrolled=True, forgotten=False
+        name=entry.name,
+        pseudonym=new_pseudonym(session),
+        email=entry.email,
+        sid=entry.sid,
+        group=entry.group,
+        enrolled=True,
+        forgotten=False,
     )
     session.add(person)
     _add_keys(person, entry)
     return person
 
 
-def _pseudonym() -> str:
-    letters = [secrets.choice(LETTERS) for _ in range(6)]
-    return f"S-{''.join(letters[:3])}-{''.join(letters[3:])}"
+def new_pseudonym(session: Session) -> str:
+    """Return a pseudonym that nobody has, and nobody can guess."""
+    taken = set(session.scalars(select(Person.pseudonym)))
+    while True:
+        letters = "".join(secrets.choice(LETTERS) for _ in range(6))
+        if (drawn := f"S-{letters[:3]}-{letters[3:]}") not in taken:
+            return drawn
 
 
 def _add_keys(person: Person, entry: Entry) -> None:
@@ -209,7 +262,7 @@ def person_called(session: Session, told: str) -> Person:
         lambda person: any(_same(known, text) for known in (person.sid, person.email, person.pseudonym)),
         lambda person: any(_same(alias.key, text) for alias in person.aliases if alias.assignment_id is None),
         lambda person: _same(person.name, text),
-        lambda person: text in person.name.casefold() or alike(person.name, text),
+        lambda person: _plain(text) in _plain(person.name) or alike(person.name, text),
     )
     for fits in ways:
         found = [person for person in people if fits(person)]

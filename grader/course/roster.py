@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from grader.course.names import cleaned
 from grader.course.settings import CourseError
+from grader.intake.words import cleaned
 from grader.records import Record
 from npfl139.files import write_atomically
 

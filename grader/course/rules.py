@@ -4,9 +4,10 @@ import datetime
 import math
 from typing import Protocol
 
+from grader.course.models import Submission
 from grader.course.settings import Late
 
-__all__ = ["NOT_KNOWN", "Handed", "is_too_late", "lateness", "lateness_text", "penalty"]
+__all__ = ["NOT_KNOWN", "Handed", "in_order", "is_too_late", "lateness", "lateness_text", "penalty"]
 
 RELIABLE = ("platform", "commit")  # a file's own time is that of a download, so that nobody loses a point by it
 NOT_KNOWN = datetime.timedelta(seconds=1)  # where a platform says that it is late, and not how much
@@ -23,6 +24,11 @@ class Handed(Protocol):
 
     @property
     def late(self) -> bool | None: ...
+
+
+def in_order(submission: Submission) -> tuple[datetime.datetime, int, int]:
+    """Return what attempts are sorted by: when each was handed in, or else taken in."""
+    return submission.submitted_at or submission.taken_in_at, submission.attempt or 0, submission.id
 
 
 def lateness(handed: Handed, due: datetime.datetime, late: Late) -> datetime.timedelta | None:

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from grader.records import Amount, Record, SandboxKind
 
-__all__ = ["FILE", "Assignment", "CourseError", "Late", "Settings", "find_course", "read_settings", "template"]
+__all__ = ["FILE", "Assignment", "CourseError", "Late", "Settings", "due_of", "find_course", "read_settings", "template"]
 
 FILE = "course.toml"
 Attempts = Literal["best", "last"]
@@ -140,7 +140,7 @@ def _assignment(
         raise CourseError(f"{where} must be a table, such as [{where}] with its due date")
     late = usual_late | _checked(told.pop("late", {}), LATE, f"{where}.late")
     if "due" in told:
-        told["due"] = _due(told["due"], zone, where)
+        told["due"] = due_of(told["due"], zone, f" of {where}")
     entry = usual | _checked(told, ASSIGNMENT, where, ("late",))
     entry.setdefault("topic", name)
     if entry["topic"] not in topics:
@@ -204,18 +204,26 @@ def _zone(name: str) -> datetime.tzinfo:
         raise CourseError(f"there is no timezone {name!r}{near}: name one such as Europe/Prague, or leave it out for UTC") from error
 
 
-def _due(value: object, zone: datetime.tzinfo, where: str) -> object:
-    """Return a date as the last second of its day, and a time without a zone as one of the course's."""
+def due_of(value: object, zone: datetime.tzinfo, of: str = "") -> datetime.datetime:
+    """Return a date as the last second of its day, and a time without a zone as one of the course's.
+
+    Args:
+        of: what it is the due date of, for the message.
+
+    Raises:
+        CourseError: it is neither a date nor a time.
+    """
+    told = value
     if isinstance(value, str):
         try:
             value = datetime.datetime.fromisoformat(value) if len(value) > 10 else datetime.date.fromisoformat(value)
-        except ValueError as error:
-            raise CourseError(f'due of {where} must be {EXPECTED["datetime"]}, got "{value}"') from error
+        except ValueError:
+            value = None
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime.combine(value, datetime.time(23, 59, 59))
-    if isinstance(value, datetime.datetime) and value.tzinfo is None:
-        value = value.replace(tzinfo=zone)
-    return value
+    if not isinstance(value, datetime.datetime):
+        raise CourseError(f"due{of} must be {EXPECTED['datetime']}, got {_shown(told)}")
+    return value if value.tzinfo else value.replace(tzinfo=zone)
 
 
 def template(title: str, term: str, timezone: str, topics: Sequence[str], first_due: datetime.date) -> str:

@@ -20,9 +20,10 @@ from grader.intake.words import cleaned
 from npfl139.catalogue import topic_of
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["PRIORITY", "parcels", "recognized"]
+__all__ = ["NOTHING", "PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 20
+NOTHING = "nothing was committed"  # begins what is told of a repository that is empty at the deadline
 CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
 
 
@@ -86,7 +87,7 @@ def _parcel(export: Export, path: Path, name: str, prefix: str) -> Parcel:
         return Parcel(login, (claim,), name, topic=topic, problem=str(error))
     if commit is None:
         until = f" until {export.deadline:%Y-%m-%d %H:%M %Z}" if export.deadline else ""
-        return Parcel(login, (claim,), name, topic=topic, problem=f"nothing was committed{until}: commit and push your work")
+        return Parcel(login, (claim,), name, topic=topic, problem=f"{NOTHING}{until}: commit and push your work")
     return Parcel(login, (claim,), name, files, topic=topic, submitted_at=commit.at, time_source="commit")
 
 

@@ -4,14 +4,16 @@ import datetime
 import re
 import unicodedata
 import zoneinfo
-from html.parser import HTMLParser
+from html import unescape
 
 __all__ = ["cleaned", "moment", "text_of"]
 
 REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # what makes a text look like another
 MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)? ?(\S*)")
 YEARS = range(1990, 2200)
-SHORT, LONG = ("br", "div", "li", "tr", "h1", "h2", "h3"), ("p", "pre")  # tags that begin another line
+BLOCKS = ("div", "h1", "h2", "h3", "li", "p", "pre", "tr")  # each of which has lines of its own
+# The standard library's parser takes quadratic time for what nobody writes but an attacker.
+TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<[!?][^<>]*>")
 NOT_TEXT = ("head", "script", "style", "title")
 
 
@@ -66,32 +68,27 @@ def text_of(html: str) -> str:
     >>> text_of("<html><body><p>def f(x):<br>&nbsp;&nbsp;return x &lt; 1</p></body></html>")
     'def f(x):\\n  return x < 1\\n'
     """
-    reader = _Text()
-    reader.feed(html)
-    reader.close()
-    return "".join(reader.parts).replace("\N{NO-BREAK SPACE}", " ").strip("\n") + "\n"
+    parts: list[str] = []
+    hidden = verbatim = 0  # how many elements we are in whose text is not shown, or in which line ends are
+    end = 0
+    html = _without_comments(html)
+    for tag in TAG.finditer(html):
+        _show(parts, html[end : tag.start()], hidden, verbatim)
+        step, name, end = -1 if tag[1] else 1, (tag[2] or "").lower(), tag.end()
+        hidden = max(0, hidden + step * (name in NOT_TEXT))
+        verbatim = max(0, verbatim + step * (name == "pre"))
+        if name == "br" or (name in BLOCKS and parts and not parts[-1].endswith("\n")):
+            parts.append("\n")
+    _show(parts, html[end:], hidden, verbatim)
+    return "".join(parts).replace("\N{NO-BREAK SPACE}", " ").strip("\n") + "\n"
 
 
-class _Text(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self.hidden = 0  # elements whose text is not shown, and in which we are
-        self.verbatim = 0  # likewise, those in which line ends are shown
+def _show(parts: list[str], text: str, hidden: int, verbatim: int) -> None:
+    shown = text if verbatim else re.sub(r"[\r\n]+[ \t]*", " " if text.strip() else "", text)
+    if shown and not hidden:
+        parts.append(unescape(shown))
 
-    def handle_starttag(self, tag: str, attributes: object) -> None:
-        self.hidden += tag in NOT_TEXT
-        self.verbatim += tag == "pre"
-        if tag == "br" or (tag in (*SHORT, *LONG) and self.parts and not self.parts[-1].endswith("\n")):
-            self.parts.append("\n")
 
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden -= tag in NOT_TEXT and self.hidden > 0
-        self.verbatim -= tag == "pre" and self.verbatim > 0
-        if tag in LONG and self.parts and not self.parts[-1].endswith("\n"):
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        shown = data if self.verbatim else re.sub(r"[\r\n]+[ \t]*", "" if not data.strip() else " ", data)
-        if not self.hidden and shown:
-            self.parts.append(shown)
+def _without_comments(html: str) -> str:
+    first, *others = html.split("<!--")
+    return first + "".join(other.partition("-->")[2] for other in others)

@@ -1,8 +1,9 @@
 """What the report of a class shows."""
 
+import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.records import CheckResult, Part, Result, TrainingResult
@@ -14,29 +15,26 @@ from grader.show.words import TONES, conditions, joined, lecture_order, wording
 __all__ = ["ClassPage"]
 
 BINS = 10
+FEW = 40
 ORDER_OF_TONES = ("passed", "wrong", "stopped", "fault", "open")
 
 
 @dataclass(frozen=True)
 class StudentRow:
-    """A student in the table of scores."""
+    """A student in the table of all."""
 
     name: str
     results: tuple[Result | None, ...]  # for every topic of the class
     score: float
-    max_score: float
-    findings: tuple[tuple[str, str], ...]  # (topic, the main finding)
+    marks: str  # a letter for every column of every topic: p passed, or the first of a tone; x not graded, - not handed in
+    finding: str  # the main one, of the first result
 
     @classmethod
-    def of(cls, name: str, results: Sequence[Result], topics: Sequence[str]) -> "StudentRow":
+    def of(cls, name: str, results: Sequence[Result], topics: "Sequence[ClassTopic]") -> "StudentRow":
         by_topic = {result.topic: result for result in results}
-        return cls(
-            name,
-            tuple(by_topic.get(topic) for topic in topics),
-            sum(result.score for result in results),
-            sum(result.max_score for result in results),
-            tuple((topic, finding(by_topic[topic])) for topic in topics if topic in by_topic),
-        )
+        own = tuple(by_topic.get(topic.name) for topic in topics)
+        marks = "".join(_marks(result, topic.columns) for result, topic in zip(own, topics, strict=True))
+        return cls(name, own, math.fsum(result.score for result in results), marks, finding(results[0]))
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,21 @@ class CheckRate:
 
 
 @dataclass(frozen=True)
+class Column:
+    """How a class did at an exercise, or a training check: only who passed all its checks counts as passed."""
+
+    name: str
+    passed: int
+    total: int
+    tones: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, name: str, cells: "Sequence[Cell | None]") -> "Column":
+        tones = Counter(cell.tone for cell in cells if cell)
+        return cls(name, tones["passed"], tones.total(), tuple((tone, tones[tone]) for tone in ORDER_OF_TONES if tones[tone]))
+
+
+@dataclass(frozen=True)
 class MistakeRow:
     """A named mistake and who made it."""
 
@@ -108,6 +121,8 @@ class ClassTopic:
     """One topic of a class."""
 
     name: str
+    max_score: float
+    first: int  # of its columns among those of all topics
     loaded: int
     histogram: tuple[tuple[str, int], ...]
     columns: tuple[str, ...]
@@ -118,7 +133,7 @@ class ClassTopic:
     training: tuple[ClassTraining, ...]
 
     @classmethod
-    def of(cls, name: str, results: Sequence[Result]) -> "ClassTopic":
+    def of(cls, name: str, results: Sequence[Result], first: int, given: float) -> "ClassTopic":
         loaded = [result for result in results if not result.problem]
         by_check = grouped((check for result in loaded for check in result.checks), lambda check: (check.exercise, check.name))
         rates = [CheckRate.of(checks) for checks in by_check.values()]
@@ -127,6 +142,8 @@ class ClassTopic:
         trained = [(result.student, training) for result in loaded for training in result.training]
         return cls(
             name,
+            max([given, *(result.max_score for result in results)]),
+            first,
             len(loaded),
             _histogram(results),
             columns,
@@ -139,13 +156,18 @@ class ClassTopic:
 
     @property
     def tallest(self) -> int:
-        return max(count for _, count in self.histogram)
+        return max(1, *(count for _, count in self.histogram))
+
+    @property
+    def shares(self) -> list[Column]:
+        return [Column.of(name, [cells[place] for _, cells in self.matrix]) for place, name in enumerate(self.columns)]
 
 
 @dataclass(frozen=True)
 class ClassPage:
     """The report of a class."""
 
+    course: str | None  # its title and term
     results: tuple[Result, ...]
     students: tuple[StudentRow, ...]
     topics: tuple[ClassTopic, ...]
@@ -153,16 +175,38 @@ class ClassPage:
     failed: tuple[str, ...]  # sentences about pages that could not be written
 
     @classmethod
-    def of(cls, results: Sequence[Result], damaged: Sequence[str], failed: Sequence[str]) -> "ClassPage":
+    def of(
+        cls,
+        results: Sequence[Result],
+        damaged: Sequence[str] = (),
+        failed: Sequence[str] = (),
+        course: str | None = None,
+        given: Mapping[str, float] | None = None,
+    ) -> "ClassPage":
+        """Return the page of these results; `given` adds topics that the class was given, with their maxima."""
+        maxima = dict(given or {})
         by_topic = grouped(results, lambda result: result.topic)
-        names = sorted(by_topic, key=lecture_order)
-        return cls(
-            tuple(results),
-            tuple(StudentRow.of(name, own, names) for name, own in grouped(results, lambda result: result.student).items()),
-            tuple(ClassTopic.of(name, by_topic[name]) for name in names),
-            tuple(damaged),
-            tuple(failed),
-        )
+        topics: list[ClassTopic] = []
+        for name in sorted(maxima | by_topic, key=lecture_order):
+            first = sum(len(topic.columns) for topic in topics)
+            topics.append(ClassTopic.of(name, by_topic.get(name, []), first, maxima.get(name, 0.0)))
+        rows = [StudentRow.of(name, own, topics) for name, own in grouped(results, lambda result: result.student).items()]
+        return cls(course, tuple(results), tuple(rows), tuple(topics), tuple(damaged), tuple(failed))
+
+    @property
+    def max_score(self) -> float:
+        """Of everything that the class was given."""
+        return math.fsum(topic.max_score for topic in self.topics)
+
+    @property
+    def large(self) -> bool:
+        """Whether there are too many students to show each with every exercise."""
+        return len(self.students) > FEW
+
+    def places(self, names: Sequence[str]) -> str:
+        """Return the places of students, counted from 0, as the page's script reads them."""
+        places = {row.name: place for place, row in enumerate(self.students)}
+        return " ".join(str(places[name]) for name in names)
 
     @property
     def faults(self) -> list[tuple[Result, Part]]:
@@ -198,6 +242,13 @@ class ClassPage:
 
 def _conditions(result: Result) -> list[tuple[str, str]]:
     return [*conditions(result), ("SHA-256 of the seed", result.provenance.basis.seed_sha256)]
+
+
+def _marks(result: Result | None, columns: Sequence[str]) -> str:
+    if result is None or result.problem:
+        return ("-" if result is None else "x") * len(columns)
+    cells = (Cell.of(result, column) for column in columns)
+    return "".join("-" if cell is None else cell.tone[0] for cell in cells)
 
 
 def _histogram(results: Sequence[Result]) -> tuple[tuple[str, int], ...]:

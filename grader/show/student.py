@@ -32,6 +32,10 @@ class Exercise:
         return sum(check.max_score for check in self.checks)
 
     @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
     def shared(self) -> CheckResult | None:
         """One of several checks that all failed for the same reason, which is then said once."""
         reasons = {(check.verdict, check.feedback, check.mistake, check.hint) for check in self.checks}

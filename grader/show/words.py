@@ -8,10 +8,13 @@ from markupsafe import Markup, escape
 from grader.contract.registry import available
 from grader.records import Part, Result, Verdict
 from grader.show.findings import VERDICTS, printable
+from npfl139.catalogue import CatalogueError
+from npfl139.equations import CITED, equation_place, equation_url
 
 __all__ = [
     "TONES",
     "conditions",
+    "cumulated",
     "explained",
     "joined",
     "lecture_order",
@@ -68,6 +71,19 @@ def percent(part: float, whole: float) -> float:
     return round(min(max(100 * part / whole, 0), 100), 1) if whole else 0
 
 
+def cumulated(counts: Iterable[tuple[str, int]], whole: int) -> list[tuple[str, int]]:
+    """Return where the share of each tone, laid behind one another, ends, in percent.
+
+    >>> cumulated([("passed", 1), ("wrong", 2)], 4)
+    [('passed', 25), ('wrong', 75)]
+    """
+    ends, reached = [], 0
+    for tone, count in counts:
+        reached += count
+        ends.append((tone, round(percent(reached, whole))))
+    return ends
+
+
 def probability(value: float) -> str:
     """Return a probability as people write it."""
     return f"{100 * value:.3g} %" if value >= 1e-4 or value == 0 else "less than 0.01 %"
@@ -80,10 +96,23 @@ def sentence(text: str) -> str:
 
 
 def marked(text: str) -> Markup:
-    """Return text, escaped, in which `code` and *emphasis* are marked up."""
+    """Return text, escaped, in which `code` and *emphasis* are marked up, and a cited equation leads to its lecture."""
     escaped = str(escape(printable(text)))
     code = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
-    return Markup(re.sub(r"(?<!\S)\*(\w[^*`<]*)\*(?![\w*])", r"<em>\1</em>", code))
+    emphasis = re.sub(r"(?<!\S)\*(\w[^*`<]*)\*(?![\w*])", r"<em>\1</em>", code)
+    return Markup(CITED.sub(_equation, emphasis))
+
+
+def _equation(citation: re.Match[str]) -> str:
+    """Return a citation as a link where the course has a site, otherwise with a word on where the equation stands."""
+    label = citation[1]
+    try:
+        url, place = equation_url(label), equation_place(label)
+    except CatalogueError:  # no lectures are installed
+        return citation[0]
+    if url:
+        return f'<a href="{escape(url)}">{citation[0]}</a>'
+    return f'<span title="{escape(place)}">{citation[0]}</span>' if place else citation[0]
 
 
 def lecture_order(topic: str) -> tuple[int, str]:

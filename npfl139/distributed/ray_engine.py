@@ -67,7 +67,7 @@ class RayEngine:
             options |= {"address": address}
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:  # such as a TMPDIR whose name is too long for sockets
             self.close()
             place = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot be started on this machine"
             raise ValueError(f"{place}: {str(error).splitlines()[0]}") from error

@@ -19,6 +19,7 @@ __all__ = ["MATH_STYLE", "highlighted", "interactive", "mathml", "prose"]
 
 # Fonts with the tables that large brackets and roots are built from: of macOS, of Windows, of TeX, of Linux.
 MATH_STYLE = 'math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }'
+FIGURE_STYLE = Path(__file__).with_name("figure.css")
 
 
 def mathml(latex: str, display: bool) -> str:
@@ -56,7 +57,7 @@ def interactive(lecture: Path, name: str) -> str:
     path = lecture.parent / "interactive" / f"{name}.html"
     if not path.is_file():
         raise ValueError(f"{lecture.name} asks for the figure {name}, but there is no {path.name} in {path.parent}")
-    return path.read_text(encoding="utf-8")
+    return f"<style>\n{FIGURE_STYLE.read_text(encoding='utf-8')}</style>\n{path.read_text(encoding='utf-8')}"
 
 
 def prose(lecture: Path, text: str) -> Callable[[str], str]:

@@ -14,6 +14,7 @@ from npfl139.lecture.text import Prose, parts, title
 __all__ = ["page"]
 
 TEMPLATE = Path(__file__).with_name("page.html")
+WIDE = 850  # pixels; half of the page is too narrow for such a figure
 
 
 def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] | None = None, name: str = "") -> str:
@@ -57,7 +58,13 @@ def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
         return _output(shown, "") if shown is not None else ""
     if mine == theirs:
         return _output(theirs, f"{name} and the reference give the same") if theirs.figures or theirs.printed else ""
-    return f'<div class="beside">{_output(mine, name)}{_output(theirs, "reference")}</div>'
+    placed = "above" if any(_width(figure) > WIDE for figure in mine.figures + theirs.figures) else "beside"
+    return f'<div class="{placed}">{_output(mine, name)}{_output(theirs, "reference")}</div>'
+
+
+def _width(figure: bytes) -> int:
+    """Return the width of a PNG in pixels."""
+    return int.from_bytes(figure[16:20], "big")
 
 
 def _output(shown: Shown, caption: str) -> str:

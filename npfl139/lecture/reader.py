@@ -1,6 +1,7 @@
 """A reader's own file in the place of the solution: the cells of a lecture say `from solutions.ppo import ...`, and get it."""
 
 import contextlib
+import importlib
 import linecache
 import sys
 import traceback
@@ -27,7 +28,7 @@ def lent(path: Path, assignment: Assignment) -> Iterator[Callable[[BaseException
     before = {known: sys.modules.get(known) for known in ("solutions", name)}
     try:
         try:
-            import solutions  # noqa: F401  # that of earlier topics, where there are any
+            importlib.import_module("solutions")  # that of earlier topics, where there are any
         except ModuleNotFoundError:
             package = types.ModuleType("solutions")
             package.__path__ = []

@@ -1,0 +1,1 @@
+addEventListener("beforeprint", () => document.querySelectorAll("details.answer").forEach((answer) => { answer.open = true; }));

@@ -1,0 +1,72 @@
+"""What the lectures' Markdown has besides MyST: exercises with folded answers, figures that react; and formulas as MathML."""
+
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from npfl139.lecture.markup import interactive, mathml
+
+LECTURES = Path(__file__).resolve().parent.parent / "lectures"
+
+
+def _raw(html: str) -> nodes.raw:
+    return nodes.raw("", html, format="html")
+
+
+class Exercise(SphinxDirective):
+    """A question to the reader; they are counted in each lecture."""
+
+    has_content, required_arguments, final_argument_whitespace = True, 1, True
+
+    def run(self) -> list[nodes.Node]:
+        """Return an admonition."""
+        number = self.env.temp_data["exercises"] = self.env.temp_data.get("exercises", 0) + 1
+        heading, messages = self.parse_inline(f"Exercise {number}. {self.arguments[0]}")
+        title = nodes.title("", "", *heading)
+        return [nodes.admonition("", title, *self.parse_content_to_nodes(), classes=["exercise"]), *messages]
+
+
+class Answer(SphinxDirective):
+    """What the question asks for, folded."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the content between the tags of a fold."""
+        return [_raw('<details class="answer"><summary>Answer</summary>'), *self.parse_content_to_nodes(), _raw("</details>")]
+
+
+class Interactive(SphinxDirective):
+    """A figure that reacts."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the figure as it is."""
+        lecture = LECTURES / f"{Path(self.env.docname).name}.md"
+        return [_raw(interactive(lecture, self.arguments[0]))]
+
+
+def _inline(translator, node) -> None:
+    translator.body.append(mathml(node.astext(), display=False))
+    raise nodes.SkipNode
+
+
+def _block(translator, node) -> None:
+    translator.body.append(translator.starttag(node, "div", CLASS="equation"))
+    translator.body.append(mathml(node.astext(), display=True))
+    if node["number"]:
+        translator.body.append(f'<span class="number">({node["number"]})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    """Add them to Sphinx."""
+    app.add_directive("exercise", Exercise)
+    app.add_directive("answer", Answer)
+    app.add_directive("interactive", Interactive)
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -1,0 +1,115 @@
+"""The command `npfl139 similarity`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from npfl139.terminal import UserError, say
+
+if TYPE_CHECKING:
+    from grader.records import Result
+    from grader.similarity.compare import Entry, Pair
+
+__all__ = ["app"]
+
+app = typer.Typer()
+LISTED = 30
+
+
+@app.command(rich_help_panel="For instructors")
+def similarity(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH|RESULTS...", help="Submissions, as for grade; and folders of results, whose mistakes count too."),
+    ],
+    topic: Annotated[str | None, typer.Option(help="Compare this topic only.")] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Submissions of an earlier year, to say what is rare and was there before; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Page to write, with the pairs side by side.")] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers for names, and no comments.")] = False,
+) -> None:
+    """List the pairs of submissions that have more in common, rare in this class, than chance gives. It proves nothing."""
+    from grader.classroom.intake import NoSubmission
+    from grader.classroom.store import StoreError, write_atomically
+    from grader.contract.registry import available
+    from grader.similarity.compare import similar
+    from grader.similarity.page import NO_PROOF, similarity_page
+    from grader.similarity.page import anonymous as numbered
+
+    if topic is not None and topic not in available():
+        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+    folders = [path for path in paths if _holds_results(path)]
+    submissions = [path for path in paths if path not in folders]
+    if not submissions:
+        raise UserError("results hold no programs: name the folder of the submissions too")
+    try:
+        entries = _entries(submissions, topic, _results(folders)) + (_entries(earlier, topic, {}, earlier=True) if earlier else [])
+        pairs = [pair for pair in similar(numbered(entries) if anonymous else entries) if pair.flagged]
+        if out is not None:
+            write_atomically(out, similarity_page(pairs))
+    except (NoSubmission, StoreError) as error:
+        raise UserError(str(error)) from error
+    _table(pairs)
+    say(NO_PROOF)
+    if out is not None:
+        say(f"written: {out}")
+
+
+def _holds_results(path: Path) -> bool:
+    from grader.classroom.store import Store
+
+    return path.is_dir() and bool(Store(path).results()[0])
+
+
+def _results(folders: list[Path]) -> "dict[tuple[str, str], Result]":
+    from grader.classroom.store import Store
+
+    return {(result.student, result.topic): result for folder in folders for result in Store(folder).results()[0]}
+
+
+def _entries(paths: list[Path], topic: str | None, results: "dict[tuple[str, str], Result]", earlier: bool = False) -> "list[Entry]":
+    """Return what was handed in and is text; what is not, the grader tells its author."""
+    from grader.classroom.intake import collect
+    from grader.contract.registry import available
+    from grader.similarity.compare import Entry
+    from npfl139.source import Unreadable, read_unparsed
+
+    entries = []
+    for handed_in in collect(paths, available(), topic):
+        for name, content in handed_in.submission().unread[:1]:  # several hold the same program
+            try:
+                source = read_unparsed(content, name).text
+            except Unreadable:
+                continue
+            if topic is None or handed_in.topic == topic:
+                result = results.get((handed_in.student, handed_in.topic))
+                entries.append(Entry(handed_in.student, handed_in.topic, source, result, earlier))
+    return entries
+
+
+def _table(pairs: "list[Pair]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from grader.show.findings import printable
+    from grader.similarity.page import chance, summary
+    from npfl139.terminal import console
+
+    if not pairs:
+        say("No pair has more in common than chance gives one in a thousand. In a class of a few people, nothing can be rare.")
+        return
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("who", "and", "topic"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("as alike by chance", justify="right", no_wrap=True)
+    table.add_column("what speaks for it", overflow="fold", ratio=1)
+    for pair in pairs[:LISTED]:
+        names = [f"{entry.who}{' (earlier)' if entry.earlier else ''}" for entry in (pair.one, pair.other)]
+        cells = (*names, pair.topic, chance(pair), summary(pair).replace("`", ""))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console.print(table)
+    if len(pairs) > LISTED:
+        say(f"and {len(pairs) - LISTED} more, weaker ones; the page lists all")

@@ -1,0 +1,226 @@
+"""The commands of a course, as a teaching assistant meets them: what they print is worth reading, and every status is right."""
+
+import io
+import shutil
+import subprocess
+import sys
+
+import pytest
+from courses import HERE, ROSTER, SETTINGS, course_in, delivery, npfl139_in
+from sqlalchemy import select
+
+from grader.course.arrivals import take_in
+from grader.course.models import Person
+
+
+@pytest.fixture
+def course(tmp_path):
+    return course_in(tmp_path / "course")
+
+
+@pytest.fixture
+def run(course, monkeypatch):
+    """Run a command in the course; it must end with the status, by default 0. Returns what it printed."""
+
+    def run(*arguments, status=0):
+        ended, printed = npfl139_in(course.folder, monkeypatch, *arguments)
+        assert ended == status, printed
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def graded(course, run):
+    """Ada improved, Blaise was late, Carl and Anna handed in nothing."""
+    take_in(course, [delivery("Ada Lovelace", 1, after=-3), delivery("Ada Lovelace", 3), delivery("Blaise Pascal", 2, after=2)], "ppo")
+    return run("grade")
+
+
+def packed(folder, *people):
+    """Write what Moodle packs: the name, the number, and how many checks pass."""
+    for name, number, passing in people:
+        path = folder / f"{name}_{number}_assignsubmission_file_"
+        path.mkdir(parents=True)
+        (path / "ppo.py").write_text(f"passes {passing}")
+    return folder
+
+
+def test_a_course_begins_with_a_roster_and_its_template_is_one(tmp_path, monkeypatch):
+    (tmp_path / "people.csv").write_text(ROSTER)
+    status, told = npfl139_in(tmp_path, monkeypatch, "course", "init", "mine", "--roster", "people.csv", "--title", 'A "B"', "--term", "C")
+    assert status == 0, told
+    assert told.startswith("mine/course.toml: 8 assignments, one a week from") and "4 people in mine/roster.csv." in told
+    status, told = npfl139_in(tmp_path / "mine", monkeypatch, "course", "show")
+    assert status == 0 and told.startswith('A "B", C\n') and "transformed_rewards" in told
+    status, told = npfl139_in(tmp_path, monkeypatch, "course", "init", "mine")
+    assert status == 2 and "mine/course.toml exists already: edit it, or name another folder" in told
+    status, told = npfl139_in(tmp_path, monkeypatch, "course", "init", "people.csv/x")
+    assert status == 2 and "cannot write people.csv/x/course.toml" in told
+    status, told = npfl139_in(tmp_path, monkeypatch, "course", "init", "other", "--roster", "nobody.csv")
+    assert status == 2 and not (tmp_path / "other").exists()
+
+
+def test_what_needs_a_course_says_so(tmp_path, monkeypatch):
+    for command in (["course", "show"], ["grade"], ["show", "ada"], ["intake", "."]):
+        status, told = npfl139_in(tmp_path, monkeypatch, *command)
+        assert (status, told) == (2, "npfl139: there is no course.toml in this folder or above it: npfl139 course init writes one\n")
+
+
+def test_from_moodles_folder_to_marks(course, run, tmp_path):
+    export = packed(tmp_path / "export", ("Ada Lovelace", 11, 3), ("Blaise Pascale", 12, 1), ("Emmy Noether", 13, 2))
+    told = run("intake", export, "--assignment", "ppo", "--dry-run", status=3)
+    assert "3 would be taken in, 0 are in the gradebook already." in told
+    told = run("intake", export, "--assignment", "ppo", status=3)
+    assert "Ada Lovelace            1  time unknown  on time  ppo.py" in told
+    assert "3 taken in, 0 are in the gradebook already.\nGrade them: npfl139 grade\n" in told
+    assert "nobody in the course is called so; perhaps Blaise Pascal, blaise@x.cz" in " ".join(told.split())
+    assert "  npfl139 course alias moodle 12 blaise@x.cz --assignment ppo\n" in told
+    assert "  npfl139 course alias moodle 13 STUDENT --assignment ppo\n" in told
+    told = run("course", "alias", "moodle", "12", "blaise@x.cz", "--assignment", "ppo")
+    assert told == "moodle 12 is Blaise Pascal. 1 submission of 12 is now Blaise Pascal's.\n"
+    told = run("grade")
+    assert "Ada Lovelace ppo: 6 / 6" in told and told.endswith("Run 1: 3 graded.\n")
+    assert "0 taken in, 3 are in the gradebook already." in run("intake", export, "--assignment", "ppo", status=3)
+    told = run("course", "show")
+    assert "1 who handed in is nobody in the course yet; say who:\n  npfl139 course alias moodle 13 STUDENT   # Emmy Noether" in told
+    assert "emmy" not in run("course", "show", "--anonymous").lower()
+
+
+def test_what_cannot_be_taken_in_is_told(course, run, tmp_path):
+    export = packed(tmp_path / "export", ("Ada Lovelace", 11, 3))
+    assert "there is no assignment 'pop'; there are ppo, trpo" in run("intake", export, "--assignment", "pop", status=2)
+    assert "there is no adapter 'modle'" in run("intake", export, "--from", "modle", status=2)
+    assert "cannot be read: No such file or directory" in run("intake", tmp_path / "nothing", status=2)
+    (export / "Ada Lovelace_11_assignsubmission_file_" / "ppo.py").rename(export / "Ada Lovelace_11_assignsubmission_file_" / "mine.py")
+    told = run("intake", export, status=3)
+    assert "1 not taken in, since nothing tells for which assignment: Ada Lovelace_11_assignsubmission_file_. Say it:\n" in told
+    assert "  npfl139 intake PATH --assignment ppo|trpo\n" in told
+    assert "there is no platform 'modle'; there are moodle, canvas" in run("course", "alias", "modle", "1", "ada", status=2)
+
+
+def test_a_large_class_is_told_in_a_few_lines(course, run, tmp_path):
+    people = [(f"Student {number}", number, 1) for number in range(60)]
+    roster = "name\n" + "".join(f"{name}\n" for name, *_ in people)
+    (course.folder / "roster.csv").write_text(roster)
+    export = packed(tmp_path / "export", *people)
+    assert len(run("intake", export, "--assignment", "ppo").splitlines()) < 10
+    assert len(run("intake", export, "--assignment", "ppo").splitlines()) < 5
+    assert run("intake", export, "--assignment", "ppo", "--dry-run", "--all").count("Student") == 0
+
+
+def test_a_mark_says_how_it_came_about(graded, run):
+    told = run("show", "ada")
+    assert told.startswith("Ada Lovelace · ada@x.cz · 1001 · A · pseudonym S-")
+    assert "ppo  6 / 6\n  due 2024-11-02 18:00\n" in told
+    assert "         1  2024-11-02 15:00  on time      2    lambda_advantage: treats truncation as termination" in told
+    assert "→        2  2024-11-02 17:00  on time      6    nothing" in told
+    told = run("show", "blaise")
+    assert "2 h 0 min late" in told and "4 − 0.6 for being 2 h 0 min late = 3.4" in told
+    told = run("show", "anna")
+    assert "ppo  0 / 6  missing" in told and "total of what is due: 0 / " in told
+
+
+def test_humans_decide(graded, run):
+    told = run("adjust", "blaise", "ppo", "-1.5", "--reason", "copied a helper", "--by", "eva")
+    assert "-1.5 by eva, " in told and ": copied a helper\n" in told and "4 − 1.5 adjusted − 0.6 for being 2 h 0 min late = 1.9" in told
+    assert "5 + 1 adjusted" not in run("adjust", "blaise", "ppo", "+2", "--reason", "no, it was his")
+    told = run("extend", "blaise", "ppo", "2024-11-03", "--reason", "was ill")
+    assert "due 2024-11-03, extended from 2024-11-02 18:00" in told and "4 + 0.5 adjusted = 4.5" in told
+    assert "ppo  0 / 6  excused" in run("excuse", "anna", "ppo", "--reason", "was ill")
+    assert "ppo  0 / 6  missing" in run("excuse", "anna", "ppo", "--revoke")
+    assert ": the check is wrong\n" in run("appeal", "ada", "ppo", "--reason", "the check is wrong")
+    assert "Ada Lovelace appeals ppo since" in run("course", "show")
+    told = run("course", "show", "--anonymous")
+    assert "appeals ppo since" in told and "Ada" not in told and "the check is wrong" not in told
+    assert "answered by" in run("appeal", "ada", "ppo", "--answer", "it is right")
+    assert "appeals" not in run("course", "show")
+
+
+def test_what_nobody_can_decide_is_told(graded, run):
+    for arguments, sentence in (
+        (("adjust", "zeno", "ppo", "1", "--reason", "x"), "nobody in the course is called 'zeno'"),
+        (("adjust", "ada", "pop", "1", "--reason", "x"), "there is no assignment 'pop'; there are ppo, trpo"),
+        (("adjust", "ada", "ppo", "0", "--reason", "x"), "an adjustment of 0 points changes nothing"),
+        (("adjust", "ada", "ppo", "1"), "Missing option '--reason'"),
+        (
+            ("extend", "ada", "ppo", "soon"),
+            'due must be a date, with or without a time, such as 2026-11-02 or 2026-11-02T18:00:00, got "soon"',
+        ),
+        (("appeal", "ada", "ppo"), "say either --reason, what the student objects to, or --answer"),
+        (("appeal", "ada", "ppo", "--answer", "x"), "Ada Lovelace has no open appeal on ppo"),
+        (("ask", "easiest"), "'easiest' is no question that is answered; ask hardest, mistakes, improved, slowest, missing"),
+        (("ask", "hardest", "--attach", "old.db"), "there is no gradebook old.db to compare with"),
+        (("diff", "9"), "there is no run 9; there are 1 to 1, and 0 is before the first"),
+        (("grade", "--regrade", "everything"), "--regrade is changed, all or faults, not 'everything'"),
+        (("grade", "--no-training"), "in a course, course.toml says how it is graded"),
+        (("grade", "x.py", "--student", "ada"), "are for what a course took in"),
+    ):
+        told = run(*arguments, status=2)
+        assert sentence in told and told.count("\n") == 1, told
+
+
+def test_questions_are_answered(graded, run, course):
+    told = run("ask", "hardest")
+    assert "ppo    lambda_advantage  lambda_advantage_2" in told and "1 of 2" in told
+    assert "treats truncation as termination" in run("ask", "mistakes")
+    assert "Ada Lovelace  ppo                2      2       6" in run("ask", "improved")
+    assert "… and 2 more: --count 3" in run("ask", "slowest", "--count", "1") or "Ada" in run("ask", "slowest")
+    told = run("ask", "missing")
+    assert "ppo         Anna Li" in told and "ppo         Carl Gauß" in told and "ppo         Ada" not in told and "trpo        Ada" in told
+    shutil.copy(course.folder / "gradebook.db", course.folder / "old.db")
+    assert "passed, 2026/27" in run("ask", "hardest", "--attach", "old.db")
+
+
+def test_what_changed_is_told(graded, run, course):
+    take_in(course, [delivery("Blaise Pascal", 3)], "ppo")
+    assert "What changed: npfl139 diff 1\n" in run("grade")
+    told = run("diff", "1")
+    assert "Blaise Pascal ppo  3.4 → 6 (+2.6)  attempt 1 counts in place of" in told
+    assert "lambda_advantage, lambda_advantage_2: wrong → passed (+2)\n" in told
+    assert "1 gained, 0 lost, 0 kept their points by other checks.\n" in told
+    assert run("diff", "2") == "Nobody gained or lost anything.\n"
+    run("adjust", "ada", "ppo", "-1", "--reason", "x")
+    assert "Ada Lovelace ppo  6 → 5 (-1)  adjusted by -1" in run("diff", "2")
+
+
+def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
+    run("adjust", "ada", "ppo", "1", "--reason", "Ada was ill")
+    for arguments in (["show", "ada"], ["ask", "improved"], ["ask", "missing"], ["diff", "0"], ["course", "show", "--people"]):
+        told = run(*arguments, "--anonymous")
+        assert "S-" in told and not any(word in told for word in ("Ada", "Blaise", "Anna", "x.cz", "1001")), told
+    with course.gradebook.reading() as session:
+        pseudonym = session.scalars(select(Person.pseudonym).where(Person.name == "Ada Lovelace")).one()
+    assert run("show", pseudonym).startswith("Ada Lovelace")
+
+
+def test_a_student_is_forgotten_after_a_question(graded, run, course, monkeypatch):
+    for answer in ("n\n", ""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        run("forget", "ada", status=1)
+    assert run("show", "ada")
+    told = run("forget", "ada", "--yes")
+    assert told.startswith("Ada Lovelace, ada@x.cz is forgotten. Copies of the gradebook")
+    assert "nobody in the course is called 'ada'" in run("show", "ada", status=2)
+    assert "ada" not in (course.folder / "roster.csv").read_text().lower()
+    assert "verdicts and scores are kept, of nobody" in run("forget", "blaise", "--keep-statistics", "--yes")
+    assert "1 of 1" in run("ask", "hardest") or "0 of 1" in run("ask", "hardest")
+
+
+def test_the_commands_answer_without_torch_or_a_database(tmp_path):
+    code = "import sys, grader.course.commands; print(*sorted({'torch', 'sqlalchemy', 'alembic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    course_in(tmp_path / "course")
+    code = "import sys; sys.argv = ['npfl139', 'course', 'show']; from npfl139.cli import main; main(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path / "course", env=HERE)
+    assert done.stdout.endswith("False\n"), done.stdout + done.stderr
+
+
+def test_a_gradebook_that_is_damaged_is_told(course, run):
+    (course.folder / "gradebook.db").write_bytes(b"no database" * 100)
+    assert "gradebook.db cannot be opened: it is damaged or not a gradebook, restore it from a copy\n" in run("show", "ada", status=2)
+
+
+def test_settings_that_are_wrong_are_told(course, run):
+    (course.folder / "course.toml").write_text(SETTINGS.replace("weight", "wieght"))
+    assert "there is no setting 'wieght' of assignments.trpo (did you mean weight?)" in run("course", "show", status=2)
