@@ -86,14 +86,26 @@ def engine(*task: Any) -> "Iterator[Result]":
 
 
 @app.command(rich_help_panel="For instructors")
-def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
-    """Write the reports of a folder of results once more."""
+def report(
+    results: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Folder of the results; in a course, none.", show_default="results")
+    ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
+) -> None:
+    """Write the reports of a folder of results once more, or those of the course around this folder from its gradebook."""
     from grader.classroom.reports import write_reports
     from grader.classroom.store import Store
+    from grader.course.settings import find_course
 
-    if not results.is_dir():
-        raise UserError(f"there is no folder {results}")
-    written = write_reports(Store(results))
+    if results is None and find_course(Path.cwd()):
+        from grader.course.commands import report_here
+
+        written = report_here(anonymous)
+    else:
+        folder = results or Path("results")
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}")
+        written = write_reports(Store(folder))
     if written.failed:
         raise UserError("; ".join(written.failed))
     say(f"written: {written.path}")

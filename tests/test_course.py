@@ -535,6 +535,12 @@ def test_another_topic_under_the_name_of_an_assignment_is_refused(course):
 def test_the_secret_seed_is_drawn_once_for_a_course(tmp_path):
     course = course_in(tmp_path / "course", settings=SETTINGS.replace("seed = 7\n", ""))
     assert course.options("ppo").seed == open_course(course.folder).options("trpo").seed
+    take_in(course, [delivery(ADA, 1)], "ppo")
+    grade(course)
+    (course.folder / "seed.txt").unlink()
+    with pytest.raises(CourseError, match="seed.txt is not the seed that this course was graded with: restore it, or grade all again"):
+        grade(course)
+    assert len(grade(course, regrade="all").results) == 1 and grade(course).results == []
     (course.folder / "seed.txt").write_text("lost")
     with pytest.raises(CourseError, match="cannot read the seed in .*seed.txt"):
         course.options("ppo")

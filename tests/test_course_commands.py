@@ -80,7 +80,7 @@ def test_from_moodles_folder_to_marks(course, run, tmp_path):
     told = run("course", "alias", "moodle", "12", "blaise@x.cz", "--assignment", "ppo")
     assert told == "moodle 12 is Blaise Pascal. 1 submission of 12 is now Blaise Pascal's.\n"
     told = run("grade")
-    assert "Ada Lovelace ppo: 6 / 6" in told and told.endswith("Run 1: 3 graded.\n")
+    assert "Ada Lovelace ppo: 6 / 6" in told and "Run 1: 3 graded.\nAll at a glance: npfl139 course show. Pages: npfl139 report.\n" in told
     assert "0 taken in, 3 are in the gradebook already." in run("intake", export, "--assignment", "ppo", status=3)
     told = run("course", "show")
     assert "1 who handed in is nobody in the course yet; say who:\n  npfl139 course alias moodle 13 STUDENT   # Emmy Noether" in told
@@ -174,7 +174,7 @@ def test_questions_are_answered(graded, run, course):
 
 def test_what_changed_is_told(graded, run, course):
     take_in(course, [delivery("Blaise Pascal", 3)], "ppo")
-    assert "What changed: npfl139 diff 1\n" in run("grade")
+    assert "What changed: npfl139 diff 1. " in run("grade")
     told = run("diff", "1")
     assert "Blaise Pascal ppo  3.4 → 6 (+2.6)  attempt 1 counts in place of" in told
     assert "lambda_advantage, lambda_advantage_2: wrong → passed (+2)\n" in told
@@ -224,3 +224,29 @@ def test_a_gradebook_that_is_damaged_is_told(course, run):
 def test_settings_that_are_wrong_are_told(course, run):
     (course.folder / "course.toml").write_text(SETTINGS.replace("weight", "wieght"))
     assert "there is no setting 'wieght' of assignments.trpo (did you mean weight?)" in run("course", "show", status=2)
+
+
+def test_reports_are_made_from_the_gradebook(graded, run, course):
+    (course.folder / "roster.csv").write_text(ROSTER + "Ada Lovelace,ada2@x.cz,2001,B,\n")
+    assert run("report").endswith(f"written: {course.folder / 'reports' / 'report.html'}\n")
+    reports = course.folder / "reports"
+    assert sorted(path.name for path in reports.glob("*/*")) == ["ppo.json", "ppo.json", "report.html", "report.html"]
+    assert sorted(path.name for path in reports.iterdir() if path.is_dir()) == ["Ada Lovelace 1001", "Blaise Pascal"]
+    assert "Deep reinforcement learning, 2026/27" in (reports / "report.html").read_text()
+    run("forget", "blaise", "--yes")
+    run("report")
+    assert [path.name for path in reports.iterdir() if path.is_dir()] == ["Ada Lovelace 1001"]
+    run("report", "--anonymous")
+    assert "Ada" not in (course.folder / "reports-anonymous" / "report.html").read_text()
+
+
+def test_marks_go_out_from_the_gradebook(graded, run, course):
+    run("adjust", "blaise", "ppo", "+1", "--reason", "=1+1")
+    for arguments in ([], [course.folder]):
+        run("export", *arguments, "--format", "nbgrader", "--out", "grades.csv", "--assignment", "ppo")
+        text = (course.folder / "grades.csv").read_text()
+        assert "4.4" in text and "blaise@x.cz" in text and "ada@x.cz" in text
+    run("export", "--format", "jsonl", "--out", "marks.jsonl", "--anonymous")
+    assert "Blaise" not in (course.folder / "marks.jsonl").read_text()
+    (course.folder / "course.toml").write_text("title = 1\nterm = 2")
+    assert "course.toml: title must be a text in quotes, got 1" in run("export", "--format", "jsonl", "--out", "x", status=2)

@@ -14,12 +14,13 @@ from npfl139.terminal import UserError
 if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
 
+    from grader.classroom.reports import Written
     from grader.course import models
     from grader.course.course import Course
     from grader.course.gradebook import Gradebook
     from grader.course.screens import Screen
 
-__all__ = ["app", "grade_here"]
+__all__ = ["app", "grade_here", "report_here"]
 
 PANEL = "For a course"
 NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
@@ -208,6 +209,20 @@ def grade_here(
         )
         overview.graded(course, outcome, _screen(course, anonymous))
         return not any(result.is_fault for result in outcome.results)
+
+
+def report_here(anonymous: bool) -> "Written":
+    """Write the reports of the course around the current folder; return what became of them."""
+    from grader.classroom.store import StoreError
+    from grader.course.reports import FOLDER, write_course
+
+    with _opened(None) as course:
+        note = "The pages show what grading gave; what being late costs and humans decided is in npfl139 course show --people and npfl139 show."
+        _screen(course).say(note, "dim")
+        try:
+            return write_course(course, course.folder / (f"{FOLDER}-anonymous" if anonymous else FOLDER), anonymous)
+        except StoreError as error:
+            raise UserError(str(error)) from error
 
 
 @app.command(rich_help_panel=PANEL)

@@ -25,6 +25,7 @@ from grader.course.gradebook import GradebookError
 from grader.course.marking import Accounts
 from grader.course.models import Grading, Job, Member, Run, now
 from grader.course.rules import is_too_late, lateness
+from grader.course.settings import CourseError
 from grader.grading.provenance import basis_of
 from grader.records import Basis, CheckResult, Options, Part, Result
 from grader.records import Submission as Graded
@@ -70,13 +71,14 @@ def grade_course(
         jobs: submissions graded at a time.
 
     Raises:
-        CourseError: there is no such assignment.
+        CourseError: there is no such assignment, or the secret seed is lost.
         GradebookError: a result cannot be written; those written before are intact.
         SandboxUnavailable: this machine cannot have the sandbox.
     """
     names = list(assignments or course.settings.assignments)
-    options = {name: course.options(name) for name in names}
     with course.gradebook.writing() as session:
+        options = {name: course.options(name) for name in names}  # one at a time, so that only one secret seed is drawn
+        _expect_same_seed(course, session, options[names[0]], regrade)
         run = Run(what=_described(assignments, regrade), by=by, at=now())
         session.add(run)
         session.flush()
@@ -96,6 +98,16 @@ def grade_course(
                     work.store(result)
     outcome.elsewhere = work.elsewhere()
     return outcome
+
+
+def _expect_same_seed(course: Course, session: Session, options: Options, regrade: Regrade | None) -> None:
+    """Refuse to grade with another secret seed than before, which would judge some by other inputs than the rest."""
+    row = session.get_one(models.Course, 1)
+    if course.settings.seed == "secret":
+        if row.seed_sha256 not in (None, options.seed_sha256) and regrade not in ("changed", "all"):
+            seed = course.folder / "seed.txt"
+            raise CourseError(f"{seed} is not the seed that this course was graded with: restore it, or grade all again (--regrade all)")
+        row.seed_sha256 = options.seed_sha256
 
 
 def _described(assignments: Sequence[str] | None, regrade: Regrade | None) -> str:

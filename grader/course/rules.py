@@ -61,7 +61,7 @@ def lateness_text(after: datetime.timedelta | None) -> str:
     if after is None:
         return "on time"
     if after == NOT_KNOWN:
-        return "late, by an unknown time"
+        return "late"
     minutes = math.ceil(after / datetime.timedelta(minutes=1))
     days, hours = divmod(minutes // 60, 24)
     words = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
