@@ -41,6 +41,7 @@ def grade(
     regrade: Annotated[
         str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
     ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -54,12 +55,14 @@ def grade(
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
         try:
-            sound = grade_here(engine, assignment, student, regrade, jobs)
+            sound = grade_here(engine, assignment, student, regrade, jobs, anonymous)
         except SandboxUnavailable as error:
             raise UserError(str(error)) from error
         raise typer.Exit(0 if sound else 3)
-    if assignment or student or regrade:
-        raise UserError("--assignment, --student and --regrade are for what a course took in: leave the paths out, or take them in first")
+    if assignment or student or regrade or anonymous:
+        raise UserError(
+            "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
+        )
     from grader.classroom.session import grade_class
     from grader.classroom.store import StoreError
     from grader.contract.registry import available

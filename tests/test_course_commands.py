@@ -189,6 +189,9 @@ def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
     for arguments in (["show", "ada"], ["ask", "improved"], ["ask", "missing"], ["diff", "0"], ["course", "show", "--people"]):
         told = run(*arguments, "--anonymous")
         assert "S-" in told and not any(word in told for word in ("Ada", "Blaise", "Anna", "x.cz", "1001")), told
+    take_in(course, [delivery("Ada Lovelace", 2, after=-0.5)], "ppo")
+    told = run("grade", "--anonymous")
+    assert " ppo: 4 / 6" in told and "S-" in told and "Ada" not in told
     with course.gradebook.reading() as session:
         pseudonym = session.scalars(select(Person.pseudonym).where(Person.name == "Ada Lovelace")).one()
     assert run("show", pseudonym).startswith("Ada Lovelace")

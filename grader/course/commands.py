@@ -186,15 +186,14 @@ def grade_here(
     student: str | None,
     regrade: str | None,
     jobs: int | None,
-    anonymous: bool = False,
-    folder: Path | None = None,
+    anonymous: bool,
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""
     from grader.course import overview
     from grader.course.grading import grade_course
     from grader.course.people import person_called
 
-    with _opened(folder) as course:
+    with _opened(None) as course:
         known = (None, "changed", "all", "faults")
         if regrade not in known:
             raise UserError(f"--regrade is changed, all or faults, not {regrade!r}")
@@ -206,6 +205,7 @@ def grade_here(
             person_called=(lambda session: person_called(session, student)) if student else None,
             regrade=regrade,  # type: ignore[arg-type]
             jobs=jobs,
+            anonymous=anonymous,
         )
         overview.graded(course, outcome, _screen(course, anonymous))
         return not any(result.is_fault for result in outcome.results)

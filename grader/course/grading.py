@@ -58,6 +58,7 @@ def grade_course(
     person_called: Callable[[Session], models.Person] | None = None,
     regrade: Regrade | None = None,
     jobs: int | None = None,
+    anonymous: bool = False,
     display: Callable[[int, int], Display] = Display,
 ) -> Outcome:
     """Grade what was not graded yet, and what the grader failed at; what was begun and interrupted is gone on with.
@@ -69,6 +70,7 @@ def grade_course(
         person_called: only what this person handed in.
         regrade: "changed": also what rests on something that is another now; "all": everything; "faults": only what the grader failed at.
         jobs: submissions graded at a time.
+        anonymous: whether pseudonyms stand for people in what is shown.
 
     Raises:
         CourseError: there is no such assignment, or the secret seed is lost.
@@ -84,7 +86,11 @@ def grade_course(
         session.flush()
         outcome = Outcome(run.id)
         person = person_called(session) if person_called else None
-        scope = {name: _enqueued(course, session, name, options[name], person, regrade, outcome) for name in names}
+        accounts = Accounts(course, session)
+        labels = {each.id: each.pseudonym if anonymous else each.name for each in accounts.persons}
+        if anonymous:
+            labels[0] = "somebody"  # whom nobody is known to be
+        scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, outcome) for name in names}
     work = _Work(course, outcome, scope)
     jobs = max(1, min(jobs or affordable_jobs(), work.total))
     shown = display(work.total, jobs)
@@ -120,13 +126,20 @@ def _again(first: Graded, rest: Iterator[Graded]) -> Iterator[Graded]:
 
 
 def _enqueued(
-    course: Course, session: Session, name: str, options: Options, person: models.Person | None, regrade: Regrade | None, outcome: Outcome
+    course: Course,
+    accounts: Accounts,
+    labels: dict[int, str],
+    name: str,
+    options: Options,
+    person: models.Person | None,
+    regrade: Regrade | None,
+    outcome: Outcome,
 ) -> dict[int, str]:
     """Put into the queue what is to be graded; return all that is in it and may be graded now, with what to call whose it is."""
-    accounts, found = Accounts(course, session), {}
+    session, found = accounts.session, {}
     queued = set(session.scalars(select(Job.submission_id)))
     topic = course.setting(name).topic
-    for submission, label in _worth_grading(course, accounts, name):
+    for submission, label in _worth_grading(course, accounts, labels, name):
         if person is not None and person.id not in {member.person_id for member in submission.members}:
             continue
         last = accounts.last_grading(submission)
@@ -151,10 +164,9 @@ class _Named:
     sha256: str
 
 
-def _worth_grading(course: Course, accounts: Accounts, name: str) -> Iterator[tuple[models.Submission, str]]:
+def _worth_grading(course: Course, accounts: Accounts, labels: dict[int, str], name: str) -> Iterator[tuple[models.Submission, str]]:
     """Yield what may count for somebody, and whose it is."""
     setting, row = course.setting(name), accounts.rows[name]
-    names = {person.id: person.name for person in accounts.persons}
     forgotten = {person.id for person in accounts.persons if person.forgotten}
     own: dict[tuple[object, ...], list[models.Submission]] = {}
     for submission in accounts.submissions:
@@ -170,7 +182,7 @@ def _worth_grading(course: Course, accounts: Accounts, name: str) -> Iterator[tu
     for attempts in own.values():
         for number, submission in enumerate(attempts, start=1):
             if setting.attempts == "best" or submission is attempts[-1]:
-                who = " + ".join(names.get(member.person_id or 0, member.name or member.key) for member in submission.members)
+                who = " + ".join(labels.get(member.person_id or 0) or member.name or member.key for member in submission.members)
                 label = who if number == len(attempts) else f"{who}, attempt {number}"
                 label = f"{label} ({submission.id})" if label in taken else label
                 taken.add(label)
