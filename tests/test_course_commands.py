@@ -116,14 +116,14 @@ def test_a_mark_says_how_it_came_about(graded, run):
     assert "         1  2024-11-02 15:00  on time      2    lambda_advantage: treats truncation as termination" in told
     assert "→        2  2024-11-02 17:00  on time      6    nothing" in told
     told = run("show", "blaise")
-    assert "2 h 0 min late" in told and "4 − 0.6 for being 2 h 0 min late = 3.4" in told
+    assert "2 h late" in told and "4 − 0.6 for being 2 h late = 3.4" in told
     told = run("show", "anna")
     assert "ppo  0 / 6  missing" in told and "total of what is due: 0 / " in told
 
 
 def test_humans_decide(graded, run):
     told = run("adjust", "blaise", "ppo", "-1.5", "--reason", "copied a helper", "--by", "eva")
-    assert "-1.5 by eva, " in told and ": copied a helper\n" in told and "4 − 1.5 adjusted − 0.6 for being 2 h 0 min late = 1.9" in told
+    assert "-1.5 by eva, " in told and ": copied a helper\n" in told and "4 − 1.5 adjusted − 0.6 for being 2 h late = 1.9" in told
     assert "5 + 1 adjusted" not in run("adjust", "blaise", "ppo", "+2", "--reason", "no, it was his")
     told = run("extend", "blaise", "ppo", "2024-11-03", "--reason", "was ill")
     assert "due 2024-11-03, extended from 2024-11-02 18:00" in told and "4 + 0.5 adjusted = 4.5" in told

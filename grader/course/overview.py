@@ -90,13 +90,16 @@ def people(course: Course, screen: Screen) -> None:
         share = f"{100 * total.share:.0f} %" if total.max_points else "–"
         sums = f"{points(total.points)} / {points(total.max_points)}"
         who = total.person
-        rows.append([who.name, who.email or "", who.sid or "", who.group or "", sums, share, "not all graded yet" if total.is_open else ""])
+        rows.append([who.name, who.email or "", who.sid or "", who.group or "", sums, share, "open" if total.is_open else ""])
     if not rows:
         screen.say(f"Nobody takes part yet: write {course.roster}, whose first line is name,email,sid.")
         return
     screen.table(["name", "e-mail", "number", "group", "total", "", ""], rows, right=(4, 5))
     screen.say()
-    screen.say("Totals are out of everything that is due, whether or not it was handed in, but for what is excused.", "dim")
+    screen.say(
+        "Totals are out of everything that is due, whether or not it was handed in, but for what is excused; open ones are not graded yet.",
+        "dim",
+    )
 
 
 def arrivals(course: Course, taken: Sequence[Arrival], screen: Screen, dry_run: bool, everything: bool) -> bool:
