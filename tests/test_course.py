@@ -250,6 +250,18 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
     assert (mark_of(course, ADA).attempt, mark_of(course, ADA).points) == (3, pytest.approx(5.4))
 
 
+def test_of_a_history_each_assignment_looks_at_its_own_dates(course, tmp_path):
+    later = 7 * 24  # when the other assignment is due
+
+    def read(path, deadline):
+        at = next(hours for hours in (later - 1, -2) if DUE + hours * HOUR <= deadline)
+        return [delivery(ADA, 1 if at < 0 else 2, after=at, topic=topic, time_source="commit", origin=topic) for topic in ("ppo", "trpo")]
+
+    found = collected(course, None, [tmp_path], read)
+    assert [(each.topic, each.submitted_at) for each in found if each.topic == "trpo"] == [("trpo", DUE + (later - 1) * HOUR)]
+    assert len([each for each in found if each.topic == "ppo"]) == 2  # at the due date, and when nothing is accepted any more
+
+
 def faulty(submissions, jobs, options, started):
     from msgspec.structs import replace
 

@@ -2,10 +2,10 @@
 
 import datetime
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
 
     from grader.classroom.reports import Written
+    from grader.classroom.session import Engine
     from grader.course import models
     from grader.course.course import Course
     from grader.course.gradebook import Gradebook
@@ -181,7 +182,7 @@ def intake(
 
 
 def grade_here(
-    engine: Callable[..., object],
+    engine: "Engine",
     assignment: list[str] | None,
     student: str | None,
     regrade: str | None,
@@ -190,20 +191,20 @@ def grade_here(
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""
     from grader.course import overview
-    from grader.course.grading import grade_course
+    from grader.course.grading import Regrade, grade_course
     from grader.course.people import person_called
 
     with _opened(None) as course:
-        known = (None, "changed", "all", "faults")
-        if regrade not in known:
+        mode = next((mode for mode in get_args(Regrade) if mode == regrade), None)
+        if mode != regrade:
             raise UserError(f"--regrade is changed, all or faults, not {regrade!r}")
         outcome = grade_course(
             course,
-            engine,  # type: ignore[arg-type]
+            engine,
             by=_author(None),
             assignments=assignment,
             person_called=(lambda session: person_called(session, student)) if student else None,
-            regrade=regrade,  # type: ignore[arg-type]
+            regrade=mode,
             jobs=jobs,
             anonymous=anonymous,
         )
