@@ -62,10 +62,8 @@ class Here:
         self.closed = True
 
 
-def team_of(count, engine, module=r2d2, environment_id=CUES, config=TINY, monitor=None):
-    team = Team(count, module, environment_id, config)
-    team.engine, team.monitor = engine, monitor
-    return team
+def team_of(count, engine, module=r2d2, environment_id=CUES, config=TINY):
+    return Team(count, module, environment_id, config, lambda: engine)
 
 
 def trained(team, module=r2d2):
@@ -173,13 +171,13 @@ def test_a_file_is_a_job_too(tmp_path):
 
 def test_teams_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="1 to 4 actors, each with one environment or more, got 5"):
-        Team(5, r2d2, CUES, TINY)
+        team_of(5, Here)
     with pytest.raises(ValueError, match="1 to 4 actors"):
-        Team(0, r2d2, CUES, TINY)
+        team_of(0, Here)
     with pytest.raises(ValueError, match="there is no environment"):
-        Team(1, r2d2, "npfl139/CueRecal-v0", TINY)
+        team_of(1, Here, environment_id="npfl139/CueRecal-v0")
     with pytest.raises(ValueError, match="it has no explorers: train it without --engine"):
-        Team(1, ppo, "CartPole-v1", ppo.CONFIGS["CartPole-v1"])
+        team_of(1, Here, ppo, "CartPole-v1", ppo.CONFIGS["CartPole-v1"])
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,7 @@ def ray_team(module: types.ModuleType, environment_id: str, config: Config, acto
     Raises:
         ImportError, ValueError: as `Team` and `RayEngine`.
     """
-    team = Team(actors, module, environment_id, config)
-    team.engine = RayEngine(actors, address)
-    return team
+    return Team(actors, module, environment_id, config, lambda: RayEngine(actors, address))
 
 
 class RayEngine:

@@ -48,14 +48,17 @@ class Engine(Protocol):
 class Team:
     """Stands for the environments of a training whose actors are elsewhere: `npfl139.recurrent.actors.experiences` asks it for theirs."""
 
-    engine: Engine  # which whoever makes a team adds, once its wishes are known to make sense
     monitor: Monitor | None = None
 
-    def __init__(self, count: int, module: types.ModuleType, environment_id: str, config: Config):
+    def __init__(self, count: int, module: types.ModuleType, environment_id: str, config: Config, engine: Callable[[], Engine]):
         """Prepare `count` actors, among which the rows of environments are divided.
 
+        Args:
+            count, module, environment_id, config: of what is trained, and by how many.
+            engine: starts what runs them. It is called once all else is known to make sense.
+
         Raises:
-            ValueError: there are more actors than rows, no such environment, or the agent cannot be distributed.
+            ValueError: there are more actors than rows, no such environment, or the agent cannot be distributed; and what `engine` raises.
         """
         if not 1 <= count <= config.env_count:
             raise ValueError(f"there can be 1 to {config.env_count} actors, each with one environment or more, got {count}")
@@ -67,6 +70,7 @@ class Team:
         missing = [method for method in NEEDED if not hasattr(agent, method)]
         if missing:
             raise ValueError(f"this agent's actors cannot be elsewhere, since it has no {missing[0]}: train it without --engine")
+        self.engine = engine()
 
     def experiences(self, agent: Any, epsilon: np.ndarray, steps: int, abandon: Callable[[np.ndarray], None]) -> "Deliveries":
         """Return what the actors will deliver."""
