@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections import deque
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from npfl139 import commandline
 from npfl139.checkpoints import RunError
 from npfl139.distributed import team as team_module
 from npfl139.distributed.moments import joined, since
+from npfl139.distributed.ray_engine import RayEngine, ray_team
 from npfl139.distributed.team import Team
 from npfl139.distributed.work import Job, Worker
 from npfl139.runs import MemoryMonitor
@@ -204,14 +206,85 @@ def test_without_ray_a_sentence_names_the_extra(monkeypatch, tmp_path, capsys):
     assert "needs Ray, which is not installed: pip install 'deep-rl-unit[ray]'" in capsys.readouterr().err
 
 
+class FakeRay(types.SimpleNamespace):
+    """A cluster of some processors, or none, whose actors all answer with an exception."""
+
+    class RayError(Exception):
+        cause = FileNotFoundError("no such game")
+
+    class RayTaskError(RayError):
+        pass
+
+    class RayActorError(RayError):
+        pass
+
+    def __init__(self, processors, problem=None):
+        super().__init__(processors=processors, problem=problem, exceptions=self, shut_down=0)
+
+    def init(self, **options):
+        if self.processors is None:
+            raise ConnectionError("no Ray\nat all")
+
+    def cluster_resources(self):
+        return {"CPU": self.processors}
+
+    def shutdown(self):
+        self.shut_down += 1
+
+    def remote(self, **options):
+        return lambda kind: types.SimpleNamespace(remote=lambda job: self)
+
+    @property
+    def collect(self):
+        return types.SimpleNamespace(remote=lambda published, steps: "answer")
+
+    def wait(self, answers):
+        return answers[:1], answers[1:]
+
+    def get(self, answer):
+        raise self.problem
+
+
 @pytest.mark.parametrize(
-    "address, sentence",
-    [("nowhere", "is host:port"), ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"), ("auto", "the Ray cluster at auto cannot be joined")],
+    "address, processors, sentence",
+    [
+        ("nowhere", None, "is host:port"),
+        ("127.0.0.1:1", None, "nothing answers at 127.0.0.1:1"),
+        ("auto", None, "the Ray cluster at auto cannot be joined: no Ray$"),
+        ("auto", 3.0, "the Ray cluster at auto has 3 processors, too few for 4 actors: ask for fewer"),
+    ],
 )
-def test_an_address_at_which_nothing_answers_is_told(address, sentence, tmp_path):
-    result = command("train", "r2d2", "--engine", "ray", "--actors", 1, "--address", address, "--out", tmp_path / "run")
-    assert result.returncode == 2 and sentence in result.stderr and len(result.stderr.splitlines()) == 1
-    assert not (tmp_path / "run").exists()
+def test_a_cluster_that_cannot_be_used_is_told(address, processors, sentence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(processors))
+    with pytest.raises(ValueError, match=sentence):
+        ray_team(r2d2, CUES, TINY, 4, address)
+    assert sys.modules["ray"].shut_down == (address == "auto")
+
+
+@pytest.mark.parametrize(
+    "problem, sentence",
+    [
+        (FakeRay.RayTaskError("a\ntraceback"), "an actor has failed: FileNotFoundError: no such game"),
+        (FakeRay.RayActorError("died in its creation task\nno room"), "an actor cannot start: no room"),
+        (FakeRay.RayError("the store is gone\nand more"), "Ray has failed: the store is gone; go on with --resume"),
+    ],
+)
+def test_what_would_happen_again_ends_the_training(problem, sentence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(2.0, problem))
+    engine = RayEngine(1, "auto")
+    engine.start(0, None)
+    engine.ask(0, None, 1)
+    with pytest.raises(RunError, match=sentence):
+        engine.wait()
+
+
+def test_an_actor_that_is_gone_is_told_by_its_number(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(2.0, FakeRay.RayActorError("killed")))
+    engine = RayEngine(1, "auto")
+    engine.start(7, None)
+    engine.ask(7, None, 1)
+    assert engine.wait() == (7, None)
+    engine.close()
 
 
 # All that follows runs Ray in other processes, as its users do; what it prints would be an error.
@@ -291,6 +364,7 @@ def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folde
     environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder)}
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as learner:
         eventually(lambda: learner.poll() is not None or (log.exists() and "episode_return" in log.read_text()))
+        assert learner.poll() is None, learner.communicate()
         os.kill(min(processes(folder)[1]), signal.SIGKILL)
         printed, complaints = learner.communicate(timeout=240)
     assert learner.returncode == 0 and not complaints.strip() and len(printed.splitlines()) == 1
