@@ -41,10 +41,12 @@ class _Handed:
 
 
 def recognized(export: Export) -> str | None:
-    """Return why it is from Moodle, None where it is not: names of its folders or files say so."""
-    names = [_packed(parts) for parts in (*export.listing.folders, *(note.parts for note in export.listing.notes))]
-    found = {match["student"] for match in names if match} or {match["student"] for file in export.files if (match := _packed(file.parts))}
-    return f"{len(found)} names in it are as {sorted(found)[0]}_assignsubmission_…" if found else None
+    """Return why it is from Moodle, None where it is not: most names of files or folders say so. One student alone may imitate them."""
+    names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
+    found = [match["student"] for parts in names or export.listing.folders if (match := _packed(parts))]
+    if not found or 2 * len(found) < len(names):
+        return None
+    return f"{len(set(found))} names in it are as {min(found)}_assignsubmission_…"
 
 
 def parcels(export: Export) -> list[Parcel]:

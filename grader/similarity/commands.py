@@ -32,7 +32,6 @@ def similarity(
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers for names, and no comments.")] = False,
 ) -> None:
     """List the pairs of submissions that have more in common, rare in this class, than chance gives. It proves nothing."""
-    from grader.classroom.intake import NoSubmission
     from grader.classroom.store import StoreError, write_atomically
     from grader.contract.registry import available
     from grader.similarity.compare import similar
@@ -41,16 +40,17 @@ def similarity(
 
     if topic is not None and topic not in available():
         raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
-    folders = [path for path in paths if _holds_results(path)]
-    submissions = [path for path in paths if path not in folders]
+    read = {path: _results(path) for path in paths}
+    submissions = [path for path in paths if not read[path]]
+    results = {key: result for own in read.values() for key, result in own.items()}
     if not submissions:
         raise UserError("results hold no programs: name the folder of the submissions too")
     try:
-        entries = _entries(submissions, topic, _results(folders)) + (_entries(earlier, topic, {}, earlier=True) if earlier else [])
+        entries = _entries(submissions, topic, results) + (_entries(earlier, topic, {}, earlier=True) if earlier else [])
         pairs = [pair for pair in similar(numbered(entries) if anonymous else entries) if pair.flagged]
         if out is not None:
             write_atomically(out, similarity_page(pairs))
-    except (NoSubmission, StoreError) as error:
+    except (ValueError, StoreError) as error:
         raise UserError(str(error)) from error
     _table(pairs)
     say(NO_PROOF)
@@ -58,16 +58,12 @@ def similarity(
         say(f"written: {out}")
 
 
-def _holds_results(path: Path) -> bool:
+def _results(path: Path) -> "dict[tuple[str, str], Result]":
+    """Return the results in a folder by student and topic; none where it is a folder of submissions."""
     from grader.classroom.store import Store
 
-    return path.is_dir() and bool(Store(path).results()[0])
-
-
-def _results(folders: list[Path]) -> "dict[tuple[str, str], Result]":
-    from grader.classroom.store import Store
-
-    return {(result.student, result.topic): result for folder in folders for result in Store(folder).results()[0]}
+    found = Store(path).results()[0] if path.is_dir() else []
+    return {(result.student, result.topic): result for result in found}
 
 
 def _entries(paths: list[Path], topic: str | None, results: "dict[tuple[str, str], Result]", earlier: bool = False) -> "list[Entry]":
@@ -99,7 +95,7 @@ def _table(pairs: "list[Pair]") -> None:
     from npfl139.terminal import console
 
     if not pairs:
-        say("No pair has more in common than chance gives one in a thousand. In a class of a few people, nothing can be rare.")
+        say("No pair has more in common, rare in this class, than chance often gives. In a class of a few people, nothing can be rare.")
         return
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("who", "and", "topic"):
