@@ -68,7 +68,7 @@ class Handed:
     assignment: str
     people: tuple[str, ...]  # student numbers
     at: str  # ISO 8601
-    kind: str  # right, variant (drawn from correct ones), own (drawn, with mistakes), wrong (one mistake), copy, broken, archive, hostile
+    kind: str  # right, variant, own (of several variants and mistakes), wrong (one mistake), copy, broken, archive, hostile
     filename: str
     sha256: str
     mistake: str | None = None
@@ -135,7 +135,7 @@ def _handed_in(planted: Planted, topic: Topic, due: datetime.datetime, draw: ran
                 add(team, before, "variant", sources.variant())
                 team = []
         elif role == "copy":
-            original = draw.choice([each for each in handed if each.kind in ("variant", "own") and len(each.people) == 1])
+            original = draw.choice([each for each in handed if each.kind == "own"])
             text = rewritten(contents[original.sha256].decode(), topic.exercises, draw).encode()
             add((human.sid,), before, "copy", text, copy_of=original.people[0])
         elif role in ("twice", "too late"):
@@ -168,7 +168,7 @@ class _Sources:
         return self.numbered(self.solution)
 
     def variant(self) -> bytes:
-        return self.numbered(drawn(self.parts, self.draw, wrong=0.0).text)
+        return self.numbered(f"{self.solution}\n{self.draw.choice(self.topic.variants).read_text(encoding='utf-8')}")
 
     def own(self) -> bytes:
         return self.numbered(drawn(self.parts, self.draw, wrong=0.3).text)
@@ -334,6 +334,7 @@ def main() -> None:
 
         found = verify(arguments.out, arguments.verify)
         print("as planted:", ", ".join(f"{count} {what}" for what, count in found.right.items()))
+        print(f"flagged, and nobody copied: {found.flagged} of {found.pairs} pairs")
         print("\n".join(found.differs) or "Nothing differs.")
         sys.exit(1 if found.differs else 0)
     planted = make_course(arguments.out, arguments.students, arguments.seed, arguments.topics)

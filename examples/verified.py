@@ -22,12 +22,14 @@ from grader.course.marks import Mark
 from grader.course.models import Person, Submission
 from grader.course.people import told_apart
 from grader.course.rules import in_order
+from grader.show.groups import grouped
 from grader.similarity.compare import similar
 
-__all__ = ["SILENT", "Truth", "Verified", "verify"]
+__all__ = ["SILENT", "Truth", "Verified", "persons_and_dates", "verify"]
 
 SILENT = ("canvas",)  # which tells no times, only what is late
 ALMOST = 1e-9
+MOST_FLAGGED = 0.02  # of the pairs in which nobody copied
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Verified:
 
     right: Counter[str] = field(default_factory=Counter)  # by persons, dates, marks, copies
     differs: list[str] = field(default_factory=list)
+    flagged: int = 0  # pairs in which nobody copied
+    pairs: int = 0  # that were compared
 
     def add(self, what: str, differs: str | None) -> None:
         self.right[what] += differs is None
@@ -77,7 +81,7 @@ def verify(folder: Path, platform: str, copies: bool = True) -> Verified:
         CourseError: it cannot be opened.
     """
     course, truth, found = open_course(folder), Truth.of(folder), Verified()
-    _persons_and_dates(course, truth, platform, found)
+    persons_and_dates(course, truth, platform, found)
     for mark in marks_of(course, results=True):
         attempts = truth.attempts(course, mark.person.sid or "", mark.assignment, platform)
         wrong = _of_mark(mark, attempts, course, platform)
@@ -88,7 +92,8 @@ def verify(folder: Path, platform: str, copies: bool = True) -> Verified:
     return found
 
 
-def _persons_and_dates(course: Course, truth: Truth, platform: str, found: Verified) -> None:
+def persons_and_dates(course: Course, truth: Truth, platform: str, found: Verified) -> None:
+    """Compare who takes part, and when they handed in what, with what was planted; add that to what was found."""
     with course.gradebook.reading() as session:
         persons = {person.sid or "": person for person in session.scalars(select(Person)) if not person.forgotten}
         for sid in truth.names.keys() | persons.keys():
@@ -169,12 +174,14 @@ def _same_marks(course: Course, truth: Truth, platform: str, found: Verified) ->
 
 
 def _copies(course: Course, truth: Truth, found: Verified) -> None:
-    """What is flagged is a copy, or comes from the same original; and the other way round."""
+    """What is a copy is flagged; of what is none, and does not come from the same original, next to nothing is."""
     with course.gradebook.reading() as session:
         persons = list(session.scalars(select(Person)))
     numbers = {called: person.sid or "" for person, called in zip(persons, told_apart(persons).values(), strict=True)}
     called = {sid: name for name, sid in numbers.items()}
-    flagged = {(pair.topic, frozenset((pair.one.who, pair.other.who))) for pair in similar(entries(course)) if pair.flagged}
+    by_topic = grouped(entries(course), lambda entry: entry.topic)
+    pairs = similar(entry for own in by_topic.values() for entry in own)
+    flagged = {(pair.topic, frozenset((pair.one.who, pair.other.who))) for pair in pairs if pair.flagged}
     topics = {name: setting.topic for name, setting in course.settings.assignments.items()}
     originals = {(topics[each.assignment], each.people[0]): each.copy_of for each in truth.handed if each.copy_of}
     for (topic, sid), original in originals.items():
@@ -182,5 +189,7 @@ def _copies(course: Course, truth: Truth, found: Verified) -> None:
         found.add("copies", None if (topic, pair) in flagged else f"{topic}: {' and '.join(sorted(pair))} are not found")
     for topic, pair in flagged:
         sources = {originals.get((topic, numbers.get(who, who)), numbers.get(who, who)) for who in pair}
-        if len(sources) > 1:
-            found.differs.append(f"copies: {topic}: {' and '.join(sorted(pair))} are flagged, and did not copy")
+        found.flagged += len(sources) > 1
+    found.pairs = sum(len(own) * (len(own) - 1) // 2 for own in by_topic.values())
+    if found.flagged > MOST_FLAGGED * found.pairs:
+        found.differs.append(f"copies: {found.flagged} of {found.pairs} pairs are flagged in which nobody copied")

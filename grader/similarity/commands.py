@@ -121,7 +121,7 @@ def _table(pairs: "list[Pair]") -> None:
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("who", "and", "topic"):
         table.add_column(heading, overflow="fold")
-    table.add_column("as alike by chance", justify="right", no_wrap=True)
+    table.add_column("by chance", justify="right", no_wrap=True)
     table.add_column("what speaks for it", overflow="fold", ratio=1)
     for pair in pairs[:LISTED]:
         names = [f"{entry.who}{' (earlier)' if entry.earlier else ''}" for entry in (pair.one, pair.other)]
