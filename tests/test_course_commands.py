@@ -7,10 +7,13 @@ import sys
 
 import pytest
 from courses import HERE, ROSTER, SETTINGS, course_in, delivery, npfl139_in
+from msgspec.structs import replace
 from sqlalchemy import select
+from test_similarity import ONE, OTHER, of_ppo, padded
 
 from grader.course.arrivals import take_in
 from grader.course.models import Person
+from grader.intake.contents import Content
 
 
 @pytest.fixture
@@ -235,12 +238,52 @@ def test_reports_are_made_from_the_gradebook(graded, run, course):
     reports = course.folder / "reports"
     assert sorted(path.name for path in reports.glob("*/*")) == ["ppo.json", "ppo.json", "report.html", "report.html"]
     assert sorted(path.name for path in reports.iterdir() if path.is_dir()) == ["Ada Lovelace 1001", "Blaise Pascal"]
-    assert "Deep reinforcement learning, 2026/27" in (reports / "report.html").read_text()
+    html = (reports / "report.html").read_text()
+    assert "Deep reinforcement learning, 2026/27" in html
+    assert 'title="4 graded − 0.6 for being 2 h late">3.4 *</td>' in html
+    nothing = html[html.index('id="of-Carl%20Gau%C3%9F"') :].partition("</tr>")[0]
+    assert 'href="report.html#of-Carl%20Gau%C3%9F"' in nothing and "<td>0</td>" in nothing and nothing.count("nothing handed in") == 2
+    assert "A total is out of everything that is due, handed in or not (–). These are marks" in html
+    run("adjust", "carl", "ppo", "+1.5", "--reason", "spoke well")
+    run("excuse", "anna", "ppo")
+    run("report")
+    html = (reports / "report.html").read_text()
+    assert 'title="+ 1.5 adjusted">1.5 *</td>' in html and 'title="excused">0 *</td>' in html
     run("forget", "blaise", "--yes")
     run("report")
     assert [path.name for path in reports.iterdir() if path.is_dir()] == ["Ada Lovelace 1001"]
     run("report", "--anonymous")
     assert "Ada" not in (course.folder / "reports-anonymous" / "report.html").read_text()
+
+
+def with_programs(folder, programs):
+    """Return a course in which people handed in programs for ppo."""
+    people = "".join(f"Student {place},s{place}@x.cz,{place}\n" for place in range(len(programs)))
+    course = course_in(folder, roster=f"name,email,sid\n{people}")
+    files = [Content(program if isinstance(program, bytes) else program.encode()) for program in programs]
+    take_in(course, [replace(delivery(f"Student {place}", 0), files=(("ppo.py", file),)) for place, file in enumerate(files)], "ppo")
+    return course
+
+
+def test_what_counts_is_compared_with_each_other_and_with_an_older_gradebook(tmp_path, monkeypatch):
+    one, other, *rest = (entry.source for entry in of_ppo(padded(ONE, OTHER)))
+    with_programs(tmp_path / "course", [one, b"\xff\xfe no text", *rest, other])
+    with_programs(tmp_path / "older", [other])
+
+    def run(*arguments):
+        status, printed = npfl139_in(tmp_path / "course", monkeypatch, "similarity", *arguments)
+        return status, " ".join(printed.split())
+
+    last = f"Student {len(rest) + 2}"
+    status, told = run("--assignment", "ppo", "--out", "page.html")
+    assert status == 0 and f"Student 0 {last} ppo" in told
+    assert f"<bdi>{last}</bdi>" in (tmp_path / "course" / "page.html").read_text()
+    assert f"{last} Student 0, 2026/27 ppo" in run("--attach", "../older/gradebook.db")[1]
+    assert "person 1 person 5" in run("--anonymous")[1]
+    assert run("--topic", "ppo") == (2, "npfl139: in a course, assignments are compared: say --assignment in place of --topic")
+    assert "leave the paths out" in run(".", "--assignment", "ppo")[1]
+    assert "there is no assignment 'x'" in run("--assignment", "x")[1]
+    assert "there is no gradebook none.db" in run("--attach", "none.db")[1]
 
 
 def test_marks_go_out_from_the_gradebook(graded, run, course):

@@ -361,17 +361,17 @@ def test_a_folder_whose_name_is_too_long_for_sockets_is_told(folder):
 def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folder):
     log = folder / "run" / "log.csv"
     line = [sys.executable, "-m", "npfl139.cli", "train", "r2d2", "--env", CUES, "--engine", "ray", "--actors", 2, *SMALL]
-    line = list(map(str, [*line, "--steps", 40_000, "--out", folder / "run", "--episodes", 2]))
+    line = list(map(str, [*line, "--steps", 20_000, "--out", folder / "run", "--episodes", 2]))
     environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder)}
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as learner:
         eventually(lambda: learner.poll() is not None or (log.exists() and "episode_return" in log.read_text()))
         assert learner.poll() is None, learner.communicate()
         os.kill(min(processes(folder)[1]), signal.SIGKILL)
         printed, complaints = learner.communicate(timeout=240)
-    assert learner.returncode == 0 and not complaints.strip() and len(printed.splitlines()) == 1
+    assert learner.returncode == 0 and not complaints and printed.startswith(f"{CUES}: mean return")
     scalars = npfl139.runs.read_log(log)
     assert [count for _, count in scalars["actors_replaced"]] == [1] and scalars["steps_per_second"] and scalars["staleness"]
-    assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 40_000
+    assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 20_000
     eventually(lambda: not processes(folder)[0])
     assert [path.name for path in folder.iterdir()] == ["run"]
 

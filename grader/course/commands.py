@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # commands answer at once
     from grader.course.course import Course
     from grader.course.gradebook import Gradebook
     from grader.course.screens import Screen
+    from grader.similarity.compare import Entry
 
-__all__ = ["app", "grade_here", "report_here"]
+__all__ = ["app", "compared_here", "grade_here", "report_here"]
 
 PANEL = "For a course"
 NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
@@ -218,12 +219,20 @@ def report_here(anonymous: bool) -> "Written":
     from grader.course.reports import FOLDER, write_course
 
     with _opened(None) as course:
-        note = "The pages show what grading gave; lateness and what humans decided are in npfl139 course show --people and npfl139 show."
+        note = "The page of the class shows marks; those of students show what grading gave."
         _screen(course).say(note, "dim")
         try:
             return write_course(course, course.folder / (f"{FOLDER}-anonymous" if anonymous else FOLDER), anonymous)
         except StoreError as error:
             raise UserError(str(error)) from error
+
+
+def compared_here(assignments: list[str] | None, attach: list[str] | None) -> "list[Entry]":
+    """Return what is compared with each other in the course around the current folder, and with older gradebooks."""
+    from grader.course.alike import entries
+
+    with _opened(None) as course:
+        return entries(course, assignments, [_attached(where) for where in attach or ()])
 
 
 @app.command(rich_help_panel=PANEL)

@@ -24,6 +24,7 @@ from grader.course.course import Course
 from grader.course.gradebook import GradebookError
 from grader.course.marking import Accounts
 from grader.course.models import Grading, Job, Member, Run, now
+from grader.course.people import told_apart
 from grader.course.rules import is_too_late, lateness
 from grader.course.settings import CourseError
 from grader.grading.provenance import basis_of
@@ -87,7 +88,8 @@ def grade_course(
         outcome = Outcome(run.id)
         person = person_called(session) if person_called else None
         accounts = Accounts(course, session)
-        labels = {each.id: each.pseudonym if anonymous else each.name for each in accounts.persons}
+        called = told_apart(accounts.persons)
+        labels = {each.id: each.pseudonym if anonymous else called[each.id] for each in accounts.persons}
         if anonymous:
             labels[0] = "somebody"  # whom nobody is known to be
         scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, outcome) for name in names}

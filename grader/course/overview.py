@@ -250,8 +250,13 @@ def _tried(tried: Tried, counts: bool, screen: Screen) -> list[Cell]:
         return ["→" if counts else "", str(tried.number), time, late, "–", "", "" if tried.too_late else Text("not graded yet", "yellow")]
     cost = f"− {points(tried.penalty)}" if tried.penalty and not tried.too_late else ""
     failed = [part for part in grading.parts if part.verdict != Verdict.PASSED]
-    lost = "; ".join(dict.fromkeys(f"{part.exercise or part.name}: {part.mistake or VERDICTS[part.verdict]}" for part in failed[:4]))
-    more = f" (and {len(failed) - 4} more)" if len(failed) > 4 else ""
+    reasons = list(dict.fromkeys(f"{part.exercise or part.name}: {part.mistake or VERDICTS[part.verdict]}" for part in failed))
+    lost = "; ".join(reasons[:3]) + (f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else "")
+    verdicts = {part.verdict for part in grading.parts}
+    if len(verdicts) == 1 and not verdicts & {Verdict.PASSED, Verdict.WRONG}:  # a file that cannot be loaded, or is as it was given
+        lost = f"everything: {VERDICTS[verdicts.pop()]}"
+    elif not failed and grading.score < grading.max_score:
+        lost = "what training would give, which is not run"
     return [
         "→" if counts else "",
         str(tried.number),
@@ -259,7 +264,7 @@ def _tried(tried: Tried, counts: bool, screen: Screen) -> list[Cell]:
         late,
         points(grading.score),
         cost,
-        submission.problem or f"{lost}{more}" or "nothing",
+        submission.problem or lost or "nothing",
     ]
 
 
@@ -366,7 +371,8 @@ def changes(course: Course, found: Sequence[questions.Change], screen: Screen) -
         )
         first = change.reasons[:1] == ("graded for the first time",)
         for label, before, after, lost in () if first else change.parts:
-            screen.say(f"{label}: {VERDICTS.get(before, before)} → {VERDICTS.get(after, after)} ({lost:+.4g})", indent=2)
+            said = [VERDICTS.get(verdict, verdict) for verdict in dict.fromkeys((before, after))]
+            screen.say(f"{label}: {' → '.join(said)}{', for other points' * (before == after)} ({lost:+.4g})", indent=2)
     lost = sum(change.after < change.before for change in found)
     gained_count = sum(change.after > change.before for change in found)
     screen.say()

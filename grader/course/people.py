@@ -3,7 +3,7 @@
 import difflib
 import secrets
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ __all__ = [
     "new_pseudonym",
     "person_called",
     "rematch",
+    "told_apart",
 ]
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
@@ -298,3 +299,10 @@ def described(person: Person) -> str:
     """Return a person as others are told apart from."""
     more = person.email or person.sid or person.pseudonym
     return f"{person.name}, {more}"
+
+
+def told_apart(persons: Iterable[Person]) -> dict[int, str]:
+    """Return what persons are called, by their id: their names, and where several have the same, the student number or pseudonym too."""
+    known = list(persons)
+    count = Counter(person.name.casefold() for person in known)
+    return {each.id: each.name if count[each.name.casefold()] == 1 else f"{each.name} {each.sid or each.pseudonym}" for each in known}

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,9 +12,12 @@ from grader.classroom.intake import as_folder
 from grader.classroom.reports import Written, write_reports
 from grader.classroom.store import Store, write_atomically
 from grader.course.course import Course
-from grader.course.marking import marks_of
+from grader.course.marking import marks_of, totals
 from grader.course.marks import Mark
 from grader.course.models import now
+from grader.course.rules import lateness_text
+from grader.show.findings import number
+from grader.show.report import Marks
 
 __all__ = ["FOLDER", "write_course"]
 
@@ -44,7 +47,28 @@ def write_course(course: Course, out: Path, anonymous: bool = False) -> Written:
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
         due = {course.setting(mark.assignment).topic: mark.max_points for mark in marks if mark.due is None or mark.due <= now()}
-        return write_reports(store, course=f"{course.settings.title}, {course.settings.term}", given=due)
+        title = f"{course.settings.title}, {course.settings.term}"
+        return write_reports(store, course=title, given=due, marks=_shown(course, marks, folders))
+
+
+def _shown(course: Course, marks: Sequence[Mark], folders: Mapping[str, str]) -> Marks:
+    """Return the marks as the page of the class shows them."""
+    points = {}
+    for mark in marks:
+        points[folders[mark.person.pseudonym], course.setting(mark.assignment).topic] = mark.points, _how(mark)
+    return Marks(points, {folders[each.person.pseudonym]: (each.points, each.max_points) for each in totals(marks, now())})
+
+
+def _how(mark: Mark) -> str:
+    """Return how a mark differs from what grading gave, "" where it does not."""
+    told = [f"{number(mark.score)} graded"] if mark.result else []
+    told += [f"{'+' if mark.adjustment > 0 else '−'} {number(abs(mark.adjustment))} adjusted"] if mark.adjustment else []
+    told += [f"− {number(mark.penalty)} for being {lateness_text(mark.late)}"] if mark.penalty else []
+    if mark.state == "excused":
+        return "excused"
+    if mark.result and mark.score != mark.result.score:
+        return "too late to count"
+    return " ".join(told) if mark.adjustment or mark.penalty else ""
 
 
 def _folders(marks: Sequence[Mark]) -> dict[str, str]:

@@ -19,9 +19,10 @@ from npfl139.distributed.work import Delivery, Job, Published, Worker
 
 __all__ = ["RayEngine", "ray_team"]
 
-# For a cluster of our own: nothing is sent to Ray's makers, and only this process and its children have the token, in no file. Ray reads
-# these when it is imported.
-OWN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+# Ray reads these when it is imported: nothing is sent to its makers, and what its processes would print is not.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+# Of a cluster of our own only this process and its children have the token, in no file.
+OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def ray_team(module: types.ModuleType, environment_id: str, config: Config, actors: int, address: str | None = None) -> Team:
@@ -49,8 +50,8 @@ class RayEngine:
         """
         if address is not None:
             _expect_answer(address)
-        elif "ray" not in sys.modules:
-            os.environ.update(OWN | os.environ)
+        if "ray" not in sys.modules:
+            os.environ.update((QUIET if address else QUIET | OWN) | os.environ)
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             import ray
