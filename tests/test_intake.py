@@ -131,6 +131,26 @@ def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_pa
     assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
 
 
+IMITATED = {
+    "canvas": [f"mallory/adalovelace_{user}_11_ppo.py" for user in (1, 2)],
+    "moodle": [f"mallory/Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
+    "gradescope": ["mallory/submission_metadata.yml", "mallory/submission_1/ppo.py"],
+    "nbgrader": ["mallory/submitted/ada/ppo/ppo.py", "mallory/submitted/ada/ppo/timestamp.txt", "mallory/source/ppo.txt"],
+}
+
+
+@pytest.mark.parametrize("others", ["ppo.py", "notes.txt"])
+@pytest.mark.parametrize("imitated", IMITATED)
+def test_however_many_files_one_student_packs_like_a_platform_nobody_else_is_named(tmp_path, imitated, others):
+    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
+    laid(tmp_path, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[imitated]})
+    laid(tmp_path, {f"{student}/{others}": CODE for student in ("ada", "eva")})
+    if others == "ppo.py" or imitated in ("gradescope", "nbgrader"):
+        assert system(tmp_path) == "folders"
+    (tmp_path / "export").mkdir()
+    assert "ada@x.org" not in [member.key for one in deliveries(tmp_path, topics=TOPICS, assignment="ppo") for member in one.members]
+
+
 def test_folders_of_moodle_without_a_program_are_participants(tmp_path):
     laid(tmp_path, {"Eva_6_assignsubmission_file_/essay.pdf": ""})
     assert system(tmp_path) == "moodle"

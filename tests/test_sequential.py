@@ -3,14 +3,14 @@ import math
 
 import pytest
 
-from grader.grading.sequential import LEAD, MAX_SEEDS, decision, pass_probability
+from grader.grading.sequential import AHEAD, MAX_SEEDS, decision, pass_probability
 
 
 @pytest.mark.parametrize("outcomes", list(itertools.product([True, False], repeat=MAX_SEEDS)))
 def test_a_decision_comes_by_the_last_seed_and_never_changes(outcomes):
     decisions = [decision(outcomes[:count]) for count in range(MAX_SEEDS + 1)]
     first = next(count for count, decided in enumerate(decisions) if decided is not None)
-    assert first >= LEAD
+    assert first >= AHEAD
     lead = 2 * sum(outcomes[:first]) - first
     assert decisions[first] == (lead > 0)
 

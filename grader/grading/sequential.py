@@ -1,27 +1,30 @@
-"""Deciding over several seeds: a sequential test that stops as soon as one side leads by two.
+"""Deciding over several seeds: a sequential test that passes a lead of two, and fails only what is three behind.
 
-For a submission that passes one seed with probability p, independently, the lead of passes over failures is a random
-walk; stopping at ±2 is Wald's sequential probability ratio test with symmetric hypotheses. Clear submissions need two
-seeds, those near the border up to seven.
+For a submission that passes one seed with probability p, independently, the lead of passes over failures is a random walk, and stopping
+at two bounds is Wald's sequential probability ratio test (1945). The bounds differ, because the errors weigh differently: a wrong
+submission that passes here has lost the points of its unit checks, a correct one that fails is wronged. Where p = 1 - p' is the share of
+seeds that a correct submission passes, and ρ = p'/p, it fails with probability ρ³ (1 - ρ²) / (1 - ρ⁵), so that one bad run in seven
+costs it its points in one case of two hundred. Clear submissions need two seeds to pass and three to fail, those near the border up to
+nine.
 """
 
 from collections.abc import Iterable
 
-__all__ = ["LEAD", "MAX_SEEDS", "decision", "pass_probability"]
+__all__ = ["AHEAD", "BEHIND", "MAX_SEEDS", "decision", "pass_probability"]
 
-LEAD = 2
-MAX_SEEDS = 7  # odd, so that the majority decides what the lead did not
+AHEAD, BEHIND = 2, 3
+MAX_SEEDS = 9  # odd, so that the majority decides what the lead did not
 
 
 def decision(outcomes: Iterable[bool]) -> bool | None:
     """Return whether the submission passes, or None while more seeds are needed.
 
-    >>> [decision(outcomes) for outcomes in ([], [True], [True, True], [True, False, False, False])]
-    [None, None, True, False]
+    >>> [decision(outcomes) for outcomes in ([], [True], [True, True], [False, False], [True, False, False, False, False])]
+    [None, None, True, None, False]
     """
     outcomes = list(outcomes)
     lead = sum(1 if outcome else -1 for outcome in outcomes)
-    if abs(lead) >= LEAD or len(outcomes) >= MAX_SEEDS:
+    if lead >= AHEAD or lead <= -BEHIND or len(outcomes) >= MAX_SEEDS:
         return lead > 0
     return None
 
@@ -29,8 +32,8 @@ def decision(outcomes: Iterable[bool]) -> bool | None:
 def pass_probability(per_seed: float) -> float:
     """Return the probability that a submission passes which passes each seed independently with probability `per_seed`.
 
-    >>> pass_probability(1.0), round(pass_probability(0.5), 6), pass_probability(0.0)
-    (1.0, 0.5, 0.0)
+    >>> pass_probability(1.0), round(pass_probability(0.9), 4), pass_probability(0.0)
+    (1.0, 0.9983, 0.0)
     """
 
     def walk(outcomes: tuple[bool, ...]) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from grader.intake import folders
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
-from grader.intake.parcels import Export, Parcel, typed
+from grader.intake.parcels import Export, Parcel, most, typed
 from grader.intake.words import cleaned
 from npfl139.source import Unreadable
 
@@ -41,12 +41,10 @@ class _Handed:
 
 
 def recognized(export: Export) -> str | None:
-    """Return why it is from Moodle, None where it is not: most names of files or folders say so. One student alone may imitate them."""
+    """Return why it is from Moodle, None where it is not: most names of files or folders say so."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
-    found = [match["student"] for parts in names or export.listing.folders if (match := _packed(parts))]
-    if not found or 2 * len(found) < len(names):
-        return None
-    return f"{len(set(found))} names in it are as {min(found)}_assignsubmission_…"
+    found = {match["student"] for match in most(names or export.listing.folders, _packed)}
+    return f"{len(found)} names in it are as {min(found)}_assignsubmission_…" if found else None
 
 
 def parcels(export: Export) -> list[Parcel]:
