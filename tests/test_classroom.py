@@ -55,7 +55,7 @@ def quick(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(engines, "_result", result)
+    monkeypatch.setattr(engines, "graded_alone", result)
     monkeypatch.setattr(engines, "open_sandbox", lambda kind: NoSandbox())
     return graded
 
