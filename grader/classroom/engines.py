@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context, parent_process
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +19,7 @@ from grader.records import Options, Result, Submission
 
 __all__ = ["graded", "graded_alone", "spread"]
 
+T = TypeVar("T")
 LOOK_AGAIN = 5.0  # seconds, after which there may be room for more
 
 
@@ -64,7 +66,7 @@ def _graded_in_pool(
                 yield fault(load(submission.topic), submission, options, "a process of the grader died twice on this submission")
 
 
-def spread[T](
+def spread(
     submissions: Iterable[Submission],
     submit: Callable[[Submission], Future[T]],
     room: Callable[[], int],
