@@ -157,7 +157,8 @@ class _Came:
 
 
 def _executed(example: doctest.Example, names: dict) -> _Came:
-    values, printed, error = io.StringIO(), io.StringIO(), None
+    values, printed = io.StringIO(), io.StringIO()
+    error: BaseException | None = None
     displayhook = sys.displayhook
     sys.displayhook = lambda value: None if value is None else print(repr(value), file=values)
     try:
