@@ -1,6 +1,7 @@
 """The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from npfl139.terminal import UserError, console, say
 
 if TYPE_CHECKING:  # commands answer at once
+    from grader.classroom.session import Engine
     from grader.contract.spec import Topic
     from grader.records import Result
 
@@ -42,6 +44,8 @@ def grade(
         str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
+    on: Annotated[str, typer.Option("--engine", metavar="local|dask", help="Where: on this machine, or on a Dask cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the scheduler of the cluster, such as tcp://10.0.0.1:8786.")] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -49,13 +53,14 @@ def grade(
     """
     from grader.grading.sandbox import SandboxUnavailable
 
+    grading = _engine(on, address)
     if not paths:
         from grader.course.commands import grade_here
 
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
         try:
-            sound = grade_here(engine, assignment, student, regrade, jobs, anonymous)
+            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous)
         except SandboxUnavailable as error:
             raise UserError(str(error)) from error
         raise typer.Exit(0 if sound else 3)
@@ -74,7 +79,7 @@ def grade(
     if kind is None:
         raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
     try:
-        results = grade_class(paths, out, engine, topic, jobs, Options(seed=seed, training=training, sandbox=kind, limit=limit))
+        results = grade_class(paths, out, grading, topic, jobs, Options(seed=seed, training=training, sandbox=kind, limit=limit))
     except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
     if any(result.is_fault for result in results):
@@ -86,6 +91,30 @@ def engine(*task: Any) -> "Iterator[Result]":
     from grader.classroom.engines import graded
 
     return graded(*task)
+
+
+def _engine(name: str, address: str | None) -> "Engine":
+    """Return the engine of this name.
+
+    Raises:
+        UserError: there is none, it lacks its address, or Dask is not installed.
+    """
+    if name == "local" and address is None:
+        return engine
+    if name != "dask" or address is None:
+        raise UserError("--engine is local, or dask with the --address of its scheduler, such as tcp://10.0.0.1:8786")
+    if find_spec("distributed") is None:
+        raise UserError("Dask is not installed: pip install 'deep-rl-unit[dask]'")
+
+    def on_cluster(*task: Any) -> "Iterator[Result]":
+        from grader.classroom.cluster import ClusterError, graded
+
+        try:
+            yield from graded(address, *task)
+        except ClusterError as error:
+            raise UserError(str(error)) from error
+
+    return on_cluster
 
 
 @app.command(rich_help_panel="For instructors")
