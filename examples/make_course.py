@@ -351,6 +351,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--topics", nargs="*", default=list(available()))
+    parser.add_argument("--platforms", nargs="*", choices=PLATFORMS, help="by default all five")
     parser.add_argument(
         "--verify", choices=PLATFORMS, help="tell how OUT, taken in from this platform and graded, differs from what was planted"
     )

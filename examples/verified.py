@@ -169,7 +169,7 @@ def _same_marks(course: Course, truth: Truth, platform: str, found: Verified) ->
     scores = {(mark.person.sid, mark.assignment): mark for mark in marks_of(course)}
     for each in truth.handed:
         copy, original = scores.get((each.people[0], each.assignment)), scores.get((each.copy_of, each.assignment))
-        if each.copy_of and copy and original:
+        if each.copy_of and copy and original and copy.state == original.state == "graded":
             same = abs(copy.score - original.score) < ALMOST
             found.add(
                 "copies' marks",
