@@ -59,7 +59,7 @@ def test_the_marks_are_those_of_one_machine_though_a_worker_is_killed(folder, tm
         return cluster.graded(address, submissions, jobs, options, begun)
 
     spread = grade_class([folder], tmp_path / "spread", engine, options=OPTIONS)
-    assert killed and marks(spread) == marks(alone) and alone[0].score == alone[0].max_score
+    assert killed and marks(spread) == marks(alone) and alone[0].score > 0
 
 
 def victim(address):
