@@ -79,3 +79,15 @@ def test_how_often_a_given_function_is_called_is_an_answer():
     counted = Recorded(trusted(TOPIC, "def thrice(f):\n    return f(1.0) + f(2.0) + f(3.0)\n", "f.py"))
     assert counted.thrice(lambda x: 2 * x) == 12.0
     assert counted.answers == [[12.0, 3]]
+
+
+def test_what_equals_a_mistake_only_at_first_does_not_get_its_name():
+    topic = load("transformed_rewards")
+    source = topic.solution.read_text().replace("if change <= tolerance:", "if change <= tolerance * current.abs().max():")
+    student, answers = trusted(topic, source, "submission.py"), {}
+    for check in topic.checks:
+        if check.exercise == "fixed_point":
+            recorded = Recorded(student)
+            verdict_of(topic, check, recorded, 12345)
+            answers[check.name] = recorded.answers
+    assert likely_mistakes(topic, "fixed_point", answers, 12345) == {}

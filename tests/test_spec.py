@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from grader.contract.expect import Wrong, expect_close
-from grader.contract.spec import Check
+from grader.contract.spec import Check, check
 from grader.contract.student import InProcess, StudentError
 from grader.grading.diagnosis import Recorded
 
@@ -62,3 +62,27 @@ def test_a_submission_that_does_not_go_on_has_no_second_try(verdict):
     with pytest.raises(StudentError, match="the end"):
         Check("whole", 1.0, check_that_ends, stands_on=(part,)).run(recorded(""), 0)
     assert len(tries) == 1
+
+
+def test_a_check_goes_on_after_wrong_numbers_and_tells_the_first():
+    @check("whole")
+    def check_all(student, rng):
+        """It is right."""
+        for name, x in (("first", 1.0), ("second", 2.0)):
+            expect_close(student.whole(x), 0.0, f"the {name}")
+
+    student = recorded("", "def whole(x):\n    return x\n")
+    with pytest.raises(Wrong, match="the first"):
+        check_all.check.run(student, 0)
+    assert student.answers[-2:] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("after", "kind"), [("raise ValueError", Wrong), ("while True: pass", StudentError)])
+def test_what_comes_after_wrong_numbers_changes_the_verdict_only_where_the_worker_is_dead(after, kind):
+    def check_all(student, rng):
+        """It is right."""
+        expect_close(1.0, 0.0)
+        raise StudentError("crashed" if kind is Wrong else "timeout", after)
+
+    with pytest.raises(kind):
+        Check("whole", 1.0, check_all).run(recorded(""), 0)

@@ -68,7 +68,7 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
     """Return the catalogued mistake that the submission made in an exercise, by the names of the checks that it explains.
 
     Args:
-        answers: what the submission answered, by the name of the check, for all checks of the exercise, passed ones too.
+        answers: what the submission answered, by the name of the check, for all checks of the exercise, passed ones too; one failed.
         seed: the seed with which the checks were run.
 
     A wrong name sends its reader the wrong way, so a mistake is named only if it reproduces *all* answers of the exercise, and no other
@@ -78,8 +78,7 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
     checks = [check for check in topic.checks if check.exercise == exercise and check.name in answers]
     right = {check.name: _replayed(topic, None, check, seed) for check in checks}
     explained = [check for check in checks if not same_answers(answers[check.name], right[check.name])]
-    if not explained:
-        return {}
+    explained = explained or checks  # what was wrong lies in later digits than are compared here, and proves nothing
     reproducing = [
         mistake
         for mistake in topic.mistakes
