@@ -70,7 +70,7 @@ def graded(
         ClusterError: there is no scheduler or no worker, or a worker would grade otherwise than this machine or the first worker.
     """
     try:
-        client = Client(address, set_as_default=False)
+        client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has few types
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or correct --address") from error
     with client:
@@ -101,7 +101,7 @@ def _result(submission: Submission, answered: bytes | None, options: Options) ->
     return answer.result
 
 
-def _expect_alike(client: Client, address: str) -> str:
+def _expect_alike(client: Any, address: str) -> str:
     """Return the instruction set of the workers, of which there is at least one.
 
     Raises:
