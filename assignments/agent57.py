@@ -357,6 +357,9 @@ class Agent57Config(ngu.NGUConfig):
     middle_discount: float = 0.997  # γ_mid
     shortest_discount: float = 0.99  # γ_min
     steps: int = 70_000  # environment steps in all
+    env_count: int = 64
+    # Deviation: the paper's network sees the previous r^i. Ours is relative to a mean that moves: a replayed one is no longer true.
+    intrinsic_input: str = "hidden"
     learning_starts: int = 2_000
     steps_per_update: int = 96
     sequence_length: int = 20

@@ -32,7 +32,7 @@ import solutions.agent57 as agent57
 import solutions.ngu as ngu
 import solutions.r2d2 as r2d2
 from npfl139.eager import skip_compiler
-from npfl139.recurrent.actors import play
+from npfl139.recurrent.actors import Actors, play
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream
 
@@ -110,6 +110,19 @@ def configured(name: str, batch: str, envs: int, device: str, precision: str) ->
     return dataclasses.replace(config, env_count=envs, device=device, torso_precision=precision, **sizes)
 
 
+def remember(actors: Actors, held: int) -> None:
+    """Let episodic memories, if there are any, hold so many states."""
+    if held and hasattr(actors, "memory"):
+        actors.memory.embeddings.normal_()
+        actors.memory.count += held
+
+
+def update(agent: r2d2.Agent, replay: r2d2.SequenceReplay) -> None:
+    """Make one update, as a training does."""
+    batch = replay.sample(np.linspace(0, 0.999, agent.config.batch_size))
+    replay.update_priorities(batch.key, agent.improve(batch, len(replay))[0])
+
+
 def ours(config: r2d2.R2D2Config, name: str, held: int, repetitions: int) -> tuple[Speed, Speed, int]:
     """Return how fast our agent acts (a step in every environment) and learns (an update), and its parameters."""
     environments = Frames(config.env_count)
@@ -118,20 +131,14 @@ def ours(config: r2d2.R2D2Config, name: str, held: int, repetitions: int) -> tup
     actors = agent.explorers(np.full(config.env_count, 0.4), numpy_stream(config.seed, "exploration"))
     state, nobody = np.zeros((config.env_count, agent.network.state_size), np.float32), np.zeros(config.env_count, bool)
     first = play(collector, actors)
-    if held and hasattr(actors, "memory"):  # an episode in which so many states were seen
-        actors.memory.embeddings.normal_()
-        actors.memory.count += held
+    remember(actors, held)
     while len(replay) < config.batch_size or replay.store.written[0] < 2 * config.sequence_length:
         replay.add(streams, first.row, state, nobody, first.successor)
 
     agent.updates = 1  # past the first, random steps
 
-    def learn() -> None:
-        batch = replay.sample(np.linspace(0, 0.999, config.batch_size))
-        replay.update_priorities(batch.key, agent.improve(batch, len(replay))[0])
-
     acting = measured(lambda: replay.add(streams, *play(collector, actors)), 3 * repetitions, agent.device)
-    learning = measured(learn, repetitions, agent.device)
+    learning = measured(lambda: update(agent, replay), repetitions, agent.device)
     return acting, learning, sum(parameter.numel() for parameter in agent.network.parameters())
 
 

@@ -5,7 +5,7 @@
     python benchmarks/studies.py suite --seeds 101 102 --set batch_size=64 --set batch_size=16 steps=50000      two settings to be tried
 
 Runs whose line is in the file already are not made again, so an interrupted program goes on where it was. `benchmarks/tables.py` makes
-tables and figures of the lines. Settings were chosen on seeds 101 to 110; seeds that are reported are others.
+tables of the lines. Settings were chosen on seeds 101 to 110; seeds that are reported are others.
 
 The studies:
     suite    Agent57, its ablations, NGU and R2D2 on the six tasks: greedy scores, 0 for random play and 1 for the best
@@ -14,6 +14,7 @@ The studies:
     goal     the same variants where the farthest cell pays: the score of the incurious policy
     bigmaze  NGU on mazes of 21 × 21, another one in each episode
     hopper   TRPO with the settings that it had, and with smaller batches and longer steps: mean greedy returns
+    swimmer  the same with the settings that it has
     settles  R2D2 on tasks of memory: mean greedy returns all along the run, to see whether it ends where it arrives
 
 Needed are torch, numpy, gymnasium, safetensors and rich, and mujoco for Hopper.
@@ -167,6 +168,7 @@ STUDIES = {
     "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 4, 400,
                      options={"size": 21, "new_maze": True, "steps": 200}, base=BIG),
     "hopper": Study(trpo, ("Hopper-v5",), tuple(range(201, 211)), {"default": {}, "half the batch": HALVED}, on_returns(10), 10, 60),
+    "swimmer": Study(trpo, ("Swimmer-v5",), tuple(range(201, 206)), {"default": {}}, on_returns(10), 10, 60),
     "settles": Study(r2d2, ("npfl139/MaskedCartPole-v0", "npfl139/CueRecall-v0", "npfl139/TwoRooms-v0"), tuple(range(301, 311)),
                      {"R2D2": {}}, on_returns(100), 25, 20),
 }  # fmt: skip

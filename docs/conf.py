@@ -39,6 +39,7 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # Types of torch, numpy and others, whose inventories only the network has; and what is imported for convenience from two places.
 nitpick_ignore_regex = [("py:.*", r"(?!npfl139)[\w.]+")]
+nitpick_ignore = [("py:class", "npfl139.distributed.team.Deliveries")]  # returned, and of no use by its name
 suppress_warnings = ["config.cache", "ref.python"]
 copybutton_selector = "div.highlight-ipython3 pre, div.highlight-python pre"
 

@@ -156,9 +156,10 @@ def proof_page(topics: list[Topic]) -> str:
     stored = json.loads((ROOT / "docs" / "audit.json").read_text())
     rows = [(topic.name, stored[topic.name]) for topic in topics if topic.name in stored]
     header = ("mutants", "noticed", "equivalent", "survived", "told", "false names")
-    audit = f"| topic | {' | '.join(header)} | measured |\n|---|{'---|' * (len(header) + 1)}\n"
-    audit += "".join(f"| {name} | {' | '.join(str(row[key]) for key in header)} | {row['date']} |\n" for name, row in rows)
-    audit += f"| **all** | {' | '.join(f'**{sum(row[key] for _, row in rows)}**' for key in header)} | |\n"
+    audit = f"| topic | {' | '.join(header)} |\n|---|{'---|' * len(header)}\n"
+    audit += "".join(f"| {name} | {' | '.join(str(row[key]) for key in header)} |\n" for name, row in rows)
+    audit += f"| **all** | {' | '.join(f'**{sum(row[key] for _, row in rows)}**' for key in header)} |\n\n"
+    audit += f"Measured on {max(row['date'] for _, row in rows)}.\n"
     mistakes = sum(len(topic.mistakes) for topic in topics)
     checks = sum(len(topic.checks) for topic in topics)
     return (

@@ -1,13 +1,13 @@
 """Makes a simulated course: people of many kinds, what they handed in, as five platforms pack it, and a file that says what was planted.
 
     python -m examples.make_course OUT --students 300 --seed 1
+    python -m examples.make_course OUT --verify gradescope
 
 In OUT lie course.toml, roster.csv, planted.json, and exports/<assignment>/<platform>/<1 or 2>: taken at the due date, and at the end.
 What is handed in comes from solutions, their variants and catalogued mistakes: these files contain answers.
 """
 
 import argparse
-import ast
 import csv
 import datetime
 import hashlib
@@ -16,16 +16,18 @@ import json
 import os
 import random
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from examples.planted import drawn, parts_of, rewritten
 from grader.contract.registry import available, load
 from grader.contract.spec import Topic
 from grader.release.skeleton import make_skeleton
 
-__all__ = ["PLATFORMS", "Handed", "Planted", "make_course"]
+__all__ = ["AFTER", "FIRST_DUE", "PLATFORMS", "Handed", "Planted", "make_course", "time_of"]
 
 ZONE = datetime.UTC
 FIRST_DUE = datetime.datetime(2025, 10, 6, 18, 0, tzinfo=ZONE)  # long past: what is missing counts
@@ -33,7 +35,16 @@ NAMES = (
     "Ada Lovelace", "Noël Ó Briain", "Jan Novák", "Jan Novák", "נועה לוי", "ليلى حداد", "Anna Li", "Đỗ Thị Hà",
     "O'Neill Shaw", "Łukasz Żak", "李小龙", "Ana María de la Cruz",
 )  # fmt: skip
-ROLES = ("right", "wrong", "variant", "twice", "late", "copy", "broken", "missing", "team", "team", "too late", "archive")
+ROLES = (
+    "right", "wrong", "variant", "own", "copy", "twice", "late", "broken", "missing", "team", "team", "too late", "archive", "hostile",
+)  # fmt: skip
+ATTACKS = Path(__file__).parents[1] / "tests" / "attacks"
+HOSTILE = (
+    "exit_at_once", "patched_asserts", "memory_of_python", "raises_strange_things", "recurses", "runs_a_shell", "forges_output",
+    "writes_outside", "nested", "not text", "empty", "loops_forever",
+)  # fmt: skip
+NESTED = "deep = " + 20_000 * "(" + 20_000 * ")"
+AFTER = datetime.timedelta(days=30)  # the due date, at which the second export is made
 HOURS = {"twice": 1.0, "late": 30.0, "too late": 9 * 24.0}  # after the due date
 
 
@@ -57,7 +68,7 @@ class Handed:
     assignment: str
     people: tuple[str, ...]  # student numbers
     at: str  # ISO 8601
-    kind: str  # right, variant, wrong, copy, broken, archive
+    kind: str  # right, variant, own (of several variants and mistakes), wrong (one mistake), copy, broken, archive, hostile
     filename: str
     sha256: str
     mistake: str | None = None
@@ -84,8 +95,8 @@ def make_course(out: Path, students: int, seed: int, topics: Sequence[str]) -> P
     dues = {name: FIRST_DUE + datetime.timedelta(weeks=week) for week, name in enumerate(topics)}
     _write_course(out, humans, dues, seed)
     for name, due in dues.items():
-        for number, until in enumerate((due, due + datetime.timedelta(days=30)), start=1):
-            own = _last_of_each([each for each in planted.handed if each.assignment == name and _time(each) <= until])
+        for number, until in enumerate((due, due + AFTER), start=1):
+            own = _last_of_each([each for each in planted.handed if each.assignment == name and time_of(each) <= until])
             for platform, pack in PLATFORMS.items():
                 pack(out / "exports" / name / platform / str(number), name, own, planted)
     told = {"people": [asdict(human) for human in humans], "handed": [asdict(each) for each in planted.handed]}
@@ -124,9 +135,9 @@ def _handed_in(planted: Planted, topic: Topic, due: datetime.datetime, draw: ran
                 add(team, before, "variant", sources.variant())
                 team = []
         elif role == "copy":
-            original = draw.choice([each for each in handed if each.kind == "wrong" and len(each.people) == 1])
-            text = disguised(contents[original.sha256].decode()).encode()
-            add((human.sid,), before, "copy", text, mistake=original.mistake, copy_of=original.people[0])
+            original = draw.choice([each for each in handed if each.kind == "own"])
+            text = rewritten(contents[original.sha256].decode(), topic.exercises, draw).encode()
+            add((human.sid,), before, "copy", text, copy_of=original.people[0])
         elif role in ("twice", "too late"):
             content, mistake = sources.wrong()
             add((human.sid,), -120, "wrong", content, mistake=mistake)
@@ -146,52 +157,51 @@ class _Sources:
 
     def __init__(self, topic: Topic, draw: random.Random):
         self.topic, self.draw, self.count = topic, draw, 0
+        self.parts = parts_of(topic.name)
         self.solution = topic.solution.read_text(encoding="utf-8")
 
-    def own(self, text: str) -> bytes:
+    def numbered(self, text: str) -> bytes:
         self.count += 1
         return f"{text}\n# my solution, number {self.count}\n".encode()
 
     def right(self) -> bytes:
-        return self.own(self.solution)
+        return self.numbered(self.solution)
 
     def variant(self) -> bytes:
-        return self.own(f"{self.solution}\n{self.draw.choice(self.topic.variants).read_text(encoding='utf-8')}")
+        return self.numbered(f"{self.solution}\n{self.draw.choice(self.topic.variants).read_text(encoding='utf-8')}")
+
+    def own(self) -> bytes:
+        return self.numbered(drawn(self.parts, self.draw, wrong=0.3).text)
 
     def wrong(self) -> tuple[bytes, str]:
         mistake = self.draw.choice(self.topic.mistakes)
-        return self.own(mistake.edited(self.solution)), mistake.name
+        return self.numbered(mistake.edited(self.solution)), mistake.name
 
     def broken(self) -> bytes:
-        return self.own(f"{make_skeleton(self.solution, self.topic.exercises)}\ndef unfinished(:\n")
+        return self.numbered(f"{self.skeleton}\ndef unfinished(:\n")
 
     def archive(self) -> bytes:
-        return self.own("PK\x03\x04 and then the upload broke off")
+        return self.numbered("PK\x03\x04 and then the upload broke off")
 
+    def hostile(self) -> bytes:
+        kind = HOSTILE[self.count % len(HOSTILE)]
+        if kind == "not text":
+            return b"\xff\xfe\x00" + self.numbered(self.skeleton)
+        if kind in ("nested", "empty"):
+            return self.numbered(NESTED if kind == "nested" else "")
+        return self.numbered(f"{self.skeleton}\n{(ATTACKS / f'{kind}.py').read_text(encoding='utf-8')}")
 
-def disguised(source: str) -> str:
-    """Return a program that does the same, without its comments and with other names of local variables."""
-    tree = ast.parse(source)
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef):
-            inside = list(ast.walk(function))
-            given = {node.arg for node in inside if isinstance(node, ast.arg)} | {name for node in inside for name in _outer(node)}
-            own = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - given
-            for node in inside:
-                if isinstance(node, ast.Name) and node.id in own and not node.id.startswith("my_"):
-                    node.id = f"my_{node.id}"
-    return ast.unparse(tree)
-
-
-def _outer(node: ast.AST) -> Sequence[str]:
-    return node.names if isinstance(node, ast.Global | ast.Nonlocal) else ()
+    @property
+    def skeleton(self) -> str:
+        return make_skeleton(self.solution, self.topic.exercises)
 
 
 def _last_of_each(handed: Sequence[Handed]) -> list[Handed]:
-    return list({each.people: each for each in sorted(handed, key=_time)}.values())
+    return list({each.people: each for each in sorted(handed, key=time_of)}.values())
 
 
-def _time(handed: Handed) -> datetime.datetime:
+def time_of(handed: Handed) -> datetime.datetime:
+    """Return when something was handed in."""
     return datetime.datetime.fromisoformat(handed.at)
 
 
@@ -248,7 +258,7 @@ def canvas(folder: Path, assignment: str, handed: Sequence[Handed], planted: Pla
         earlier = sum(human.sid in other.people and other.assignment == assignment and other.at < each.at for other in planted.handed)
         stem, _, suffix = each.filename.rpartition(".")
         again = f"-{earlier}" if earlier else ""
-        late = "_LATE" if _time(each) > due else ""
+        late = "_LATE" if time_of(each) > due else ""
         _write(folder / f"{name}{late}_{human.canvas}_{900 + number}_{stem}{again}.{suffix}", planted.contents[each.sha256])
 
 
@@ -261,19 +271,19 @@ def gradescope(folder: Path, assignment: str, handed: Sequence[Handed], planted:
             f"  - :name: {json.dumps(humans[sid].name, ensure_ascii=False)}\n    :sid: '{sid}'\n    :email: {humans[sid].email}\n"
             for sid in each.people
         )
-        told.append(f"submission_{number}:\n  :submitters:\n{people}  :created_at: {_time(each):%Y-%m-%d %H:%M:%S.000000000} Z\n")
+        told.append(f"submission_{number}:\n  :submitters:\n{people}  :created_at: {time_of(each):%Y-%m-%d %H:%M:%S.000000000} Z\n")
     _write(folder / "submission_metadata.yml", ("---\n" + "".join(told)).encode())
 
 
 def github(folder: Path, assignment: str, handed: Sequence[Handed], planted: Planted) -> None:
     """Pack as GitHub Classroom: a repository for each, in which every attempt until then is a commit."""
-    last = max(_time(each) for each in handed)
+    last = max(time_of(each) for each in handed)
     for human in planted.people:
-        own = [each for each in planted.handed if each.assignment == assignment and human.sid in each.people and _time(each) <= last]
+        own = [each for each in planted.handed if each.assignment == assignment and human.sid in each.people and time_of(each) <= last]
         path = folder / f"{assignment}-submissions" / f"{assignment}-{human.github}"
         path.mkdir(parents=True, exist_ok=True)
         _git(path, "init", "--quiet", "--initial-branch", "main")
-        for each in sorted(own, key=_time):
+        for each in sorted(own, key=time_of):
             _write(path / each.filename, planted.contents[each.sha256])
             _git(path, "add", "--all")
             _git(path, "commit", "--quiet", "--message", "work", at=each.at)
@@ -292,7 +302,7 @@ def nbgrader(folder: Path, assignment: str, handed: Sequence[Handed], planted: P
     for human, each in _each(handed, planted):
         path = folder / "submitted" / human.nbgrader / assignment
         _write(path / each.filename, planted.contents[each.sha256])
-        _write(path / "timestamp.txt", f"{_time(each):%Y-%m-%d %H:%M:%S} UTC".encode())
+        _write(path / "timestamp.txt", f"{time_of(each):%Y-%m-%d %H:%M:%S} UTC".encode())
 
 
 PLATFORMS: dict[str, Packing] = {
@@ -315,7 +325,18 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--topics", nargs="*", default=list(available()))
+    parser.add_argument(
+        "--verify", choices=PLATFORMS, help="tell how OUT, taken in from this platform and graded, differs from what was planted"
+    )
     arguments = parser.parse_args()
+    if arguments.verify:
+        from examples.verified import verify  # which imports this
+
+        found = verify(arguments.out, arguments.verify)
+        print("as planted:", ", ".join(f"{count} {what}" for what, count in found.right.items()))
+        print(f"flagged, and nobody copied: {found.flagged} of {found.pairs} pairs")
+        print("\n".join(found.differs) or "Nothing differs.")
+        sys.exit(1 if found.differs else 0)
     planted = make_course(arguments.out, arguments.students, arguments.seed, arguments.topics)
     print(f"{arguments.out}: {len(planted.people)} people, {len(planted.handed)} attempts; planted.json says what was planted.")
 

@@ -7,6 +7,7 @@ So two who never met share, word for word, every exercise for which they drew th
 import ast
 import builtins
 import copy
+import itertools
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,12 +202,17 @@ def _independent(first: ast.stmt, second: ast.stmt) -> bool:
 
 
 def _shuffled_definitions(tree: ast.Module, rng: random.Random) -> None:
-    """Shuffle functions that stand beside each other."""
-    places = [index for index, node in enumerate(tree.body) if isinstance(node, Function) and not node.decorator_list]
-    nodes = [tree.body[index] for index in places]
-    rng.shuffle(nodes)
-    for index, node in zip(places, nodes, strict=True):
-        tree.body[index] = node
+    """Shuffle functions that stand beside each other; those that are decorated, and what else there is, stay where they are."""
+    runs = itertools.groupby(range(len(tree.body)), lambda index: _is_plain(tree.body[index]))
+    for places in [list(indices) for plain, indices in runs if plain]:
+        nodes = [tree.body[index] for index in places]
+        rng.shuffle(nodes)
+        for index, node in zip(places, nodes, strict=True):
+            tree.body[index] = node
+
+
+def _is_plain(node: ast.stmt) -> bool:
+    return isinstance(node, Function) and not node.decorator_list
 
 
 def _commented(text: str, rng: random.Random) -> str:

@@ -41,6 +41,7 @@ def grade(
     regrade: Annotated[
         str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
     ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -54,12 +55,14 @@ def grade(
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
         try:
-            sound = grade_here(engine, assignment, student, regrade, jobs)
+            sound = grade_here(engine, assignment, student, regrade, jobs, anonymous)
         except SandboxUnavailable as error:
             raise UserError(str(error)) from error
         raise typer.Exit(0 if sound else 3)
-    if assignment or student or regrade:
-        raise UserError("--assignment, --student and --regrade are for what a course took in: leave the paths out, or take them in first")
+    if assignment or student or regrade or anonymous:
+        raise UserError(
+            "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
+        )
     from grader.classroom.session import grade_class
     from grader.classroom.store import StoreError
     from grader.contract.registry import available
@@ -86,14 +89,26 @@ def engine(*task: Any) -> "Iterator[Result]":
 
 
 @app.command(rich_help_panel="For instructors")
-def report(results: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the results.")] = Path("results")) -> None:
-    """Write the reports of a folder of results once more."""
+def report(
+    results: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Folder of the results; in a course, none.", show_default="results")
+    ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
+) -> None:
+    """Write the reports of a folder of results once more, or those of the course around this folder from its gradebook."""
     from grader.classroom.reports import write_reports
     from grader.classroom.store import Store
+    from grader.course.settings import find_course
 
-    if not results.is_dir():
-        raise UserError(f"there is no folder {results}")
-    written = write_reports(Store(results))
+    if results is None and find_course(Path.cwd()):
+        from grader.course.commands import report_here
+
+        written = report_here(anonymous)
+    else:
+        folder = results or Path("results")
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}")
+        written = write_reports(Store(folder))
     if written.failed:
         raise UserError("; ".join(written.failed))
     say(f"written: {written.path}")

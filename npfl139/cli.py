@@ -377,7 +377,7 @@ def _assignment_of(file: Path) -> Assignment:
 
 
 def _module(agent: str, skeleton: Path | None = None) -> types.ModuleType:
-    """Return the module of a file, or of a topic's solution where there is one, or else of its skeleton or a file that has its name."""
+    """Return the module of a file, or of a topic's solution where there is one, or else of a file that has its name, or its skeleton."""
     from npfl139.examples import LoadError, load_module
 
     if not agent.endswith(SUFFIXES):
@@ -386,7 +386,9 @@ def _module(agent: str, skeleton: Path | None = None) -> types.ModuleType:
         except ModuleNotFoundError as error:
             if error.name not in ("solutions", f"solutions.{agent}"):
                 raise UserError(f"the solution of {agent} needs {error.name}, which is not installed") from error
-        own = skeleton or Path(f"{agent}.py")
+        own = Path(f"{agent}.py")
+        if skeleton is not None and not own.exists():
+            own = skeleton
         if not own.exists():
             known = assignments()
             raise UserError(

@@ -1,5 +1,6 @@
 """The autograder for Gradescope: what is in the archive, and what it does in a root that holds Python and nothing of ours."""
 
+import io
 import json
 import os
 import shutil
@@ -47,6 +48,18 @@ def test_the_archive_holds_what_gradescope_unpacks(archive):
 def test_the_same_project_makes_the_same_archive(archive, tmp_path):
     autograder.autograder("newton_fisher", tmp_path / "again.zip", training=False, sandbox="auto", limit=100)
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+
+
+def test_what_is_installed_from_the_wheel_makes_the_same_wheel(archive, tmp_path):
+    with zipfile.ZipFile(archive) as opened:
+        name = next(name for name in opened.namelist() if name.endswith(".whl"))
+        content = opened.read(name)
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        wheel.extractall(tmp_path)
+    installed = Distribution.at(next(tmp_path.glob("*.dist-info")))
+    again, made = autograder._installed(installed)
+    assert again == name and zipfile.ZipFile(io.BytesIO(made)).namelist() == zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert made == content
 
 
 def test_what_cannot_be_packed_is_a_sentence(tmp_path, monkeypatch):

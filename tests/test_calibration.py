@@ -59,7 +59,7 @@ def test_a_calibration_is_stored_and_found(measured):
     assert reference_band("ppo", CARTPOLE) == [[10, 1.0, 1.0, 1.0], [20, 490.0, 494.5, 499.0]]
     text = summary(found)
     assert "threshold 470" in text and "490 to 499 in 10 on native, 10 on avx2, 10 on default" in text
-    assert "of 51 mistakes that it may see it stops 2: takes the maximum (0.59 or more), does not clip (0.59 or more)" in text
+    assert "of 51 mistakes that it may see it stops 2: takes the maximum (0.53 or more), does not clip (0.53 or more)" in text
 
 
 def test_only_mistakes_that_training_can_see_are_trained_and_those_that_pass_only_a_few_times(measured):
@@ -167,16 +167,16 @@ def test_a_threshold_is_rounded_down():
 
 
 def test_every_instruction_set_has_its_say():
-    good = {"native": [1.0] * 60, "avx2": [0.9] * 60, "default": [*[1.0] * 59, 0.8]}
+    good = {"native": [1.0] * 20, "avx2": [0.9] * 20, "default": [*[1.0] * 19, 0.8]}
     found = of(good, {"clips": [0.5] * 5, "breaks": [None] * 5, "hides": [1.0] * 3})
     assert found.threshold == 0.775  # the worst run of 0.8, less 5 % of the way from 1.0 to 0.5
     assert found.false_fail == 0 < found.false_fail_bound < thresholds.FALSE_FAIL
-    assert found.false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 60)))
-    assert of(good | {"avx2": [0.9] * 20}, {}).false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 20)))
+    assert found.false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 20)))
+    assert of(good | {"avx2": [0.9] * 10}, {}).false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 10)))
 
 
-def test_one_bad_run_in_eighty_does_not_lower_the_bar_but_a_second_does():
-    good = [1.0] * 78
+def test_one_bad_run_in_thirty_two_does_not_lower_the_bar_but_a_second_does():
+    good = [1.0] * 30
     assert of({"native": [*good, 0.9, 0.1]}, {}).threshold == 0.9
     found = of({"native": [*good, 0.2, 0.1]}, {})
     assert found.threshold == 0.2 and 0 < found.false_fail < found.false_fail_bound < thresholds.FALSE_FAIL
@@ -187,7 +187,7 @@ def test_power_is_stated_with_its_interval():
     assert found["five"].stopped == found["five"].stopped_high == found["three"].stopped == 1.0
     assert found["five"].stopped_low == pytest.approx(1 - pass_probability(1 - 0.05 ** (1 / 5)))
     assert found["three"].stopped_low < 0.5 < found["five"].stopped_low
-    assert found["half"].stopped == pytest.approx(0.5)
+    assert found["half"].stopped == pytest.approx(1 - pass_probability(0.5))
     assert found["passes"].stopped == found["passes"].stopped_low == 0.0 < found["passes"].stopped_high < 1.0
 
 

@@ -250,6 +250,18 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
     assert (mark_of(course, ADA).attempt, mark_of(course, ADA).points) == (3, pytest.approx(5.4))
 
 
+def test_of_a_history_each_assignment_looks_at_its_own_dates(course, tmp_path):
+    later = 7 * 24  # when the other assignment is due
+
+    def read(path, deadline):
+        at = next(hours for hours in (later - 1, -2) if DUE + hours * HOUR <= deadline)
+        return [delivery(ADA, 1 if at < 0 else 2, after=at, topic=topic, time_source="commit", origin=topic) for topic in ("ppo", "trpo")]
+
+    found = collected(course, None, [tmp_path], read)
+    assert [(each.topic, each.submitted_at) for each in found if each.topic == "trpo"] == [("trpo", DUE + (later - 1) * HOUR)]
+    assert len([each for each in found if each.topic == "ppo"]) == 2  # at the due date, and when nothing is accepted any more
+
+
 def faulty(submissions, jobs, options, started):
     from msgspec.structs import replace
 
@@ -535,6 +547,12 @@ def test_another_topic_under_the_name_of_an_assignment_is_refused(course):
 def test_the_secret_seed_is_drawn_once_for_a_course(tmp_path):
     course = course_in(tmp_path / "course", settings=SETTINGS.replace("seed = 7\n", ""))
     assert course.options("ppo").seed == open_course(course.folder).options("trpo").seed
+    take_in(course, [delivery(ADA, 1)], "ppo")
+    grade(course)
+    (course.folder / "seed.txt").unlink()
+    with pytest.raises(CourseError, match="seed.txt is not the seed that this course was graded with: restore it, or grade all again"):
+        grade(course)
+    assert len(grade(course, regrade="all").results) == 1 and grade(course).results == []
     (course.folder / "seed.txt").write_text("lost")
     with pytest.raises(CourseError, match="cannot read the seed in .*seed.txt"):
         course.options("ppo")

@@ -7,10 +7,13 @@ import sys
 
 import pytest
 from courses import HERE, ROSTER, SETTINGS, course_in, delivery, npfl139_in
+from msgspec.structs import replace
 from sqlalchemy import select
+from test_similarity import ONE, OTHER, of_ppo, padded
 
 from grader.course.arrivals import take_in
 from grader.course.models import Person
+from grader.intake.contents import Content
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_from_moodles_folder_to_marks(course, run, tmp_path):
     told = run("intake", export, "--assignment", "ppo", "--dry-run", status=3)
     assert "3 would be taken in, 0 are in the gradebook already." in told
     told = run("intake", export, "--assignment", "ppo", status=3)
-    assert "Ada Lovelace            1  time unknown  on time  ppo.py" in told
+    assert "Ada Lovelace        1  time unknown  on time  ppo.py" in told
     assert "3 taken in, 0 are in the gradebook already.\nGrade them: npfl139 grade\n" in told
     assert "nobody in the course is called so; perhaps Blaise Pascal, blaise@x.cz" in " ".join(told.split())
     assert "  npfl139 course alias moodle 12 blaise@x.cz --assignment ppo\n" in told
@@ -80,7 +83,7 @@ def test_from_moodles_folder_to_marks(course, run, tmp_path):
     told = run("course", "alias", "moodle", "12", "blaise@x.cz", "--assignment", "ppo")
     assert told == "moodle 12 is Blaise Pascal. 1 submission of 12 is now Blaise Pascal's.\n"
     told = run("grade")
-    assert "Ada Lovelace ppo: 6 / 6" in told and told.endswith("Run 1: 3 graded.\n")
+    assert "Ada Lovelace ppo: 6 / 6" in told and "Run 1: 3 graded.\nAll at a glance: npfl139 course show. Pages: npfl139 report.\n" in told
     assert "0 taken in, 3 are in the gradebook already." in run("intake", export, "--assignment", "ppo", status=3)
     told = run("course", "show")
     assert "1 who handed in is nobody in the course yet; say who:\n  npfl139 course alias moodle 13 STUDENT   # Emmy Noether" in told
@@ -116,14 +119,14 @@ def test_a_mark_says_how_it_came_about(graded, run):
     assert "         1  2024-11-02 15:00  on time      2    lambda_advantage: treats truncation as termination" in told
     assert "→        2  2024-11-02 17:00  on time      6    nothing" in told
     told = run("show", "blaise")
-    assert "2 h 0 min late" in told and "4 − 0.6 for being 2 h 0 min late = 3.4" in told
+    assert "2 h late" in told and "4 − 0.6 for being 2 h late = 3.4" in told
     told = run("show", "anna")
     assert "ppo  0 / 6  missing" in told and "total of what is due: 0 / " in told
 
 
 def test_humans_decide(graded, run):
     told = run("adjust", "blaise", "ppo", "-1.5", "--reason", "copied a helper", "--by", "eva")
-    assert "-1.5 by eva, " in told and ": copied a helper\n" in told and "4 − 1.5 adjusted − 0.6 for being 2 h 0 min late = 1.9" in told
+    assert "-1.5 by eva, " in told and ": copied a helper\n" in told and "4 − 1.5 adjusted − 0.6 for being 2 h late = 1.9" in told
     assert "5 + 1 adjusted" not in run("adjust", "blaise", "ppo", "+2", "--reason", "no, it was his")
     told = run("extend", "blaise", "ppo", "2024-11-03", "--reason", "was ill")
     assert "due 2024-11-03, extended from 2024-11-02 18:00" in told and "4 + 0.5 adjusted = 4.5" in told
@@ -174,7 +177,7 @@ def test_questions_are_answered(graded, run, course):
 
 def test_what_changed_is_told(graded, run, course):
     take_in(course, [delivery("Blaise Pascal", 3)], "ppo")
-    assert "What changed: npfl139 diff 1\n" in run("grade")
+    assert "What changed: npfl139 diff 1. " in run("grade")
     told = run("diff", "1")
     assert "Blaise Pascal ppo  3.4 → 6 (+2.6)  attempt 1 counts in place of" in told
     assert "lambda_advantage, lambda_advantage_2: wrong → passed (+2)\n" in told
@@ -189,6 +192,9 @@ def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
     for arguments in (["show", "ada"], ["ask", "improved"], ["ask", "missing"], ["diff", "0"], ["course", "show", "--people"]):
         told = run(*arguments, "--anonymous")
         assert "S-" in told and not any(word in told for word in ("Ada", "Blaise", "Anna", "x.cz", "1001")), told
+    take_in(course, [delivery("Ada Lovelace", 2, after=-0.5)], "ppo")
+    told = run("grade", "--anonymous")
+    assert " ppo: 4 / 6" in told and "S-" in told and "Ada" not in told
     with course.gradebook.reading() as session:
         pseudonym = session.scalars(select(Person.pseudonym).where(Person.name == "Ada Lovelace")).one()
     assert run("show", pseudonym).startswith("Ada Lovelace")
@@ -224,3 +230,69 @@ def test_a_gradebook_that_is_damaged_is_told(course, run):
 def test_settings_that_are_wrong_are_told(course, run):
     (course.folder / "course.toml").write_text(SETTINGS.replace("weight", "wieght"))
     assert "there is no setting 'wieght' of assignments.trpo (did you mean weight?)" in run("course", "show", status=2)
+
+
+def test_reports_are_made_from_the_gradebook(graded, run, course):
+    (course.folder / "roster.csv").write_text(ROSTER + "Ada Lovelace,ada2@x.cz,2001,B,\n")
+    assert run("report").endswith(f"written: {course.folder / 'reports' / 'report.html'}\n")
+    reports = course.folder / "reports"
+    assert sorted(path.name for path in reports.glob("*/*")) == ["ppo.json", "ppo.json", "report.html", "report.html"]
+    assert sorted(path.name for path in reports.iterdir() if path.is_dir()) == ["Ada Lovelace 1001", "Blaise Pascal"]
+    html = (reports / "report.html").read_text()
+    assert "Deep reinforcement learning, 2026/27" in html
+    assert 'title="4 graded − 0.6 for being 2 h late">3.4 *</td>' in html
+    nothing = html[html.index('id="of-Carl%20Gau%C3%9F"') :].partition("</tr>")[0]
+    assert 'href="report.html#of-Carl%20Gau%C3%9F"' in nothing and "<td>0</td>" in nothing and nothing.count("nothing handed in") == 2
+    assert "A total is out of everything that is due, handed in or not (–). These are marks" in html
+    run("adjust", "carl", "ppo", "+1.5", "--reason", "spoke well")
+    run("excuse", "anna", "ppo")
+    run("report")
+    html = (reports / "report.html").read_text()
+    assert 'title="+ 1.5 adjusted">1.5 *</td>' in html and 'title="excused">0 *</td>' in html
+    run("forget", "blaise", "--yes")
+    run("report")
+    assert [path.name for path in reports.iterdir() if path.is_dir()] == ["Ada Lovelace 1001"]
+    run("report", "--anonymous")
+    assert "Ada" not in (course.folder / "reports-anonymous" / "report.html").read_text()
+
+
+def with_programs(folder, programs):
+    """Return a course in which people handed in programs for ppo."""
+    people = "".join(f"Student {place},s{place}@x.cz,{place}\n" for place in range(len(programs)))
+    course = course_in(folder, roster=f"name,email,sid\n{people}")
+    files = [Content(program if isinstance(program, bytes) else program.encode()) for program in programs]
+    take_in(course, [replace(delivery(f"Student {place}", 0), files=(("ppo.py", file),)) for place, file in enumerate(files)], "ppo")
+    return course
+
+
+def test_what_counts_is_compared_with_each_other_and_with_an_older_gradebook(tmp_path, monkeypatch):
+    one, other, *rest = (entry.source for entry in of_ppo(padded(ONE, OTHER)))
+    with_programs(tmp_path / "course", [one, b"\xff\xfe no text", *rest, other])
+    with_programs(tmp_path / "older", [other])
+
+    def run(*arguments):
+        status, printed = npfl139_in(tmp_path / "course", monkeypatch, "similarity", *arguments)
+        return status, " ".join(printed.split())
+
+    last = f"Student {len(rest) + 2}"
+    status, told = run("--assignment", "ppo", "--out", "page.html")
+    assert status == 0 and f"Student 0 {last} ppo" in told
+    assert f"<bdi>{last}</bdi>" in (tmp_path / "course" / "page.html").read_text()
+    assert f"{last} Student 0, 2026/27 ppo" in run("--attach", "../older/gradebook.db")[1]
+    assert "person 1 person 5" in run("--anonymous")[1]
+    assert run("--topic", "ppo") == (2, "npfl139: in a course, assignments are compared: say --assignment in place of --topic")
+    assert "leave the paths out" in run(".", "--assignment", "ppo")[1]
+    assert "there is no assignment 'x'" in run("--assignment", "x")[1]
+    assert "there is no gradebook none.db" in run("--attach", "none.db")[1]
+
+
+def test_marks_go_out_from_the_gradebook(graded, run, course):
+    run("adjust", "blaise", "ppo", "+1", "--reason", "=1+1")
+    for arguments in ([], [course.folder]):
+        run("export", *arguments, "--format", "nbgrader", "--out", "grades.csv", "--assignment", "ppo")
+        text = (course.folder / "grades.csv").read_text()
+        assert "4.4" in text and "blaise@x.cz" in text and "ada@x.cz" in text
+    run("export", "--format", "jsonl", "--out", "marks.jsonl", "--anonymous")
+    assert "Blaise" not in (course.folder / "marks.jsonl").read_text()
+    (course.folder / "course.toml").write_text("title = 1\nterm = 2")
+    assert "course.toml: title must be a text in quotes, got 1" in run("export", "--format", "jsonl", "--out", "x", status=2)

@@ -58,6 +58,7 @@ def test_somebody_is_recognized(course, claim, email):
     ("claim", "reason"),
     [
         (Claim("moodle", "9"), "the platform tells no name"),
+        (Claim("moodle", "1001"), "the platform tells no name"),  # the number of a participant is nobody's student number
         (Claim("moodle", "9", "Jan Novák"), "2 people are called Jan Novák"),
         (Claim("moodle", "9", "Ada Byron"), "nobody in the course is called so"),
         (Claim("moodle", "9", "ADA LOVELACE"), "nobody in the course is called so"),  # perhaps, but that is for a human to say

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections import deque
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from npfl139 import commandline
 from npfl139.checkpoints import RunError
 from npfl139.distributed import team as team_module
 from npfl139.distributed.moments import joined, since
+from npfl139.distributed.ray_engine import RayEngine, ray_team
 from npfl139.distributed.team import Team
 from npfl139.distributed.work import Job, Worker
 from npfl139.runs import MemoryMonitor
@@ -62,10 +64,8 @@ class Here:
         self.closed = True
 
 
-def team_of(count, engine, module=r2d2, environment_id=CUES, config=TINY, monitor=None):
-    team = Team(count, module, environment_id, config)
-    team.engine, team.monitor = engine, monitor
-    return team
+def team_of(count, engine, module=r2d2, environment_id=CUES, config=TINY):
+    return Team(count, module, environment_id, config, lambda: engine)
 
 
 def trained(team, module=r2d2):
@@ -104,6 +104,7 @@ def test_a_lost_actor_is_replaced_and_its_sequences_stay():
     assert len(engine.jobs) == 4 and agent.updates == 10
     attempts = [(job.first_row, job.attempt) for job in engine.jobs]
     assert attempts == [(0, 0), (2, 0), (0, 1), (2, 2)]
+    assert [count for _, count in monitor.scalars["actors_replaced"]] == [1, 2]
     table = monitor.memory
     slot = np.flatnonzero(table.key >= 0)
     assert len(slot) > 100
@@ -121,7 +122,7 @@ def test_actors_that_always_die_end_the_training():
 def test_throughput_and_staleness_are_logged(monkeypatch):
     monkeypatch.setattr(team_module, "SECONDS_PER_REPORT", 0.0)
     _, monitor = trained(team_of(2, Here()))
-    for name in ("steps_per_second", "updates_per_second", "staleness", "actors_replaced"):
+    for name in ("steps_per_second", "updates_per_second", "staleness"):
         values = [value for _, value in monitor.scalars[name]]
         assert len(values) > 20 and np.isfinite(values).all() and min(values) >= 0
     assert max(value for _, value in monitor.scalars["staleness"]) <= 2
@@ -173,13 +174,13 @@ def test_a_file_is_a_job_too(tmp_path):
 
 def test_teams_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="1 to 4 actors, each with one environment or more, got 5"):
-        Team(5, r2d2, CUES, TINY)
+        team_of(5, Here)
     with pytest.raises(ValueError, match="1 to 4 actors"):
-        Team(0, r2d2, CUES, TINY)
+        team_of(0, Here)
     with pytest.raises(ValueError, match="there is no environment"):
-        Team(1, r2d2, "npfl139/CueRecal-v0", TINY)
+        team_of(1, Here, environment_id="npfl139/CueRecal-v0")
     with pytest.raises(ValueError, match="it has no explorers: train it without --engine"):
-        Team(1, ppo, "CartPole-v1", ppo.CONFIGS["CartPole-v1"])
+        team_of(1, Here, ppo, "CartPole-v1", ppo.CONFIGS["CartPole-v1"])
 
 
 @pytest.mark.parametrize(
@@ -206,14 +207,85 @@ def test_without_ray_a_sentence_names_the_extra(monkeypatch, tmp_path, capsys):
     assert "needs Ray, which is not installed: pip install 'deep-rl-unit[ray]'" in capsys.readouterr().err
 
 
+class FakeRay(types.SimpleNamespace):
+    """A cluster of some processors, or none, whose actors all answer with an exception."""
+
+    class RayError(Exception):
+        cause = FileNotFoundError("no such game")
+
+    class RayTaskError(RayError):
+        pass
+
+    class RayActorError(RayError):
+        pass
+
+    def __init__(self, processors, problem=None):
+        super().__init__(processors=processors, problem=problem, exceptions=self, shut_down=0)
+
+    def init(self, **options):
+        if self.processors is None:
+            raise ConnectionError("no Ray\nat all")
+
+    def cluster_resources(self):
+        return {"CPU": self.processors}
+
+    def shutdown(self):
+        self.shut_down += 1
+
+    def remote(self, **options):
+        return lambda kind: types.SimpleNamespace(remote=lambda job: self)
+
+    @property
+    def collect(self):
+        return types.SimpleNamespace(remote=lambda published, steps: "answer")
+
+    def wait(self, answers):
+        return answers[:1], answers[1:]
+
+    def get(self, answer):
+        raise self.problem
+
+
 @pytest.mark.parametrize(
-    "address, sentence",
-    [("nowhere", "is host:port"), ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"), ("auto", "the Ray cluster at auto cannot be joined")],
+    "address, processors, sentence",
+    [
+        ("nowhere", None, "is host:port"),
+        ("127.0.0.1:1", None, "nothing answers at 127.0.0.1:1"),
+        ("auto", None, "the Ray cluster at auto cannot be joined: no Ray$"),
+        ("auto", 3.0, "the Ray cluster at auto has 3 processors, too few for 4 actors: ask for fewer"),
+    ],
 )
-def test_an_address_at_which_nothing_answers_is_told(address, sentence, tmp_path):
-    result = command("train", "r2d2", "--engine", "ray", "--actors", 1, "--address", address, "--out", tmp_path / "run")
-    assert result.returncode == 2 and sentence in result.stderr and len(result.stderr.splitlines()) == 1
-    assert not (tmp_path / "run").exists()
+def test_a_cluster_that_cannot_be_used_is_told(address, processors, sentence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(processors))
+    with pytest.raises(ValueError, match=sentence):
+        ray_team(r2d2, CUES, TINY, 4, address)
+    assert sys.modules["ray"].shut_down == (address == "auto")
+
+
+@pytest.mark.parametrize(
+    "problem, sentence",
+    [
+        (FakeRay.RayTaskError("a\ntraceback"), "an actor has failed: FileNotFoundError: no such game"),
+        (FakeRay.RayActorError("died in its creation task\nno room"), "an actor cannot start: no room"),
+        (FakeRay.RayError("the store is gone\nand more"), "Ray has failed: the store is gone; go on with --resume"),
+    ],
+)
+def test_what_would_happen_again_ends_the_training(problem, sentence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(2.0, problem))
+    engine = RayEngine(1, "auto")
+    engine.start(0, None)
+    engine.ask(0, None, 1)
+    with pytest.raises(RunError, match=sentence):
+        engine.wait()
+
+
+def test_an_actor_that_is_gone_is_told_by_its_number(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(2.0, FakeRay.RayActorError("killed")))
+    engine = RayEngine(1, "auto")
+    engine.start(7, None)
+    engine.ask(7, None, 1)
+    assert engine.wait() == (7, None)
+    engine.close()
 
 
 # All that follows runs Ray in other processes, as its users do; what it prints would be an error.
@@ -289,16 +361,17 @@ def test_a_folder_whose_name_is_too_long_for_sockets_is_told(folder):
 def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folder):
     log = folder / "run" / "log.csv"
     line = [sys.executable, "-m", "npfl139.cli", "train", "r2d2", "--env", CUES, "--engine", "ray", "--actors", 2, *SMALL]
-    line = list(map(str, [*line, "--steps", 40_000, "--out", folder / "run", "--episodes", 2]))
+    line = list(map(str, [*line, "--steps", 20_000, "--out", folder / "run", "--episodes", 2]))
     environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder)}
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as learner:
         eventually(lambda: learner.poll() is not None or (log.exists() and "episode_return" in log.read_text()))
+        assert learner.poll() is None, learner.communicate()
         os.kill(min(processes(folder)[1]), signal.SIGKILL)
         printed, complaints = learner.communicate(timeout=240)
-    assert learner.returncode == 0 and not complaints.strip() and len(printed.splitlines()) == 1
+    assert learner.returncode == 0 and not complaints and printed.startswith(f"{CUES}: mean return")
     scalars = npfl139.runs.read_log(log)
-    assert scalars["actors_replaced"][-1][1] == 1 and scalars["steps_per_second"] and scalars["staleness"]
-    assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 40_000
+    assert [count for _, count in scalars["actors_replaced"]] == [1] and scalars["steps_per_second"] and scalars["staleness"]
+    assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 20_000
     eventually(lambda: not processes(folder)[0])
     assert [path.name for path in folder.iterdir()] == ["run"]
 

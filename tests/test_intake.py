@@ -124,6 +124,40 @@ def test_what_lies_beside_moodles_folders_is_not_lost(tmp_path):
     assert Claim("folder", "late by mail", "late by mail") in [delivery.members[0] for delivery in deliveries(tmp_path, topics=TOPICS)]
 
 
+def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_path):
+    names = ("mallory/Ada_7_assignsubmission_file_/ppo.py", "mallory/adalovelace_7_9_ppo.py", "ada/ppo.py", "eva/ppo.py", "carl/ppo.py")
+    laid(tmp_path, dict.fromkeys(names, CODE))
+    assert system(tmp_path) == "folders"
+    assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
+
+
+IMITATED = {
+    "canvas": [f"mallory/adalovelace_{user}_11_ppo.py" for user in (1, 2)],
+    "moodle": [f"mallory/Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
+    "gradescope": ["mallory/submission_metadata.yml", "mallory/submission_1/ppo.py"],
+    "nbgrader": ["mallory/submitted/ada/ppo/ppo.py", "mallory/submitted/ada/ppo/timestamp.txt", "mallory/source/ppo.txt"],
+}
+
+
+@pytest.mark.parametrize("others", ["ppo.py", "notes.txt"])
+@pytest.mark.parametrize("imitated", IMITATED)
+def test_however_many_files_one_student_packs_like_a_platform_nobody_else_is_named(tmp_path, imitated, others):
+    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
+    laid(tmp_path, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[imitated]})
+    laid(tmp_path, {f"{student}/{others}": CODE for student in ("ada", "eva")})
+    if others == "ppo.py" or imitated in ("gradescope", "nbgrader"):
+        assert system(tmp_path) == "folders"
+    (tmp_path / "export").mkdir()
+    assert "ada@x.org" not in [member.key for one in deliveries(tmp_path, topics=TOPICS, assignment="ppo") for member in one.members]
+
+
+def test_folders_of_moodle_without_a_program_are_participants(tmp_path):
+    laid(tmp_path, {"Eva_6_assignsubmission_file_/essay.pdf": ""})
+    assert system(tmp_path) == "moodle"
+    (eva,) = deliveries(tmp_path, topics=TOPICS, assignment="ppo")
+    assert (eva.members[0].key, eva.problem) == ("6", "there is no ppo.py or ppo.ipynb: hand it in")
+
+
 def test_a_name_composed_in_another_way_is_the_same_participant(tmp_path):
     laid(tmp_path, {"Zoë_5_assignsubmission_file_/ppo.py": CODE, "Zoe\u0308_5_assignsubmission_onlinetext_/onlinetext.html": "x"})
     (delivery,) = deliveries(tmp_path, topics=TOPICS)
@@ -357,7 +391,7 @@ def test_github_only_commits_before_the_deadline_count(tmp_path):
 def test_a_login_is_the_name_of_the_repository_without_that_of_the_assignment(tmp_path, above, names, keys):
     for name in names:
         cloned(tmp_path / above / name, (EARLY, {"ppo.py": CODE}))
-    assert set(told(deliveries(tmp_path / above, topics=TOPICS))) == keys
+    assert set(told(deliveries(tmp_path / above, "github", topics=TOPICS))) == keys
 
 
 def test_a_repository_runs_nothing_and_reads_nothing_of_others(tmp_path):
@@ -374,7 +408,7 @@ def test_a_repository_runs_nothing_and_reads_nothing_of_others(tmp_path):
         path = evil / ".git" / "hooks" / hook
         laid(evil, {f".git/hooks/{hook}": f"#!/bin/sh\n{command}\n"})
         path.chmod(0o755)
-    (found,) = deliveries(tmp_path / "class", topics=TOPICS, deadline=DEADLINE)
+    (found,) = deliveries(tmp_path / "class", "github", topics=TOPICS, deadline=DEADLINE)
     assert contents(found) == {"ppo.py": "x = 1\n"} and not marker.exists()
 
 
@@ -452,19 +486,41 @@ def test_a_repository_with_too_long_a_list_or_too_many_objects(tmp_path, monkeyp
     cloned(tmp_path / "ppo-ada", (EARLY, {"ppo.py": CODE}))
     monkeypatch.setattr(repositories, "MAX_LISTED", 20)
     expected = "the repository holds too much: commit the assignment only"
-    assert deliveries(tmp_path, topics=TOPICS)[0].problem == expected
+    assert deliveries(tmp_path, "github", topics=TOPICS)[0].problem == expected
     monkeypatch.setattr(repositories, "MAX_OBJECTS", 2)
-    assert deliveries(tmp_path, topics=TOPICS)[0].problem == expected
+    assert deliveries(tmp_path, "github", topics=TOPICS)[0].problem == expected
+
+
+def test_a_repository_that_nobody_may_read(tmp_path, monkeypatch):
+    cloned(tmp_path / "ppo-ada", (EARLY, {"ppo.py": CODE}))
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("objects"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(repositories.os, "scandir", refused)
+    (ada,) = deliveries(tmp_path, "github", topics=TOPICS)
+    assert ada.problem == "the repository cannot be read (Permission denied): clone it once more"
 
 
 def test_repositories_in_an_archive_or_without_git_are_the_instructors_to_solve(tmp_path, monkeypatch):
     laid(tmp_path, {"all.zip": zipped({"ppo-ada/.git/HEAD": "ref: refs/heads/main", "ppo-ada/ppo.py": CODE})})
     with pytest.raises(NoSubmission, match=r"all.zip holds repositories of git, whose dates cannot be read in an archive: unpack it first"):
-        deliveries(tmp_path / "all.zip", topics=TOPICS)
+        deliveries(tmp_path / "all.zip", "github", topics=TOPICS)
     cloned(tmp_path / "class" / "ppo-ada", (EARLY, {"ppo.py": CODE}))
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(NoSubmission, match="git, which reads them, is not installed"):
-        deliveries(tmp_path / "class", topics=TOPICS)
+        deliveries(tmp_path / "class", "github", topics=TOPICS)
+
+
+def test_the_only_repository_in_a_folder_is_somebodys_own_work(tmp_path):
+    cloned(tmp_path / "work" / "mine", (EARLY, {"ppo.py": "x = 1\n"}))
+    laid(tmp_path, {"work/mine/ppo.py": "x = 'not committed'\n"})
+    assert system(tmp_path / "work") == "folders"
+    (tmp_path / "work").rename(tmp_path / "ppo-submissions")
+    assert system(tmp_path / "ppo-submissions") == "github"
 
 
 def test_a_students_own_repository_in_a_class_of_folders_is_only_a_folder(tmp_path):

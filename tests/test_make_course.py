@@ -13,7 +13,8 @@ import pytest
 from courses import HERE, NoDisplay
 from sqlalchemy import func, select
 
-from examples.make_course import FIRST_DUE, PLATFORMS, Handed, make_course
+from examples.make_course import FIRST_DUE, PLATFORMS, make_course, time_of
+from examples.verified import Truth, Verified, persons_and_dates, verify
 from grader.classroom import engines
 from grader.contract.registry import available, load
 from grader.course import decisions, questions
@@ -21,23 +22,20 @@ from grader.course.arrivals import collected, take_in
 from grader.course.course import open_course
 from grader.course.grading import grade_course
 from grader.course.marking import marks_of
-from grader.course.models import Grading, Job, Person, Submission
+from grader.course.models import Grading, Job, Submission
 from grader.course.people import person_called
-from grader.course.rules import in_order
 from grader.grading import provenance
 from grader.intake.adapters import deliveries
 from tests.venvs import COMMAND
 
 TOPICS = ("transformed_rewards", "retrace")
 DUES = {name: FIRST_DUE + datetime.timedelta(weeks=week) for week, name in enumerate(TOPICS)}
-GRACE, DAYS = datetime.timedelta(minutes=10), datetime.timedelta(days=7)
-SILENT = ("canvas",)  # which tells no times, only what is late
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
-    return folder, make_course(folder, students=12, seed=1, topics=TOPICS)
+    return folder, make_course(folder, students=14, seed=1, topics=TOPICS)
 
 
 def taken_in(folder, platform):
@@ -55,61 +53,31 @@ def taken_in(folder, platform):
     return course, strangers
 
 
-def expected(planted, sid, name, platform):
-    """Return the attempts of a person that a platform can tell: the last until each date at which it was looked at."""
-    own = sorted((each for each in planted.handed if each.assignment == name and sid in each.people), key=at)
-    ends = (DUES[name] + GRACE, DUES[name] + GRACE + DAYS) if platform == "github" else (DUES[name], DUES[name] + 30 * DAYS)
-    seen = [next((each for each in reversed(own) if at(each) <= end), None) for end in ends]
-    return [each for each in dict.fromkeys(seen) if each is not None]
-
-
-def at(handed: Handed) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(handed.at)
-
-
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_person_date_and_attempt_comes_out_as_planted(planted, tmp_path, platform):
-    folder, truth = planted
-    course, strangers = taken_in(shutil.copytree(folder, tmp_path / "course", symlinks=True), platform)
+    course, strangers = taken_in(shutil.copytree(planted[0], tmp_path / "course", symlinks=True), platform)
     assert strangers == []
-    with course.gradebook.reading() as session:
-        persons = {person.sid: person for person in session.scalars(select(Person))}
-        assert {sid: person.name for sid, person in persons.items()} == {human.sid: human.name for human in truth.people}
-        for sid, person in persons.items():
-            for name in TOPICS:
-                row = course.row(session, name)
-                query = select(Submission).where(Submission.assignment_id == row.id, Submission.members.any(person_id=person.id))
-                found = sorted(session.scalars(query), key=in_order)
-                wanted = expected(truth, sid, name, platform)
-                assert [each.sha256 for each in found if each.problem is None] == [each.sha256 for each in wanted if each.kind != "archive"]
-                assert [each.problem is None for each in found] == [each.kind != "archive" for each in wanted]
-                if platform in SILENT:
-                    assert [each.late for each in found] == [at(each) > DUES[name] for each in wanted]
-                else:
-                    assert [each.submitted_at for each in found] == [at(each) for each in wanted]
+    found = Verified()
+    persons_and_dates(course, Truth.of(course.folder), platform, found)
+    assert found.differs == []
+    assert found.right["persons"] == 14 and found.right["dates"] == 28
 
 
 def test_the_file_says_what_was_planted(planted):
     folder, truth = planted
     told = json.loads((folder / "planted.json").read_text())
-    assert len(told["people"]) == 12 and len(told["handed"]) == len(truth.handed)
+    assert len(told["people"]) == 14 and len(told["handed"]) == len(truth.handed)
     kinds = {each.kind for each in truth.handed}
-    assert kinds == {"right", "wrong", "variant", "copy", "broken", "archive"}
+    assert kinds == {"right", "wrong", "variant", "own", "copy", "broken", "archive", "hostile"}
     copies = [each for each in truth.handed if each.copy_of]
     assert copies and all(truth.contents[each.sha256] for each in copies)
 
 
-def worth(handed):
-    """Return (points, the costs of being late) of what was planted; points are None where a mistake takes some."""
-    topic = load(handed.assignment)
-    after = at(handed) - DUES[handed.assignment]
-    days = 0 if after <= GRACE else -(-after // datetime.timedelta(days=1))
-    points = {"broken": 0.0, "archive": 0.0, "wrong": None, "copy": None}.get(handed.kind, sum(check.points for check in topic.checks))
-    return points, 0.1 * topic.max_score * days
-
-
-def accepted(attempts):
-    return [each for each in attempts if at(each) <= DUES[each.assignment] + GRACE + DAYS]
+def in_time(course, sid, name):
+    """Return the attempts of a person that count: what is not too late."""
+    setting = course.setting(name)
+    end = setting.due + datetime.timedelta(days=setting.late.days, minutes=setting.late.grace_minutes)
+    return [each for each in Truth.of(course.folder).attempts(course, sid, name, "gradescope") if time_of(each) <= end]
 
 
 def grade(course, **options):
@@ -143,25 +111,14 @@ def test_every_mark_comes_out_as_planted(planted, tmp_path, monkeypatch):
     killed_after(course.folder, course, 3)
     kept = count(course, Grading)
     assert 3 <= kept < count(course, Submission)
-    everything = {each for human in truth.people for name in TOPICS for each in accepted(expected(truth, human.sid, name, "gradescope"))}
+    assert any("not graded" in each or "waiting" in each for each in verify(course.folder, "gradescope").differs)
+    everything = {each for human in truth.people for name in TOPICS for each in in_time(course, human.sid, name)}
     assert len(grade(course).results) == len(everything) - kept
     assert count(course, Grading) == len(everything) and count(course, Job) == 0
 
-    for (sid, name), mark in marks(course).items():
-        attempts = expected(truth, sid, name, "gradescope")
-        assert mark.max_points == load(name).max_score
-        if not attempts:
-            assert (mark.state, mark.points, mark.attempts) == ("missing", 0.0, 0)
-            continue
-        assert (mark.state, mark.attempts) == ("graded", len(attempts))
-        counting = attempts[mark.attempt - 1]
-        points, cost = worth(counting)
-        if points is None:
-            assert 0 < mark.score < sum(check.points for check in load(name).checks)
-            assert counting.mistake in {part.mistake for part in mark.result.parts}
-        else:
-            assert (mark.score, mark.penalty) == (pytest.approx(points), pytest.approx(min(cost, points)))
-        assert all(mark.points >= (points or 0) - cost - 1e-9 for points, cost in map(worth, accepted(attempts)))
+    found = verify(course.folder, "gradescope", copies=False)
+    assert found.differs == []
+    assert found.right == {"persons": 14, "dates": 28, "marks": 28, "copies' marks": 2}
 
     changed = provenance._topic
     monkeypatch.setattr(provenance, "_topic", lambda name: "1" * 64 if name == "retrace" else changed(name))
@@ -172,18 +129,19 @@ def test_every_mark_comes_out_as_planted(planted, tmp_path, monkeypatch):
     assert {key: mark.points for key, mark in marks(course).items()} == before  # the check says the same as before
     assert questions.changes(course, "2", "now") == []
 
-    [late] = [each for each in truth.handed if at(each) == DUES["retrace"] + datetime.timedelta(hours=30)]
+    [late] = [each for each in truth.handed if time_of(each) == DUES["retrace"] + datetime.timedelta(hours=30)]
     with course.gradebook.writing() as session:
         person, row = person_called(session, late.people[0]), course.row(session, "retrace")
         decisions.adjust(session, person, row, 1.5, "explained it well", "jan")
     mark = marks(course)[late.people[0], "retrace"]
+    assert verify(course.folder, "gradescope", copies=False).differs == []
     assert mark.points == pytest.approx(mark.score + 1.5 - 0.2 * load("retrace").max_score)
     [change] = questions.changes(course, "4", "now")
     assert change.reasons == ("adjusted by +1.5",)
 
     decisions.forget(course, lambda session: person_called(session, late.people[0]), keep_statistics=False)
     again = open_course(course.folder)
-    assert late.people[0] not in {sid for sid, _ in marks(again)} and len(marks(again)) == 22
+    assert late.people[0] not in {sid for sid, _ in marks(again)} and len(marks(again)) == 26
     left = b"".join(path.read_bytes() for path in course.folder.glob("*") if path.is_file() and path.name != "planted.json")
     human = next(each for each in truth.people if each.sid == late.people[0])
     assert human.email.encode() not in left and truth.contents[late.sha256][-30:] not in left

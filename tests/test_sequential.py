@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.grading.sequential import FAIL_LEAD, MAX_SEEDS, PASS_LEAD, decision, pass_probability
+from grader.grading.sequential import AHEAD, BEHIND, MAX_SEEDS, decision, pass_probability
 from grader.grading.thresholds import FALSE_FAIL, interval
 
 
 def test_a_decision_comes_with_a_lead_or_with_the_last_seed_by_majority():
     for outcomes in itertools.product([True, False], repeat=MAX_SEEDS):
         leads = [2 * sum(outcomes[:count]) - count for count in range(MAX_SEEDS + 1)]
-        last = next((count for count, lead in enumerate(leads) if lead in (PASS_LEAD, -FAIL_LEAD)), MAX_SEEDS)
+        last = next((count for count, lead in enumerate(leads) if lead in (AHEAD, -BEHIND)), MAX_SEEDS)
         assert all(decision(outcomes[:count]) is None for count in range(last))
         assert decision(outcomes[:last]) == (sum(outcomes[:last]) > last / 2)
 
@@ -35,11 +35,23 @@ def test_pass_probability_agrees_with_the_enumeration_of_all_outcomes():
         assert pass_probability(p) == pytest.approx(total, abs=1e-12)
 
 
-@given(st.floats(0.5, 0.999), st.floats(0.0, 1.0))
-def test_who_mostly_passes_fails_a_little_more_often_than_without_a_last_seed(p, other):
+def fails_without_a_last_seed(p):
     odds = (1 - p) / p
-    without_limit = odds**FAIL_LEAD * (1 - odds**PASS_LEAD) / (1 - odds ** (PASS_LEAD + FAIL_LEAD)) if odds < 1 else 2 / 5
-    assert without_limit - 1e-12 <= 1 - pass_probability(p) <= without_limit + 0.02
+    return odds**BEHIND * (1 - odds**AHEAD) / (1 - odds ** (AHEAD + BEHIND))
+
+
+@given(st.floats(0.85, 0.99))
+def test_the_last_seed_changes_little_for_who_mostly_passes(p):
+    assert 1 - pass_probability(p) == pytest.approx(fails_without_a_last_seed(p), rel=0.15)
+
+
+@given(st.floats(0.01, 0.15))
+def test_the_last_seed_changes_little_for_who_mostly_fails(p):
+    assert 1 - pass_probability(p) == pytest.approx(fails_without_a_last_seed(p), rel=0.01)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_who_passes_more_seeds_passes_more_often(p, other):
     low, high = sorted((p, other))
     assert pass_probability(low) <= pass_probability(high) + 1e-12
 

@@ -12,14 +12,14 @@ from test_report import HOSTILE, Page
 from examples.planted import drawn, parts_of, rewritten
 from grader.similarity.commands import similarity
 from grader.similarity.compare import FLAGGED, Entry, compared, similar
-from grader.similarity.fingerprints import Known, fingerprints, grams, units, winnowed
+from grader.similarity.fingerprints import AS_GIVEN, Known, fingerprints, grams, units, winnowed
 from grader.similarity.page import NO_PROOF, anonymous, similarity_page, summary
 from grader.similarity.reading import chunks, statements, without_comments
 from npfl139.source import MAX_CHARACTERS
 from npfl139.terminal import UserError
 
 GIVEN = Known.of(
-    "import torch\n\n\ndef mean(x):\n    return x.mean()\n\n\nclass Moments:\n    def update(self, rows):\n        self.n += 1\n"
+    "import torch\n\n\ndef mean(x):\n    return x.mean(dim=0) / 3\n\n\nclass Moments:\n    def update(self, rows):\n        self.n += 1\n"
 )
 ONE = """
 def mean(x):
@@ -112,7 +112,9 @@ def test_classes_come_as_methods_and_a_method_set_from_outside_is_the_method():
 
 
 def test_what_was_given_has_no_fingerprint_and_the_last_definition_counts():
-    assert not marks("def mean(y):\n    return y.mean()\n")
+    assert marks("def mean(y):\n    return y.mean(dim=0) / 3\n") == {AS_GIVEN} and not marks(
+        "def mean(y):\n    raise NotImplementedError\n"
+    )
     assert marks(THIRD + ONE) == marks(ONE)
 
 
@@ -183,6 +185,20 @@ def test_what_differs_speaks_against_a_pair():
     assert min(evidence.share for evidence in different.evidence) < 1
 
 
+def test_to_answer_as_the_reference_does_is_evidence_where_it_is_rare_and_never_against():
+    given = "\ndef mean(y):\n    return y.mean(dim=0) / 3\n"
+    (pair,) = compared(padded(given, given), GIVEN)
+    (evidence,) = pair.evidence
+    assert (
+        evidence.as_given
+        and 3 < evidence.weight < FLAGGED
+        and "both wrote it as the reference solution does, as did no others" in summary(pair)
+    )
+    assert compared(padded(*[given] * 40), GIVEN) == []
+    (pair,) = compared(padded(ONE, given + ONE[ONE.index("class") :]), GIVEN)
+    assert [each.exercise for each in pair.evidence] == ["Moments.update"]
+
+
 def made(mistake, verdict="wrong", **fields):
     return result_of("x", [replaced_check(mistake, verdict, **fields)])
 
@@ -229,7 +245,7 @@ def page_of(one, other, **changes):
 
 def test_the_page_puts_alike_pieces_side_by_side():
     page = Page(page_of(ONE, OTHER))
-    assert NO_PROOF in page.text and "1 pair of which chance alone gives fewer than one in a thousand" in page.text
+    assert NO_PROOF in page.text and "1 pair has more in common, rare in this class, than chance often gives." in page.text
     targets = {value for _, name, value in page.attributes if name == "id"}
     assert {link.removeprefix("#") for link in page.links} <= targets and {"p1a-1", "p1b-1"} <= targets
     assert "weight = torch.exp(-x[i].abs()) / 7" in page.text and "factor = t.exp(-rows[position].abs())" in page.text

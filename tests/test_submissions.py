@@ -89,7 +89,7 @@ def test_a_class_of_folders_in_the_order_of_their_names(tmp_path):
         ("Jan Novák_12345_assignsubmission_file_/ppo.py", "Jan Novák_12345", "ppo"),
         ("Jan Novák_12345_assignsubmission_file/homework/ppo.py", "Jan Novák_12345", "ppo"),
         ("ppo.py", "class", "ppo"),
-        ("ppo (1).py", "class", "ppo"),
+        ("ppo (1).py", "(1)", "ppo"),
     ],
 )
 def test_student_and_topic_are_told_from_the_path(tmp_path, name, student, topic):

@@ -50,6 +50,12 @@ def test_instructors_grade_and_report(installed, tmp_path):
     assert (tmp_path / "results" / "ada" / "report.html").exists() and (tmp_path / "results" / "report.html").exists()
 
 
+def test_a_course_begins_where_it_was_installed(installed, tmp_path):
+    (tmp_path / "people.csv").write_text("name\nAda Lovelace\n")
+    installed.npfl139("course", "init", "course", "--roster", "people.csv", cwd=tmp_path)
+    assert "Ada Lovelace" in installed.npfl139("course", "show", "--people", cwd=tmp_path / "course")
+
+
 def test_a_bundle_is_installed_by_its_students_who_have_no_grader(installed, tmp_path):
     installed.npfl139("release", "r2d2", "--out", "bundle", cwd=tmp_path)
     students = Venv(tmp_path / "venv", with_ours=False)

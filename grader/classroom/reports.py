@@ -10,7 +10,7 @@ from grader.contract.figures import reference_band
 from grader.contract.registry import available
 from grader.show.findings import printable
 from grader.show.groups import grouped
-from grader.show.report import Band, class_page, student_page
+from grader.show.report import Band, Marks, class_page, student_page
 from grader.show.sheet import everything
 
 __all__ = ["Written", "write_reports"]
@@ -29,11 +29,17 @@ def known_band(topic: str, training: str) -> list[list[float]] | None:
     return reference_band(topic, training) if topic in available() else None
 
 
-def write_reports(store: Store, band: Band = known_band, course: str | None = None, given: Mapping[str, float] | None = None) -> Written:
+def write_reports(
+    store: Store,
+    band: Band = known_band,
+    course: str | None = None,
+    given: Mapping[str, float] | None = None,
+    marks: Marks | None = None,
+) -> Written:
     """Write `report.html` and `report.csv` for the class, and a `report.html` into the folder of each student.
 
     Args:
-        course, given: see `grader.show.report.class_page`.
+        course, given, marks: see `grader.show.report.class_page`.
     """
     results, damaged = store.results()
     failed: list[str] = []
@@ -41,7 +47,7 @@ def write_reports(store: Store, band: Band = known_band, course: str | None = No
         _write(store, Path(student) / "report.html", functools.partial(student_page, own, band, course, within_class=True), failed)
     names = [str(file.relative_to(store.folder)) for file in damaged]
     _write(store, Path("report.csv"), functools.partial(everything, results), failed)
-    _write(store, Path("report.html"), lambda: class_page(results, names, failed, course, given), failed)
+    _write(store, Path("report.html"), lambda: class_page(results, names, failed, course, given, marks), failed)
     return Written(store.folder / "report.html", tuple(failed))
 
 

@@ -60,15 +60,21 @@ def collected(course: Course, assignment: str | None, paths: Sequence[Path], rea
     Args:
         read: an adapter of the platform.
     """
-    names = [assignment] if assignment else list(course.settings.assignments)
-    deadlines = sorted({deadline for name in names for deadline in _deadlines(course, name)})
+    own = {name: _deadlines(course, name) for name in ([assignment] if assignment else course.settings.assignments)}
+    deadlines = sorted(set().union(*own.values()))
     found: dict[tuple[object, ...], Delivery] = {}
     for path in paths:
-        first = read(path, deadlines[-1])
-        versions = any(delivery.time_source == "commit" for delivery in first)
-        earlier = [delivery for deadline in deadlines[:-1] for delivery in read(path, deadline)] if versions else []
-        sound = {delivery.origin for delivery in (*earlier, *first) if delivery.problem is None}
-        for delivery in (*earlier, *first):
+        at_last = read(path, deadlines[-1])
+        versions = any(delivery.time_source == "commit" for delivery in at_last)
+        looked = [(deadline, read(path, deadline)) for deadline in deadlines[:-1]] if versions else []
+        seen = [
+            delivery
+            for deadline, there in (*looked, (deadlines[-1], at_last))
+            for delivery in there
+            if not versions or deadline in own.get(assignment or _assignment_of(course, delivery) or "", deadlines)
+        ]
+        sound = {delivery.origin for delivery in seen if delivery.problem is None}
+        for delivery in seen:
             nothing = (delivery.problem or "").startswith(NOTHING)  # which is no attempt
             if not nothing and (delivery.problem is None or delivery.origin not in sound):
                 found.setdefault((path, delivery.origin, delivery.topic, _sha256(delivery), delivery.submitted_at), delivery)

@@ -2,10 +2,10 @@
 
 import datetime
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -14,12 +14,15 @@ from npfl139.terminal import UserError
 if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
 
+    from grader.classroom.reports import Written
+    from grader.classroom.session import Engine
     from grader.course import models
     from grader.course.course import Course
     from grader.course.gradebook import Gradebook
     from grader.course.screens import Screen
+    from grader.similarity.compare import Entry
 
-__all__ = ["app", "grade_here"]
+__all__ = ["app", "compared_here", "grade_here", "report_here"]
 
 PANEL = "For a course"
 NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
@@ -180,34 +183,56 @@ def intake(
 
 
 def grade_here(
-    engine: Callable[..., object],
+    engine: "Engine",
     assignment: list[str] | None,
     student: str | None,
     regrade: str | None,
     jobs: int | None,
-    anonymous: bool = False,
-    folder: Path | None = None,
+    anonymous: bool,
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""
     from grader.course import overview
-    from grader.course.grading import grade_course
+    from grader.course.grading import Regrade, grade_course
     from grader.course.people import person_called
 
-    with _opened(folder) as course:
-        known = (None, "changed", "all", "faults")
-        if regrade not in known:
+    with _opened(None) as course:
+        mode = next((mode for mode in get_args(Regrade) if mode == regrade), None)
+        if mode != regrade:
             raise UserError(f"--regrade is changed, all or faults, not {regrade!r}")
         outcome = grade_course(
             course,
-            engine,  # type: ignore[arg-type]
+            engine,
             by=_author(None),
             assignments=assignment,
             person_called=(lambda session: person_called(session, student)) if student else None,
-            regrade=regrade,  # type: ignore[arg-type]
+            regrade=mode,
             jobs=jobs,
+            anonymous=anonymous,
         )
         overview.graded(course, outcome, _screen(course, anonymous))
         return not any(result.is_fault for result in outcome.results)
+
+
+def report_here(anonymous: bool) -> "Written":
+    """Write the reports of the course around the current folder; return what became of them."""
+    from grader.classroom.store import StoreError
+    from grader.course.reports import FOLDER, write_course
+
+    with _opened(None) as course:
+        note = "The page of the class shows marks; those of students show what grading gave."
+        _screen(course).say(note, "dim")
+        try:
+            return write_course(course, course.folder / (f"{FOLDER}-anonymous" if anonymous else FOLDER), anonymous)
+        except StoreError as error:
+            raise UserError(str(error)) from error
+
+
+def compared_here(assignments: list[str] | None, attach: list[str] | None) -> "list[Entry]":
+    """Return what is compared with each other in the course around the current folder, and with older gradebooks."""
+    from grader.course.alike import entries
+
+    with _opened(None) as course:
+        return entries(course, assignments, [_attached(where) for where in attach or ()])
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,5 +1,6 @@
 """A course as a whole: its folder, its settings, its gradebook, brought into agreement."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +66,19 @@ class Course:
     def title(self, name: str) -> str:
         """Return what an assignment is about."""
         topic = self.setting(name).topic
-        return _described().get(topic, (topic, None))[0]
+        return self._described.get(topic, (topic, None))[0]
 
     def max_points(self, name: str) -> float | None:
         """Return the points that there are for an assignment, None where its topic does not say."""
-        return _described().get(self.setting(name).topic, ("", None))[1]
+        return self._described.get(self.setting(name).topic, ("", None))[1]
+
+    @functools.cached_property
+    def _described(self) -> dict[str, tuple[str, float | None]]:
+        """The titles and maxima of topics."""
+        try:
+            return {name: (item.title, item.max_score) for name, item in assignments().items()}
+        except CatalogueError:
+            return {}
 
 
 def open_course(where: Path | None = None) -> Course:
@@ -129,10 +138,3 @@ def _roster_sha256(course: Course) -> str | None:
         return None
     except OSError as error:
         raise CourseError(f"{course.roster} cannot be read: {error.strerror}") from error
-
-
-def _described() -> dict[str, tuple[str, float | None]]:
-    try:
-        return {name: (item.title, item.max_score) for name, item in assignments().items()}
-    except CatalogueError:
-        return {}

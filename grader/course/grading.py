@@ -24,7 +24,9 @@ from grader.course.course import Course
 from grader.course.gradebook import GradebookError
 from grader.course.marking import Accounts
 from grader.course.models import Grading, Job, Member, Run, now
+from grader.course.people import told_apart
 from grader.course.rules import is_too_late, lateness
+from grader.course.settings import CourseError
 from grader.grading.provenance import basis_of
 from grader.records import Basis, CheckResult, Options, Part, Result
 from grader.records import Submission as Graded
@@ -57,6 +59,7 @@ def grade_course(
     person_called: Callable[[Session], models.Person] | None = None,
     regrade: Regrade | None = None,
     jobs: int | None = None,
+    anonymous: bool = False,
     display: Callable[[int, int], Display] = Display,
 ) -> Outcome:
     """Grade what was not graded yet, and what the grader failed at; what was begun and interrupted is gone on with.
@@ -68,25 +71,32 @@ def grade_course(
         person_called: only what this person handed in.
         regrade: "changed": also what rests on something that is another now; "all": everything; "faults": only what the grader failed at.
         jobs: submissions graded at a time.
+        anonymous: whether pseudonyms stand for people in what is shown.
 
     Raises:
-        CourseError: there is no such assignment.
+        CourseError: there is no such assignment, or the secret seed is lost.
         GradebookError: a result cannot be written; those written before are intact.
         SandboxUnavailable: this machine cannot have the sandbox.
     """
     names = list(assignments or course.settings.assignments)
-    options = {name: course.options(name) for name in names}
     with course.gradebook.writing() as session:
+        options = {name: course.options(name) for name in names}  # one at a time, so that only one secret seed is drawn
+        _expect_same_seed(course, session, options[names[0]], regrade)
         run = Run(what=_described(assignments, regrade), by=by, at=now())
         session.add(run)
         session.flush()
         outcome = Outcome(run.id)
         person = person_called(session) if person_called else None
-        scope = {name: _enqueued(course, session, name, options[name], person, regrade, outcome) for name in names}
+        accounts = Accounts(course, session)
+        called = told_apart(accounts.persons)
+        labels = {each.id: each.pseudonym if anonymous else called[each.id] for each in accounts.persons}
+        if anonymous:
+            labels[0] = "somebody"  # whom nobody is known to be
+        scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, outcome) for name in names}
     work = _Work(course, outcome, scope)
     jobs = max(1, min(jobs or affordable_jobs(), work.total))
     shown = display(work.total, jobs)
-    with shown, work.alive():
+    with shown, course.gradebook.kept_open(), work.alive():
         for name in names:
             waiting = work.waiting(name)
             first = next(waiting, None)
@@ -96,6 +106,16 @@ def grade_course(
                     work.store(result)
     outcome.elsewhere = work.elsewhere()
     return outcome
+
+
+def _expect_same_seed(course: Course, session: Session, options: Options, regrade: Regrade | None) -> None:
+    """Refuse to grade with another secret seed than before, which would judge some by other inputs than the rest."""
+    row = session.get_one(models.Course, 1)
+    if course.settings.seed == "secret":
+        if row.seed_sha256 not in (None, options.seed_sha256) and regrade not in ("changed", "all"):
+            seed = course.folder / "seed.txt"
+            raise CourseError(f"{seed} is not the seed that this course was graded with: restore it, or grade all again (--regrade all)")
+        row.seed_sha256 = options.seed_sha256
 
 
 def _described(assignments: Sequence[str] | None, regrade: Regrade | None) -> str:
@@ -108,13 +128,20 @@ def _again(first: Graded, rest: Iterator[Graded]) -> Iterator[Graded]:
 
 
 def _enqueued(
-    course: Course, session: Session, name: str, options: Options, person: models.Person | None, regrade: Regrade | None, outcome: Outcome
+    course: Course,
+    accounts: Accounts,
+    labels: dict[int, str],
+    name: str,
+    options: Options,
+    person: models.Person | None,
+    regrade: Regrade | None,
+    outcome: Outcome,
 ) -> dict[int, str]:
     """Put into the queue what is to be graded; return all that is in it and may be graded now, with what to call whose it is."""
-    accounts, found = Accounts(course, session), {}
+    session, found = accounts.session, {}
     queued = set(session.scalars(select(Job.submission_id)))
     topic = course.setting(name).topic
-    for submission, label in _worth_grading(course, accounts, name):
+    for submission, label in _worth_grading(course, accounts, labels, name):
         if person is not None and person.id not in {member.person_id for member in submission.members}:
             continue
         last = accounts.last_grading(submission)
@@ -139,10 +166,9 @@ class _Named:
     sha256: str
 
 
-def _worth_grading(course: Course, accounts: Accounts, name: str) -> Iterator[tuple[models.Submission, str]]:
+def _worth_grading(course: Course, accounts: Accounts, labels: dict[int, str], name: str) -> Iterator[tuple[models.Submission, str]]:
     """Yield what may count for somebody, and whose it is."""
     setting, row = course.setting(name), accounts.rows[name]
-    names = {person.id: person.name for person in accounts.persons}
     forgotten = {person.id for person in accounts.persons if person.forgotten}
     own: dict[tuple[object, ...], list[models.Submission]] = {}
     for submission in accounts.submissions:
@@ -158,7 +184,7 @@ def _worth_grading(course: Course, accounts: Accounts, name: str) -> Iterator[tu
     for attempts in own.values():
         for number, submission in enumerate(attempts, start=1):
             if setting.attempts == "best" or submission is attempts[-1]:
-                who = " + ".join(names.get(member.person_id or 0, member.name or member.key) for member in submission.members)
+                who = " + ".join(labels.get(member.person_id or 0) or member.name or member.key for member in submission.members)
                 label = who if number == len(attempts) else f"{who}, attempt {number}"
                 label = f"{label} ({submission.id})" if label in taken else label
                 taken.add(label)

@@ -41,12 +41,13 @@ def assignments(course: Course, screen: Screen) -> None:
         top = points(max((each.max_points for each in own), default=course.max_points(name) or 0))
         late = sum(each.late is not None for each in own)
         due = Text(screen.time(setting.due), style="" if setting.due > now() else "dim")
-        waiting = Text(str(states["waiting"]), style="yellow" if states["waiting"] else "dim")
-        faults = Text(str(states["fault"]), style="bold red" if states["fault"] else "dim")
-        rows.append([name, due, f"{handed} / {len(own)}", str(late), waiting, faults, f"{mean} / {top}"])
+        failed = f" ({states['fault']} failed)" if states["fault"] else ""
+        left = states["waiting"] + states["fault"]
+        to_do = Text(f"{left}{failed}", style="bold red" if failed else "yellow" if left else "dim")
+        rows.append([name, due, f"{handed} / {len(own)}", str(late), to_do, f"{mean} / {top}"])
     screen.say(f"{course.settings.title}, {course.settings.term}", "bold")
     screen.say()
-    screen.table(["assignment", "due", "handed in", "late", "waiting", "faults", "mean"], rows, right=(2, 3, 4, 5, 6))
+    screen.table(["assignment", "due", "handed in", "late", "to grade", "mean"], rows, right=(2, 3, 4, 5))
     with course.gradebook.reading() as session:
         _open(course, session, screen)
         runs = session.scalars(select(models.Run).order_by(models.Run.id.desc()).limit(5)).all()
@@ -89,13 +90,16 @@ def people(course: Course, screen: Screen) -> None:
         share = f"{100 * total.share:.0f} %" if total.max_points else "–"
         sums = f"{points(total.points)} / {points(total.max_points)}"
         who = total.person
-        rows.append([who.name, who.email or "", who.sid or "", who.group or "", sums, share, "not all graded yet" if total.is_open else ""])
+        rows.append([who.name, who.email or "", who.sid or "", who.group or "", sums, share, "open" if total.is_open else ""])
     if not rows:
         screen.say(f"Nobody takes part yet: write {course.roster}, whose first line is name,email,sid.")
         return
     screen.table(["name", "e-mail", "number", "group", "total", "", ""], rows, right=(4, 5))
     screen.say()
-    screen.say("Totals are out of everything that is due, whether or not it was handed in, but for what is excused.", "dim")
+    screen.say(
+        "Totals are out of everything that is due, whether or not it was handed in, but for what is excused; open ones are not graded yet.",
+        "dim",
+    )
 
 
 def arrivals(course: Course, taken: Sequence[Arrival], screen: Screen, dry_run: bool, everything: bool) -> bool:
@@ -104,7 +108,7 @@ def arrivals(course: Course, taken: Sequence[Arrival], screen: Screen, dry_run: 
     notable = [each for each in new if everything or len(new) <= MANY or _is_notable(each)]
     if notable:
         rows = [_arrival(each, screen) for each in notable]
-        screen.table(["who", "attempt", "handed in", "", "what"], rows, right=(1,), wide=4)
+        screen.table(["who", "no.", "handed in", "", "what"], rows, right=(1,), wide=4)
         if len(notable) < len(new):
             screen.say(f"… and {len(new) - len(notable)} more in which there is nothing to tell; --all lists them.", "dim")
         screen.say()
@@ -131,7 +135,7 @@ def _arrival(arrival: Arrival, screen: Screen) -> list[Cell]:
     time = screen.time(arrival.submitted_at) if arrival.submitted_at else "time unknown"
     if arrival.time_source == "file":
         time += " (by the file)"
-    late = Text("too late to count" if arrival.too_late else lateness_text(arrival.late), style="red" if arrival.late else "dim")
+    late = Text("too late" if arrival.too_late else lateness_text(arrival.late), style="red" if arrival.late else "dim")
     what: Cell = Text(arrival.problem, style="red") if arrival.problem else arrival.filename
     return [who, str(arrival.attempt), time, late, what]
 
@@ -180,8 +184,9 @@ def graded(course: Course, outcome: Outcome, screen: Screen) -> None:
     if outcome.changed:
         screen.say(f"{outcome.changed} gradings rest on checks, a grader, a seed or options that have changed. To repeat them:", "yellow")
         screen.command("npfl139 grade --regrade changed")
-    if count and outcome.run > 1:
-        screen.say(f"What changed: npfl139 diff {outcome.run - 1}", "dim")
+    if count:
+        changed = f"What changed: npfl139 diff {outcome.run - 1}. " if outcome.run > 1 else ""
+        screen.say(f"{changed}All at a glance: npfl139 course show. Pages: npfl139 report.", "dim")
 
 
 def person(course: Course, session: Session, who: Person, screen: Screen) -> None:
@@ -240,13 +245,18 @@ def _account(account: Account, screen: Screen) -> None:
 def _tried(tried: Tried, counts: bool, screen: Screen) -> list[Cell]:
     submission, grading = tried.submission, tried.grading
     time = screen.time(submission.submitted_at) if submission.submitted_at else "time unknown"
-    late: Cell = Text("too late to count" if tried.too_late else lateness_text(tried.late), style="red" if tried.late else "dim")
+    late: Cell = Text("too late" if tried.too_late else lateness_text(tried.late), style="red" if tried.late else "dim")
     if grading is None:
         return ["→" if counts else "", str(tried.number), time, late, "–", "", "" if tried.too_late else Text("not graded yet", "yellow")]
     cost = f"− {points(tried.penalty)}" if tried.penalty and not tried.too_late else ""
     failed = [part for part in grading.parts if part.verdict != Verdict.PASSED]
-    lost = "; ".join(dict.fromkeys(f"{part.exercise or part.name}: {part.mistake or VERDICTS[part.verdict]}" for part in failed[:4]))
-    more = f" (and {len(failed) - 4} more)" if len(failed) > 4 else ""
+    reasons = list(dict.fromkeys(f"{part.exercise or part.name}: {part.mistake or VERDICTS[part.verdict]}" for part in failed))
+    lost = "; ".join(reasons[:3]) + (f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else "")
+    verdicts = {part.verdict for part in grading.parts}
+    if len(verdicts) == 1 and not verdicts & {Verdict.PASSED, Verdict.WRONG}:  # a file that cannot be loaded, or is as it was given
+        lost = f"everything: {VERDICTS[verdicts.pop()]}"
+    elif not failed and grading.score < grading.max_score:
+        lost = "what training would give, which is not run"
     return [
         "→" if counts else "",
         str(tried.number),
@@ -254,7 +264,7 @@ def _tried(tried: Tried, counts: bool, screen: Screen) -> list[Cell]:
         late,
         points(grading.score),
         cost,
-        submission.problem or f"{lost}{more}" or "nothing",
+        submission.problem or lost or "nothing",
     ]
 
 
@@ -361,7 +371,8 @@ def changes(course: Course, found: Sequence[questions.Change], screen: Screen) -
         )
         first = change.reasons[:1] == ("graded for the first time",)
         for label, before, after, lost in () if first else change.parts:
-            screen.say(f"{label}: {VERDICTS.get(before, before)} → {VERDICTS.get(after, after)} ({lost:+.4g})", indent=2)
+            said = [VERDICTS.get(verdict, verdict) for verdict in dict.fromkeys((before, after))]
+            screen.say(f"{label}: {' → '.join(said)}{', for other points' * (before == after)} ({lost:+.4g})", indent=2)
     lost = sum(change.after < change.before for change in found)
     gained_count = sum(change.after > change.before for change in found)
     screen.say()

@@ -3,7 +3,8 @@
 import difflib
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -27,9 +28,11 @@ __all__ = [
     "new_pseudonym",
     "person_called",
     "rematch",
+    "told_apart",
 ]
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of pseudonyms: none is taken for another
+TELLING = ("folder", "nbgrader")  # systems in which a key may be a student number or an address; elsewhere it is a number of their own
 NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
 RESEMBLES = 0.85
 NAMELESS, NOBODY = "the platform tells no name", "nobody in the course is called so"
@@ -55,31 +58,44 @@ class People:
 
     def __init__(self, session: Session):
         query = select(Person).where(~Person.forgotten).options(selectinload(Person.aliases)).order_by(Person.id)
-        self.persons = list(session.scalars(query))
+        self.persons: list[Person] = []
+        self._numbered, self._addressed, self._called = (defaultdict[str, list[Person]](list) for _ in range(3))
+        self._runtogether: defaultdict[str, list[Person]] = defaultdict(list)
+        self._aliases: defaultdict[tuple[str, str], list[tuple[Alias, Person]]] = defaultdict(list)
+        for person in session.scalars(query):
+            self.add(person)
 
     def add(self, person: Person) -> None:
+        """Let somebody be found, who was added to the course."""
         self.persons.append(person)
+        self._numbered[_folded(person.sid)].append(person)
+        self._addressed[_folded(person.email)].append(person)
+        self._called[person.name].append(person)
+        for name in _runtogether(person.name):
+            self._runtogether[name].append(person)
+        for alias in person.aliases:
+            self._aliases[alias.system, _folded(alias.key)].append((alias, person))
 
     def match(self, claim: Claim, assignment_id: int | None) -> Match:
         """Return who is meant: by alias, then student number, then e-mail address, and only then by a name that nobody else has."""
-        aliased = self._aliased(claim.system, claim.key, assignment_id)
+        aliased = self._aliased(claim, assignment_id)
         if aliased is not None:
             return Match(aliased, "alias")
-        numbered = self._only(lambda person: _same(person.sid, claim.sid or claim.key))
-        addressed = self._only(lambda person: _same(person.email, claim.email or claim.key))
+        telling = claim.key if claim.system in TELLING else None
+        numbered = _only(self._numbered, claim.sid or telling)
+        addressed = _only(self._addressed, claim.email or telling)
         if numbered and addressed and numbered is not addressed:
             return Match(None, f"its number is that of {numbered.name}, its e-mail address that of {addressed.name}", (numbered, addressed))
         if numbered or addressed:
             return Match(numbered or addressed, "number" if numbered else "e-mail")
         return self._named(claim)
 
-    def _aliased(self, system: str, key: str, assignment_id: int | None) -> Person | None:
+    def _aliased(self, claim: Claim, assignment_id: int | None) -> Person | None:
         """Return whose key it is, where the last word counts, and a word on this assignment more than one on all."""
         found = [
-            (alias.assignment_id is not None, alias.id, person)
-            for person in self.persons
-            for alias in person.aliases
-            if alias.system == system and _same(alias.key, key) and alias.assignment_id in (None, assignment_id)
+            (alias.assignment_id is not None, alias.id or 0, person)
+            for alias, person in self._aliases.get((claim.system, _folded(claim.key)), ())
+            if alias.assignment_id in (None, assignment_id)
         ]
         return max(found, key=lambda entry: entry[:2])[2] if found else None
 
@@ -87,9 +103,9 @@ class People:
         if claim.name is None:
             return Match(None, NAMELESS)
         name = cleaned(claim.name)
-        same = [person for person in self.persons if person.name == name]
+        same = self._called.get(name, [])
         if not same and claim.system == "canvas":  # which writes anna li as lianna
-            same = [person for person in self.persons if name in _runtogether(person.name)]
+            same = self._runtogether.get(name, [])
         if len(same) > 1:
             return Match(None, f"{len(same)} people are called {same[0].name}", tuple(same))
         if not same:
@@ -105,13 +121,18 @@ class People:
         ratios = [(1.0 if alike(person.name, name) else _ratio(person.name, name), -number) for number, person in enumerate(self.persons)]
         return tuple(self.persons[-number] for ratio, number in sorted(ratios, reverse=True) if ratio > RESEMBLES)[:3]
 
-    def _only(self, fits: Callable[[Person], bool]) -> Person | None:
-        found = [person for person in self.persons if fits(person)]
-        return found[0] if len(found) == 1 else None
+
+def _only(people: Mapping[str, list[Person]], key: str | None) -> Person | None:
+    found = people.get(_folded(key), ()) if key else ()
+    return found[0] if len(found) == 1 else None
+
+
+def _folded(text: str | None) -> str:
+    return cleaned(text or "").casefold()
 
 
 def _same(one: str | None, other: str | None) -> bool:
-    return bool(one and other) and cleaned(one or "").casefold() == cleaned(other or "").casefold()
+    return bool(one and other) and _folded(one) == _folded(other)
 
 
 def alike(one: str, other: str) -> bool:
@@ -278,3 +299,10 @@ def described(person: Person) -> str:
     """Return a person as others are told apart from."""
     more = person.email or person.sid or person.pseudonym
     return f"{person.name}, {more}"
+
+
+def told_apart(persons: Iterable[Person]) -> dict[int, str]:
+    """Return what persons are called, by their id: their names, and where several have the same, the student number or pseudonym too."""
+    known = list(persons)
+    count = Counter(person.name.casefold() for person in known)
+    return {each.id: each.name if count[each.name.casefold()] == 1 else f"{each.name} {each.sid or each.pseudonym}" for each in known}

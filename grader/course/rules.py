@@ -55,14 +55,14 @@ def penalty(after: datetime.timedelta | None, late: Late, max_points: float) -> 
 def lateness_text(after: datetime.timedelta | None) -> str:
     """Return by how much something is late, as people say it.
 
-    >>> lateness_text(datetime.timedelta(minutes=71)), lateness_text(datetime.timedelta(days=2, hours=3)), lateness_text(None)
-    ('1 h 11 min late', '2 d 3 h late', 'on time')
+    >>> [lateness_text(datetime.timedelta(hours=hours)) for hours in (0.25, 2, 51.5)], lateness_text(None)
+    (['15 min late', '2 h late', '2 d 3 h late'], 'on time')
     """
     if after is None:
         return "on time"
     if after == NOT_KNOWN:
-        return "late, by an unknown time"
+        return "late"
     minutes = math.ceil(after / datetime.timedelta(minutes=1))
     days, hours = divmod(minutes // 60, 24)
-    words = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
-    return f"{words} late"
+    amounts = ((days, "d"), (hours, "h")) if days else ((hours, "h"), (minutes % 60, "min"))
+    return f"{' '.join(f'{amount} {unit}' for amount, unit in amounts if amount)} late"

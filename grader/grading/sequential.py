@@ -1,26 +1,27 @@
-"""Deciding over several seeds: a sequential test that passes with a lead of two and fails only with one of three.
+"""Deciding over several seeds: a sequential test that passes a lead of two, and fails only what is three behind.
 
-For a submission that passes one seed with probability p, independently, the lead of passes over failures is a random walk; stopping it at
-two bounds is Wald's sequential probability ratio test, and unequal bounds are unequal errors: to fail what is correct is the worse one. With
-ρ = (1 - p) / p a submission fails with probability ρ³ (1 - ρ²) / (1 - ρ⁵), or a little more because the number of seeds is limited. Clear
-submissions need two seeds to pass and three to fail.
+For a submission that passes one seed with probability p, independently, the lead of passes over failures is a random walk, and stopping
+at two bounds is Wald's sequential probability ratio test (1945). The bounds differ, because the errors weigh differently: a wrong
+submission that passes here has lost the points of its unit checks, a correct one that fails is wronged. With ρ = (1 - p)/p a submission
+fails with probability ρ³ (1 - ρ²) / (1 - ρ⁵), and the limited number of seeds changes that by little: one bad run in seven costs a correct
+submission its points in one case of two hundred. Clear submissions need two seeds to pass and three to fail, those near the border up to
+eleven.
 """
 
 import functools
 from collections.abc import Iterable
 
-__all__ = ["FAIL_LEAD", "MAX_SEEDS", "PASS_LEAD", "decision", "pass_probability"]
+__all__ = ["AHEAD", "BEHIND", "MAX_SEEDS", "decision", "pass_probability"]
 
-PASS_LEAD = 2  # of passes
-FAIL_LEAD = 3  # of failures
-MAX_SEEDS = 11  # odd, so that the majority decides what no lead did
+AHEAD, BEHIND = 2, 3
+MAX_SEEDS = 11  # odd, so that the majority decides what the lead did not
 
 
 def decision(outcomes: Iterable[bool]) -> bool | None:
     """Return whether the submission passes, or None while more seeds are needed.
 
-    >>> [decision(outcomes) for outcomes in ([], [True, True], [False, False], [False, False, False], [True, False, True, True])]
-    [None, True, None, False, True]
+    >>> [decision(outcomes) for outcomes in ([], [True], [True, True], [False, False], [True, False, False, False, False])]
+    [None, None, True, None, False]
     """
     outcomes = list(outcomes)
     return _decided(2 * sum(outcomes) - len(outcomes), len(outcomes))
@@ -29,8 +30,8 @@ def decision(outcomes: Iterable[bool]) -> bool | None:
 def pass_probability(per_seed: float) -> float:
     """Return the probability that a submission passes which passes each seed independently with probability `per_seed`.
 
-    >>> pass_probability(1.0), round(pass_probability(0.5), 3), pass_probability(0.0)
-    (1.0, 0.581, 0.0)
+    >>> pass_probability(1.0), round(pass_probability(0.9), 4), pass_probability(0.0)
+    (1.0, 0.9986, 0.0)
     """
 
     @functools.cache
@@ -44,4 +45,4 @@ def pass_probability(per_seed: float) -> float:
 
 
 def _decided(lead: int, seeds: int) -> bool | None:
-    return lead > 0 if not -FAIL_LEAD < lead < PASS_LEAD or seeds >= MAX_SEEDS else None
+    return lead > 0 if lead >= AHEAD or lead <= -BEHIND or seeds >= MAX_SEEDS else None

@@ -26,6 +26,7 @@ __all__ = ["IGNORED", "Budget", "File", "Listing", "Note", "files_in", "listing"
 
 IGNORED = re.compile(r"\.|__MACOSX$|__pycache__$")  # hidden folders and files, and what systems leave behind
 NOTES = re.compile(r"submission_metadata\.yml|timestamp\.txt|onlinetext\.html|.+_text\.html|[^/]+\.csv", re.IGNORECASE)
+MAX_SHORT = 1000  # bytes of a note
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others need a dictionary whose size the archive may choose
 
 
@@ -122,7 +123,7 @@ def _archive_listed(path: Path) -> Listing:
                 if parts[-2:] == (".git", "HEAD"):
                     repositories.append(parts[:-2])
                 if parts and NOTES.fullmatch(parts[-1]) and _is_sound(member) and not any(map(IGNORED.match, parts)):
-                    notes.append(Note(parts, partial(_member_opened, path, member)))
+                    notes.append(Note(parts, _short(archive, member) or partial(_member_opened, path, member)))
     except Exception:  # `files_in` says what is wrong with it
         return Listing()
     return Listing(tuple(sorted(notes, key=lambda note: note.parts)), (), tuple(sorted(repositories)))
@@ -130,6 +131,16 @@ def _archive_listed(path: Path) -> Listing:
 
 def _is_sound(member: zipfile.ZipInfo) -> bool:
     return ".." not in _parts(member) and not stat.S_ISLNK(member.external_attr >> 16) and member.compress_type in METHODS
+
+
+def _short(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]] | None:
+    """Return what opens a short note, which is read while the archive is open: there may be thousands, such as of times."""
+    try:
+        with archive.open(member) as stream:
+            content = stream.read(MAX_SHORT + 1) if member.file_size <= MAX_SHORT else None
+    except Exception:  # told to whoever reads it
+        return None
+    return partial(io.BytesIO, content) if content is not None and len(content) <= MAX_SHORT else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from grader.intake import folders
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
-from grader.intake.parcels import Export, Parcel, typed
+from grader.intake.parcels import Export, Parcel, most, typed
 from grader.intake.words import cleaned
 
 __all__ = ["PRIORITY", "parcels", "recognized"]
@@ -41,8 +41,8 @@ class _Handed:
 def recognized(export: Export) -> str | None:
     """Return why it is from Canvas, None where it is not: most names of files say so."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1].endswith(TYPED)]
-    found = [match.string for parts in names if (match := _packed(parts))]
-    return f"{len(found)} of {len(names)} names in it are as {found[0]}" if found and 2 * len(found) >= len(names) else None
+    found = most(names, _packed)
+    return f"{len(found)} of {len(names)} names in it are as {found[0].string}" if found else None
 
 
 def parcels(export: Export) -> list[Parcel]:

@@ -1,7 +1,6 @@
 """Which of the files in a parcel are for which topic."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -33,7 +32,7 @@ class Choice:
 class _Recognized:
     file: File
     topic: str | None
-    exact: bool  # named as the topic, without more, and without the number of a copy
+    exact: bool  # named as the topic, without more
 
 
 def told(parcel: Parcel, topics: Sequence[str]) -> tuple[str, ...]:
@@ -72,14 +71,9 @@ def undecided(parcel: Parcel, topics: Sequence[str]) -> Choice:
 def _recognized(parcel: Parcel, topics: Sequence[str]) -> list[_Recognized]:
     found = []
     for file in parcel.files:
-        topic, _ = topic_of(file.name, topics)
-        exact = topic is not None and _letters(PurePath(file.name).stem) == _letters(topic)
-        found.append(_Recognized(file, parcel.told.get(file, topic) or parcel.topic, exact))
+        topic, rest = topic_of(file.name, topics)
+        found.append(_Recognized(file, parcel.told.get(file, topic) or parcel.topic, exact=topic is not None and not rest))
     return found
-
-
-def _letters(name: str) -> str:
-    return re.sub("[-_ ]", "", name).casefold()
 
 
 def _of_topic(topic: str | None, files: list[_Recognized]) -> Choice:

@@ -34,7 +34,8 @@ def recognized(export: Export) -> str | None:
         return None
     names = {parts[len(root)] for parts in export.listing.folders if len(parts) > len(root) and parts[: len(root)] == root}
     repositories = {parts[-1] for parts in export.listing.repositories if parts[:-1] == root}
-    if names - repositories and not export.path.is_file():
+    alone = len(repositories) < 2 and CLONES.fullmatch(_above(export, root)) is None  # as somebody's own work lies
+    if alone or (names - repositories and not export.path.is_file()):
         return None
     return f"each of its {len(repositories)} folders is a repository of git"
 
@@ -53,8 +54,7 @@ def parcels(export: Export) -> list[Parcel]:
     if shutil.which("git") is None:
         raise NoSubmission(f"{export.path} holds repositories, and git, which reads them, is not installed: install it")
     names = sorted(parts[-1] for parts in export.listing.repositories if parts[:-1] == root)
-    above = (root[-1:] or (export.path.name,))[0]
-    prefix = _prefix(above, names, export.topics)
+    prefix = _prefix(_above(export, root), names, export.topics)
     return [_parcel(export, export.path.joinpath(*root, name), name, prefix) for name in names]
 
 
@@ -63,6 +63,10 @@ def _root(export: Export) -> tuple[str, ...] | None:
     parents = {parts[:-1] for parts in export.listing.repositories if parts}
     highest = min(parents, key=len, default=None)
     return highest if highest is not None and () not in export.listing.repositories else None
+
+
+def _above(export: Export, root: tuple[str, ...]) -> str:
+    return root[-1] if root else export.path.name
 
 
 def _prefix(above: str, names: Sequence[str], topics: Sequence[str]) -> str:
@@ -83,8 +87,9 @@ def _parcel(export: Export, path: Path, name: str, prefix: str) -> Parcel:
         repository = Repository(path)
         commit = repository.last_commit(export.deadline)
         files = () if commit is None else tuple(_files(repository, commit.sha))
-    except Unreadable as error:
-        return Parcel(login, (claim,), name, topic=topic, problem=str(error))
+    except (Unreadable, OSError) as error:
+        problem = str(error) if isinstance(error, Unreadable) else f"the repository cannot be read ({error.strerror}): clone it once more"
+        return Parcel(login, (claim,), name, topic=topic, problem=problem)
     if commit is None:
         until = f" until {export.deadline:%Y-%m-%d %H:%M %Z}" if export.deadline else ""
         return Parcel(login, (claim,), name, topic=topic, problem=f"{NOTHING}{until}: commit and push your work")

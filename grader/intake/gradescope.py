@@ -29,10 +29,11 @@ LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def recognized(export: Export) -> str | None:
-    """Return why it is from Gradescope, None where it is not: all programs lie in folders that have the metadata beside."""
+    """Return why it is from Gradescope, None where it is not: all programs, and folders, lie in folders that have the metadata beside."""
     roots = _roots(export)
     covered = all(any(file.parts[: len(root)] == root and len(file.parts) > len(root) + 1 for root in roots) for file in export.files)
-    return f"there is a {METADATA} beside the folders" if roots and covered else None
+    alone = all(any(parts[: len(root)] in (root, root[: len(parts)]) for root in roots) for parts in export.listing.folders)
+    return f"there is a {METADATA} beside the folders" if roots and covered and alone else None
 
 
 def parcels(export: Export) -> list[Parcel]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from grader.intake import folders
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
-from grader.intake.parcels import Export, Parcel, typed
+from grader.intake.parcels import Export, Parcel, most, typed
 from grader.intake.words import cleaned
 from npfl139.source import Unreadable
 
@@ -41,10 +41,10 @@ class _Handed:
 
 
 def recognized(export: Export) -> str | None:
-    """Return why it is from Moodle, None where it is not: names of its folders or files say so."""
-    names = [_packed(parts) for parts in (*export.listing.folders, *(note.parts for note in export.listing.notes))]
-    found = {match["student"] for match in names if match} or {match["student"] for file in export.files if (match := _packed(file.parts))}
-    return f"{len(found)} names in it are as {sorted(found)[0]}_assignsubmission_…" if found else None
+    """Return why it is from Moodle, None where it is not: most names of files or folders say so."""
+    names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
+    found = {match["student"] for match in most(names or export.listing.folders, _packed)}
+    return f"{len(found)} names in it are as {min(found)}_assignsubmission_…" if found else None
 
 
 def parcels(export: Export) -> list[Parcel]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
-from grader.intake.parcels import Export, NoSubmission, Parcel, shared
+from grader.intake.parcels import Export, NoSubmission, Parcel, lies_alone, shared
 from grader.intake.words import cleaned, moment
 from npfl139.catalogue import topic_of
 from npfl139.source import Unreadable
@@ -73,12 +73,13 @@ def parcels(export: Export) -> list[Parcel]:
 def _root(export: Export) -> tuple[str, ...] | None:
     """Return the folder of the students' folders, None where there is none: whoever hands in may imitate only what lies in theirs."""
     around = shared(file.parts[:-1] for file in export.files)
-    for length in range(len(around) + 1):
+    depths = [length for length in range(len(around) + 1) if lies_alone(export, around[:length])]
+    for length in depths:
         beside = {parts[length] for parts in _paths(export) if parts[:length] == around[:length] and len(parts) > length}
         if SUBMITTED in beside and beside & BESIDE:
             return (*around[:length], SUBMITTED)
     times = {note.parts[:-1] for note in export.listing.notes if note.parts[-1] == TIMESTAMP}
-    for length in range(len(around) + 1):
+    for length in depths:
         handed = {file.parts[: length + 2] for file in export.files if len(file.parts) > length + 2}
         if len(handed) == len({file.parts[: length + 2] for file in export.files}) and 2 * len(handed & times) > len(handed):
             return around[:length]

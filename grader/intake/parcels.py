@@ -1,7 +1,8 @@
 """What the adapters of the platforms take from an export, and give: the export as it lies there, and what each person handed in."""
 
 import datetime
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from grader.intake.deliveries import Claim, TimeSource
 from grader.intake.words import text_of
 from npfl139.source import Unreadable
 
-__all__ = ["Export", "NoSubmission", "Parcel", "shared", "typed"]
+__all__ = ["Export", "NoSubmission", "Parcel", "lies_alone", "most", "shared", "typed"]
 
 MAX_TYPED = 2**20
 
@@ -82,6 +83,26 @@ def shared(folders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     first, last = (min(paths), max(paths)) if paths else ((), ())
     length = next((index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
     return first[:length]
+
+
+def most(paths: Sequence[tuple[str, ...]], packed: Callable[[Sequence[str]], re.Match[str] | None]) -> list[re.Match[str]]:
+    """Return the names that a platform made, if most of what lies side by side has such names; one student may imitate them in a folder.
+
+    Args:
+        paths: of files or folders.
+        packed: gives the name in a path that the platform made.
+    """
+    around = len(shared(parts[:-1] for parts in paths))
+    sides: dict[str, list[re.Match[str] | None]] = {}
+    for parts in paths:
+        sides.setdefault(parts[around], []).append(packed(parts))
+    found = [[match for match in matches if match] for matches in sides.values() if any(matches)]
+    return [match for matches in found for match in matches] if 2 * len(found) > len(sides) else []
+
+
+def lies_alone(export: Export, folder: tuple[str, ...]) -> bool:
+    """Return whether no other folder lies beside this one or beside those around it, as others' do beside that of one student."""
+    return all(parts[: len(folder)] == folder or folder[: len(parts)] == parts for parts in export.listing.folders)
 
 
 def _readable(path: Path, read: Callable[[Path], Read]) -> Read:

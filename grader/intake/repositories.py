@@ -4,6 +4,7 @@ Only its objects are given to git, as the store of an empty repository of ours. 
 attribute, filter, replacement, or remote to fetch from. Links in the store are refused, time, memory and output are limited.
 """
 
+import atexit
 import datetime
 import functools
 import itertools
@@ -141,6 +142,7 @@ class Repository:
 def _empty() -> "tempfile.TemporaryDirectory[str]":
     """Return the folder of an empty repository, which ends with this process."""
     folder = tempfile.TemporaryDirectory(prefix="npfl139-git-")
+    atexit.register(folder.cleanup)
     for name in ("objects", "refs"):
         Path(folder.name, name).mkdir()
     Path(folder.name, "HEAD").write_text("ref: refs/heads/none\n")

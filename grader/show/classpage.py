@@ -12,11 +12,19 @@ from grader.show.findings import finding
 from grader.show.groups import grouped
 from grader.show.words import TONES, conditions, joined, lecture_order, wording
 
-__all__ = ["ClassPage"]
+__all__ = ["ClassPage", "Marks"]
 
 BINS = 10
 FEW = 40
 ORDER_OF_TONES = ("passed", "wrong", "stopped", "fault", "open")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a course makes of results: points that humans added, or being late took."""
+
+    points: Mapping[tuple[str, str], tuple[float, str]]  # by (student, topic): what counts, and how it differs from the result, or ""
+    totals: Mapping[str, tuple[float, float]]  # by student: (points, out of how many), also of who handed in nothing
 
 
 @dataclass(frozen=True)
@@ -25,16 +33,22 @@ class StudentRow:
 
     name: str
     results: tuple[Result | None, ...]  # for every topic of the class
+    counted: tuple[tuple[float, str] | None, ...]  # for every topic: the points, and what a course made of the result
     score: float
+    max_score: float
     marks: str  # a letter for every column of every topic: p passed, or the first of a tone; x not graded, - not handed in
     finding: str  # the main one, of the first result
 
     @classmethod
-    def of(cls, name: str, results: Sequence[Result], topics: "Sequence[ClassTopic]") -> "StudentRow":
+    def of(cls, name: str, results: Sequence[Result], topics: "Sequence[ClassTopic]", made: Marks | None) -> "StudentRow":
         by_topic = {result.topic: result for result in results}
         own = tuple(by_topic.get(topic.name) for topic in topics)
         marks = "".join(_marks(result, topic.columns) for result, topic in zip(own, topics, strict=True))
-        return cls(name, own, math.fsum(result.score for result in results), marks, finding(results[0]))
+        counted = tuple(_counted(name, topic.name, result, made) for topic, result in zip(topics, own, strict=True))
+        score, most = math.fsum(result.score for result in results), math.fsum(topic.max_score for topic in topics)
+        if made is not None:
+            score, most = made.totals.get(name, (score, most))
+        return cls(name, own, counted, score, most, marks, finding(results[0]) if results else "nothing handed in")
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,7 @@ class ClassPage:
     topics: tuple[ClassTopic, ...]
     damaged: tuple[str, ...]  # files that hold no result
     failed: tuple[str, ...]  # sentences about pages that could not be written
+    marked: bool  # whether it shows the marks of a course, not only what grading gave
 
     @classmethod
     def of(
@@ -182,6 +197,7 @@ class ClassPage:
         failed: Sequence[str] = (),
         course: str | None = None,
         given: Mapping[str, float] | None = None,
+        marks: Marks | None = None,
     ) -> "ClassPage":
         """Return the page of these results; `given` adds topics that the class was given, with their maxima."""
         maxima = dict(given or {})
@@ -190,13 +206,19 @@ class ClassPage:
         for name in sorted(maxima | by_topic, key=lecture_order):
             first = sum(len(topic.columns) for topic in topics)
             topics.append(ClassTopic.of(name, by_topic.get(name, []), first, maxima.get(name, 0.0)))
-        rows = [StudentRow.of(name, own, topics) for name, own in grouped(results, lambda result: result.student).items()]
-        return cls(course, tuple(results), tuple(rows), tuple(topics), tuple(damaged), tuple(failed))
+        by_student = grouped(results, lambda result: result.student)
+        names = dict.fromkeys((*(marks.totals if marks else ()), *by_student))
+        rows = [StudentRow.of(name, by_student.get(name, []), topics, marks) for name in names]
+        return cls(course, tuple(results), tuple(rows), tuple(topics), tuple(damaged), tuple(failed), marks is not None)
 
     @property
     def max_score(self) -> float:
-        """Of everything that the class was given."""
-        return math.fsum(topic.max_score for topic in self.topics)
+        """Of everything that the class was given; in a course, with its weights and what is due."""
+        return (
+            max((row.max_score for row in self.students), default=0.0)
+            if self.marked
+            else math.fsum(topic.max_score for topic in self.topics)
+        )
 
     @property
     def large(self) -> bool:
@@ -249,6 +271,11 @@ def _marks(result: Result | None, columns: Sequence[str]) -> str:
         return ("-" if result is None else "x") * len(columns)
     cells = (Cell.of(result, column) for column in columns)
     return "".join("-" if cell is None else cell.tone[0] for cell in cells)
+
+
+def _counted(student: str, topic: str, result: Result | None, made: Marks | None) -> tuple[float, str] | None:
+    told = made.points.get((student, topic)) if made else None
+    return told or (None if result is None else (result.score, ""))
 
 
 def _histogram(results: Sequence[Result]) -> tuple[tuple[str, int], ...]:

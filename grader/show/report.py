@@ -13,12 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from grader.records import Result
-from grader.show.classpage import ClassPage
+from grader.show.classpage import ClassPage, Marks
 from grader.show.findings import number, printable
 from grader.show.student import Band, StudentPage
 from grader.show.words import TONES, cumulated, explained, likeness, marked, percent, probability, sentence, wording
 
-__all__ = ["Band", "class_page", "environment", "student_page"]
+__all__ = ["Band", "Marks", "class_page", "environment", "student_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 MANY = 12  # rows of a list of checks or mistakes; the others are folded away, or in a large class left to the table
@@ -44,6 +44,7 @@ def class_page(
     failed: Sequence[str] = (),
     course: str | None = None,
     given: Mapping[str, float] | None = None,
+    marks: Marks | None = None,
 ) -> str:
     """Return the report of a class, which lies beside `report.csv` and the folders of the students.
 
@@ -55,10 +56,11 @@ def class_page(
         failed: sentences about the pages of students that could not be written.
         course: its title and term, where they are known.
         given: the topics that the class was given, and their maxima, also where nobody handed in anything.
+        marks: what the course made of the results; without, what grading gave is shown.
     """
     script = (TEMPLATES / "class.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = ClassPage.of(results, damaged, failed, course, given)
+    page = ClassPage.of(results, damaged, failed, course, given, marks)
     return environment().get_template("class.html").render(page=page, script=Markup(script), script_hash=Markup(f"sha256-{digest}"))
 
 

@@ -20,9 +20,12 @@ LISTED = 30
 @app.command(rich_help_panel="For instructors")
 def similarity(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH|RESULTS...", help="Submissions, as for grade; and folders of results, whose mistakes count too."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH|RESULTS]...",
+            help="Submissions, as for grade; and folders of results, whose mistakes count too. In a course, none: what counts.",
+        ),
+    ] = None,
     topic: Annotated[str | None, typer.Option(help="Compare this topic only.")] = None,
     earlier: Annotated[
         list[Path] | None,
@@ -30,27 +33,29 @@ def similarity(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Page to write, with the pairs side by side.")] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers for names, and no comments.")] = False,
+    assignment: Annotated[list[str] | None, typer.Option(help="In a course: only this one; may be given again.")] = None,
+    attach: Annotated[
+        list[str] | None, typer.Option(metavar="GRADEBOOK", help="In a course: an older gradebook, as --earlier; may be repeated.")
+    ] = None,
 ) -> None:
     """List the pairs of submissions that have more in common, rare in this class, than chance gives. It proves nothing."""
-    from grader.classroom.intake import NoSubmission
     from grader.classroom.store import StoreError, write_atomically
     from grader.contract.registry import available
     from grader.similarity.compare import similar
     from grader.similarity.page import NO_PROOF, similarity_page
     from grader.similarity.page import anonymous as numbered
 
+    if paths and (assignment or attach):
+        raise UserError("--assignment and --attach are for what a course took in: leave the paths out")
     if topic is not None and topic not in available():
         raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
-    folders = [path for path in paths if _holds_results(path)]
-    submissions = [path for path in paths if path not in folders]
-    if not submissions:
-        raise UserError("results hold no programs: name the folder of the submissions too")
     try:
-        entries = _entries(submissions, topic, _results(folders)) + (_entries(earlier, topic, {}, earlier=True) if earlier else [])
+        entries = _handed_in(paths, topic) if paths else _of_course(topic, assignment, attach)
+        entries += _entries(earlier, topic, {}, earlier=True) if earlier else []
         pairs = [pair for pair in similar(numbered(entries) if anonymous else entries) if pair.flagged]
         if out is not None:
             write_atomically(out, similarity_page(pairs))
-    except (NoSubmission, StoreError) as error:
+    except (ValueError, StoreError) as error:
         raise UserError(str(error)) from error
     _table(pairs)
     say(NO_PROOF)
@@ -58,16 +63,28 @@ def similarity(
         say(f"written: {out}")
 
 
-def _holds_results(path: Path) -> bool:
+def _handed_in(paths: list[Path], topic: str | None) -> "list[Entry]":
+    read = {path: _results(path) for path in paths}
+    submissions = [path for path in paths if not read[path]]
+    if not submissions:
+        raise UserError("results hold no programs: name the folder of the submissions too")
+    return _entries(submissions, topic, {key: result for own in read.values() for key, result in own.items()})
+
+
+def _of_course(topic: str | None, assignments: list[str] | None, attach: list[str] | None) -> "list[Entry]":
+    from grader.course.commands import compared_here
+
+    if topic is not None:
+        raise UserError("in a course, assignments are compared: say --assignment in place of --topic")
+    return compared_here(assignments, attach)
+
+
+def _results(path: Path) -> "dict[tuple[str, str], Result]":
+    """Return the results in a folder by student and topic; none where it is a folder of submissions."""
     from grader.classroom.store import Store
 
-    return path.is_dir() and bool(Store(path).results()[0])
-
-
-def _results(folders: list[Path]) -> "dict[tuple[str, str], Result]":
-    from grader.classroom.store import Store
-
-    return {(result.student, result.topic): result for folder in folders for result in Store(folder).results()[0]}
+    found = Store(path).results()[0] if path.is_dir() else []
+    return {(result.student, result.topic): result for result in found}
 
 
 def _entries(paths: list[Path], topic: str | None, results: "dict[tuple[str, str], Result]", earlier: bool = False) -> "list[Entry]":
@@ -99,12 +116,12 @@ def _table(pairs: "list[Pair]") -> None:
     from npfl139.terminal import console
 
     if not pairs:
-        say("No pair has more in common than chance gives one in a thousand. In a class of a few people, nothing can be rare.")
+        say("No pair has more in common, rare in this class, than chance often gives. In a class of a few people, nothing can be rare.")
         return
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("who", "and", "topic"):
         table.add_column(heading, overflow="fold")
-    table.add_column("as alike by chance", justify="right", no_wrap=True)
+    table.add_column("by chance", justify="right", no_wrap=True)
     table.add_column("what speaks for it", overflow="fold", ratio=1)
     for pair in pairs[:LISTED]:
         names = [f"{entry.who}{' (earlier)' if entry.earlier else ''}" for entry in (pair.one, pair.other)]

@@ -8,17 +8,18 @@ answers converge. What counts is how few others have it.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from grader.records import Result, Verdict
-from grader.similarity.fingerprints import REST, Known, fingerprints, units
+from grader.similarity.fingerprints import AS_GIVEN, REST, Known, fingerprints, units
 
 __all__ = ["FLAGGED", "Entry", "Evidence", "Pair", "compared", "similar"]
 
-FLAGGED = math.log(1000)  # one pair in a thousand has as much by chance
+# One pair in a thousand has as much by chance, were exercises independent; up to seven in classes put together at random, see benchmarks.
+FLAGGED = math.log(1000)
 PER_IDEA = 8  # fingerprints, about three lines
 COMMON = 1 / 3  # of the class; what more of it have is not looked at, which keeps the lists of the index short
 AGAINST = 1.0  # where both wrote something of their own and nothing of it is the same
@@ -41,10 +42,11 @@ class Evidence:
 
     exercise: str  # "" for what belongs to none
     weight: float  # in nats: e^-weight is how often chance gives as much
-    share: float  # of the rare text of both that is the same
+    share: float  # of what is their own and not common that is the same
     others: int  # who have as much of it
     mistake: str | None = None  # that both made
     others_mistaken: int = 0
+    as_given: bool = False  # nothing is their own: both wrote what the reference solution, or the library, has
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def compared(entries: Sequence[Entry], known: Known) -> list[Pair]:
 
     The evidence of an exercise is the larger of two. For text: the share of it that is the same, times the mean of log(class / who has
     it); nobody else's text counts once for every PER_IDEA fingerprints, while what hangs together for many counts once. For a mistake: the
-    logarithm of how rare it is. An exercise in which both wrote something of their own that differs counts against the pair.
+    logarithm of how rare it is. An exercise in which both wrote something of their own that differs counts against the pair. The
+    reference's answer is one way to answer like any other, but never against a pair, since rewriting it makes it look like one's own.
 
     Args:
         entries: one for each person; those of earlier years are not compared with each other.
@@ -107,7 +110,8 @@ def compared(entries: Sequence[Entry], known: Known) -> list[Pair]:
         for pair in same.keys() | wrong.keys():
             (weight, share, others), (mistake, made) = same.get(pair, (0.0, 0.0, 0)), wrong.get(pair, (None, 0))
             weight = max(weight, _rarity(made, len(entries)) if mistake else 0.0)
-            found[pair][exercise] = Evidence(exercise, weight, share, others, mistake, max(0, made - 2))
+            as_given = AS_GIVEN in texts[pair[0]].get(exercise, ()) and share == 1
+            found[pair][exercise] = Evidence(exercise, weight, share, others, mistake, max(0, made - 2), as_given)
     now = sum(not entry.earlier for entry in entries)
     count = now * (now - 1) // 2 + now * (len(entries) - now)
     pairs = [
@@ -126,13 +130,19 @@ def _weighed(
     one: Mapping[str, frozenset[bytes]], other: Mapping[str, frozenset[bytes]], found: Mapping[str, Evidence]
 ) -> tuple[Evidence, ...]:
     """Return the evidence with what speaks against it; what belongs to no exercise speaks against nothing."""
-    both = [exercise for exercise in one.keys() & other.keys() if exercise != REST and one[exercise] and other[exercise]]
+    both = [exercise for exercise in one.keys() & other.keys() if exercise != REST and _own(one[exercise]) and _own(other[exercise])]
     weighed = dict(found)
     for exercise in both:
-        same = found.get(exercise, Evidence(exercise, 0.0, 0.0, 0))
-        weight = same.weight - AGAINST * (1 - same.share)
-        weighed[exercise] = Evidence(exercise, weight, same.share, same.others, same.mistake, same.others_mistaken)
+        same = found.get(exercise)
+        if same is None:
+            weighed[exercise] = Evidence(exercise, -AGAINST, 0.0, 0)
+        elif same.share < 1:
+            weighed[exercise] = replace(same, weight=same.weight - AGAINST * (1 - same.share))
     return tuple(sorted(weighed.values(), key=lambda each: (-each.weight, each.exercise)))
+
+
+def _own(text: frozenset[bytes]) -> bool:
+    return bool(text) and AS_GIVEN not in text
 
 
 def _rarity(having: float, count: int) -> float:
@@ -148,10 +158,10 @@ def _same_text(texts: Sequence[frozenset[bytes]]) -> dict[tuple[int, int], tuple
         return {}
     places = np.array([(row, column[mark]) for row, text in enumerate(texts) for mark in text if mark in column])
     index = sparse.csr_array((np.ones(len(places)), (places[:, 0], places[:, 1])), shape=(count, len(column)))
-    own = np.array([math.fsum(rarity.get(mark, 0.0) for mark in text) for text in texts])
+    own = np.array([sum(mark in rarity for mark in text) for text in texts])
     weighted, number = _products(index, np.array([rarity[mark] for mark in column])), _products(index, np.ones(len(column)))
     one, other = weighted.coords
-    share = 2 * weighted.data / (own[one] + own[other])
+    share = 2 * number.data / (own[one] + own[other])
     mean = weighted.data / number.data
     alone = np.minimum(1, mean / _rarity(2, count)) ** 4  # 1 where nobody else has it, next to nothing where a tenth of the class has
     evidence = share * mean * (1 + alone * np.maximum(0, number.data / PER_IDEA - 1))

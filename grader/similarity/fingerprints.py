@@ -17,11 +17,12 @@ import npfl139
 from grader.contract.sources import prerequisites, solution
 from grader.similarity.reading import KEPT, Chunk, Statement, chunks, names_defined, statements
 
-__all__ = ["REST", "Known", "Piece", "fingerprints", "grams", "units"]
+__all__ = ["AS_GIVEN", "REST", "Known", "Piece", "fingerprints", "grams", "units"]
 
 K = 4  # tokens of a run
 W = 2  # runs of which one is kept
 SHORTEST = 3  # tokens of a statement that says anything
+AS_GIVEN = b"as given"
 REST = ""  # the unit of what belongs to no definition of the assignment
 ALIAS = re.compile(r"(?P<target>\w+(?:\.\w+)?)\s*=\s*(?P<name>\w+)\s*\Z")
 
@@ -103,8 +104,12 @@ def units(source: str, known: Known) -> dict[str, list[Piece]]:
 
 
 def fingerprints(pieces: Iterable[Piece], known: Known) -> frozenset[bytes]:
-    """Return the fingerprints of a unit, without those of what was given."""
-    return frozenset().union(*(_fingerprints(piece.statements) for piece in pieces)) - known.grams
+    """Return the fingerprints of a unit, without those of what was given; AS_GIVEN alone where there are no others.
+
+    That somebody answers as the reference does is no more than one way to answer, and evidence if next to nobody else does.
+    """
+    found = frozenset[bytes]().union(*(_fingerprints(piece.statements) for piece in pieces))
+    return found - known.grams or (frozenset((AS_GIVEN,)) if found else frozenset())
 
 
 def _with_helpers(pieces: list[Piece], helpers: Mapping[str, Piece]) -> set[str]:

@@ -89,7 +89,9 @@ def anonymous(entries: Sequence[Entry]) -> list[Entry]:
 def for_it(evidence: Evidence) -> str:
     """Return what speaks for a pair in one exercise, or against it, as a sentence without its subject."""
     said = []
-    if evidence.share >= 0.05:
+    if evidence.as_given:
+        said.append(f"both wrote it as the reference solution does, as did {evidence.others or 'no'} others")
+    elif evidence.share >= 0.05:
         others = f"{evidence.others} others have as much of it" if evidence.others > 1 else "next to nobody else has it"
         said.append(f"{100 * evidence.share:.0f} % of what is their own is the same; {others}")
     if evidence.mistake:

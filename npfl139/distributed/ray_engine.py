@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import types
 from typing import Any
@@ -18,8 +19,10 @@ from npfl139.distributed.work import Delivery, Job, Published, Worker
 
 __all__ = ["RayEngine", "ray_team"]
 
-# Of a cluster of our own: nothing is sent to Ray's makers, and only this process and its children have the token, in no file.
-OWN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+# Ray reads these when it is imported: nothing is sent to its makers, and what its processes would print is not.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+# Of a cluster of our own only this process and its children have the token, in no file.
+OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def ray_team(module: types.ModuleType, environment_id: str, config: Config, actors: int, address: str | None = None) -> Team:
@@ -28,9 +31,7 @@ def ray_team(module: types.ModuleType, environment_id: str, config: Config, acto
     Raises:
         ImportError, ValueError: as `Team` and `RayEngine`.
     """
-    team = Team(actors, module, environment_id, config)
-    team.engine = RayEngine(actors, address)
-    return team
+    return Team(actors, module, environment_id, config, lambda: RayEngine(actors, address))
 
 
 class RayEngine:
@@ -47,6 +48,10 @@ class RayEngine:
             ImportError: Ray is not installed.
             ValueError: nothing answers at the address.
         """
+        if address is not None:
+            _expect_answer(address)
+        if "ray" not in sys.modules:
+            os.environ.update((QUIET if address else QUIET | OWN) | os.environ)
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             import ray
@@ -58,12 +63,15 @@ class RayEngine:
         self.asked: dict[Any, int] = {}  # answers that are awaited, and from which actor
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         if address is None:
-            for name, value in OWN.items():
-                os.environ.setdefault(name, value)
             self.folder = tempfile.mkdtemp(prefix="npfl139-ray-")  # a short path: it holds sockets
-            options |= {"num_cpus": actors, "include_dashboard": False, "_temp_dir": self.folder, "object_store_memory": 200_000_000}
+            options |= {
+                "address": "local",
+                "num_cpus": actors,
+                "include_dashboard": False,
+                "_temp_dir": self.folder,
+                "object_store_memory": 200_000_000,
+            }
         else:
-            _expect_answer(address)
             options |= {"address": address}
         try:
             ray.init(**options)

@@ -18,6 +18,7 @@ from npfl139.recurrent.actors import Experience
 __all__ = ["Engine", "Team"]
 
 NEEDED = ("explorers", "weights", "load_weights", "news", "hear")  # of an agent whose actors can be elsewhere
+CHUNK = 20  # steps that an actor makes for a delivery
 PATIENCE = 5  # so many losses in a row, without a delivery in between, are no accident
 SECONDS_PER_REPORT = 2.0
 
@@ -48,14 +49,17 @@ class Engine(Protocol):
 class Team:
     """Stands for the environments of a training whose actors are elsewhere: `npfl139.recurrent.actors.experiences` asks it for theirs."""
 
-    engine: Engine  # which whoever makes a team adds, once its wishes are known to make sense
     monitor: Monitor | None = None
 
-    def __init__(self, count: int, module: types.ModuleType, environment_id: str, config: Config):
+    def __init__(self, count: int, module: types.ModuleType, environment_id: str, config: Config, engine: Callable[[], Engine]):
         """Prepare `count` actors, among which the rows of environments are divided.
 
+        Args:
+            count, module, environment_id, config: of what is trained, and by how many.
+            engine: starts what runs them. It is called once all else is known to make sense.
+
         Raises:
-            ValueError: there are more actors than rows, no such environment, or the agent cannot be distributed.
+            ValueError: there are more actors than rows, no such environment, or the agent cannot be distributed; and what `engine` raises.
         """
         if not 1 <= count <= config.env_count:
             raise ValueError(f"there can be 1 to {config.env_count} actors, each with one environment or more, got {count}")
@@ -67,6 +71,7 @@ class Team:
         missing = [method for method in NEEDED if not hasattr(agent, method)]
         if missing:
             raise ValueError(f"this agent's actors cannot be elsewhere, since it has no {missing[0]}: train it without --engine")
+        self.engine = engine()
 
     def experiences(self, agent: Any, epsilon: np.ndarray, steps: int, abandon: Callable[[np.ndarray], None]) -> "Deliveries":
         """Return what the actors will deliver."""
@@ -78,13 +83,13 @@ class Team:
 
 
 class Deliveries:
-    """What the actors of a team deliver, chunk by chunk; the log gets episodes, throughput, and how stale the weights were."""
+    """What the actors of a team deliver, chunk by chunk; the log gets episodes, throughput, how stale the weights were, and losses."""
 
     def __init__(self, team: Team, agent: Any, epsilon: np.ndarray, steps: int, abandon: Callable[[np.ndarray], None]):
         self.team, self.agent, self.epsilon, self.steps, self.abandon = team, agent, epsilon, steps, abandon
         self.rows = np.array_split(np.arange(len(epsilon)), team.count)
         self.started = steps
-        self.chunk = min(20, getattr(team.config, "sequence_period", 20))  # what a lost actor loses is less than a sequence
+        self.chunk = min(CHUNK, getattr(team.config, "sequence_period", CHUNK))  # what a lost actor loses is less than a sequence
         self.replaced = 0
         self.episode_return, self.episode_length = np.zeros(len(epsilon)), np.zeros(len(epsilon), np.int64)
 
@@ -97,16 +102,13 @@ class Deliveries:
         while True:
             number, delivery = engine.wait()
             report = report or _Report(self.steps, self.agent.updates)  # what the start took does not count
-            rows = self.rows[number]
             if delivery is None:
-                losses, self.replaced = losses + 1, self.replaced + 1
+                losses += 1
                 if losses >= PATIENCE:
                     raise RunError(f"{losses} actors died one after the other: this machine may have too little memory for so many")
-                self.abandon(rows)
-                self.episode_return[rows], self.episode_length[rows] = 0, 0
-                self._start(number)
+                self._replace(number)
                 continue
-            losses = 0
+            losses, rows = 0, self.rows[number]
             self.agent.hear(delivery.news)
             if delivery.news or self.agent.updates != self.published_updates:
                 self._publish()
@@ -118,7 +120,7 @@ class Deliveries:
                 self.steps += len(rows)
                 self._count(rows, experience)
                 yield rows, experience
-            self._log(**report.after(self.steps, self.agent.updates, self.replaced))
+            self._log(**report.after(self.steps, self.agent.updates))
 
     def _publish(self) -> None:
         self.published_updates = self.agent.updates
@@ -136,6 +138,14 @@ class Deliveries:
         )
         team.engine.start(number, job)
         team.engine.ask(number, self.published, self.chunk)
+
+    def _replace(self, number: int) -> None:
+        rows = self.rows[number]
+        self.abandon(rows)
+        self.episode_return[rows], self.episode_length[rows] = 0, 0
+        self.replaced += 1
+        self._log(actors_replaced=self.replaced)
+        self._start(number)
 
     def _count(self, rows: np.ndarray, experience: Experience) -> None:
         self.episode_return[rows] += experience.row["reward"]
@@ -157,7 +167,7 @@ class _Report:
         self.moment, self.steps, self.updates = perf_counter(), steps, updates
         self.staleness: list[int] = []  # updates that the learner had made since the weights of each delivery
 
-    def after(self, steps: int, updates: int, replaced: int) -> dict[str, float]:
+    def after(self, steps: int, updates: int) -> dict[str, float]:
         """Return a report, or nothing if it is too soon."""
         now = perf_counter()
         seconds = now - self.moment
@@ -167,7 +177,6 @@ class _Report:
             "steps_per_second": (steps - self.steps) / seconds,
             "updates_per_second": (updates - self.updates) / seconds,
             "staleness": sum(self.staleness) / len(self.staleness),
-            "actors_replaced": replaced,
         }
         self.moment, self.steps, self.updates, self.staleness = now, steps, updates, []
         return report

@@ -138,7 +138,9 @@ def play(collector: Collector, actors: Actors) -> Experience:
 class Experiences(Protocol):
     """What actors deliver, wherever they are: (streams [B], a step of them), until the training has had all its steps."""
 
-    steps: int  # of the environments so far
+    @property
+    def steps(self) -> int:
+        """Steps of the environments so far."""
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Experience]]:
         """Let the actors work."""

@@ -41,8 +41,7 @@ def export(
             raise UserError(f"there is no format {name!r}; there are {', '.join(known)}")
         if anonymous and into is not None:
             raise UserError(f"{into} names persons, to whom pseudonyms cannot be matched: leave out --anonymous or --into")
-        marks, problems = _marks(folder or Path())
-        marks = _of(marks, assignment)
+        marks, problems = _marks(folder or Path(), assignment)
         marks = without_names(marks) if anonymous else marks
         written = [known[name].write(Request(marks, out, into, column))]
         if feedback is not None:
@@ -81,16 +80,29 @@ def autograder(
     say(f"written: {out}; the README.txt in it says what to choose in Gradescope")
 
 
-def _marks(folder: Path) -> "tuple[list[Mark], list[str]]":
+def _marks(folder: Path, assignments: list[str] | None) -> "tuple[list[Mark], list[str]]":
     """Return the marks of a course, or of a folder of results, and sentences on what cannot be read."""
+    from grader.course.settings import FILE
+
+    if (folder / FILE).is_file():
+        return _of_course(folder, assignments), []
     from grader.course.exports.plain import plain_marks
 
-    return plain_marks(folder)
-
-
-def _of(marks: "list[Mark]", assignments: list[str] | None) -> "list[Mark]":
+    marks, problems = plain_marks(folder)
     known = list(dict.fromkeys(mark.assignment for mark in marks))
     for name in assignments or ():
         if name not in known:
             raise UserError(f"there is no mark for {name!r}; there are some for {', '.join(known)}")
-    return [mark for mark in marks if not assignments or mark.assignment in assignments]
+    return [mark for mark in marks if not assignments or mark.assignment in assignments], problems
+
+
+def _of_course(folder: Path, assignments: list[str] | None) -> "list[Mark]":
+    from grader.course.course import open_course
+    from grader.course.gradebook import GradebookError
+    from grader.course.marking import marks_of
+    from grader.course.settings import CourseError
+
+    try:
+        return marks_of(open_course(folder), assignments or None, results=True)
+    except (CourseError, GradebookError) as error:
+        raise UserError(str(error)) from error

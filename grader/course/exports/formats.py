@@ -92,13 +92,13 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def anonymous(marks: Sequence[Mark]) -> list[Mark]:
-    """Return the marks with pseudonyms in place of persons, and nothing that would tell who they are."""
+    """Return the marks with pseudonyms in place of persons, and nothing that would tell who they are, not even the order."""
     changed = []
     for mark in marks:
         pseudonym = mark.person.pseudonym
         result = mark.result and replace(mark.result, student=pseudonym)
         changed.append(replace(mark, person=Person(pseudonym, pseudonym), origin=None, comments=(), result=result))
-    return changed
+    return sorted(changed, key=lambda mark: mark.person.pseudonym)
 
 
 def one_assignment(marks: Sequence[Mark], name: str) -> str:
