@@ -225,3 +225,17 @@ def test_the_instruction_set_is_chosen_for_the_processes_only(monkeypatch):
 def test_a_curve_begins_where_every_curve_has_begun():
     assert thresholds._band([[(10, 0.0), (20, 1.0)], [(20, 3.0)]])[0][0] == 20
     assert thresholds._band([]) == []
+
+
+def test_older_scores_of_a_mistake_are_kept_until_it_is_trained_anew(measured):
+    calibrate([TOPIC], seeds=2, mistake_seeds=1, jobs=1)
+    path = figures.figures_path("ppo")
+    content = json.loads(path.read_text())
+    content["trainings"][CARTPOLE]["mistakes"]["takes the maximum"] |= {"older_basis": "before", "scores": {"0": 90.0}}
+    path.write_text(json.dumps(content))
+    calibrate([TOPIC], seeds=2, mistake_seeds=1, jobs=1)
+    kept = calibrated("ppo", CARTPOLE).mistakes["takes the maximum"]
+    assert kept.older_basis == "before" and kept.scores == {0: 90.0}
+    calibrate([TOPIC], seeds=2, mistake_seeds=2, jobs=1)
+    anew = calibrated("ppo", CARTPOLE).mistakes["takes the maximum"]
+    assert anew.older_basis == "" and anew.scores == {0: 100.0, 1: 100.0}
