@@ -101,7 +101,9 @@ def test_every_training_check_is_calibrated(topic: Topic):
         figures = calibrated(topic.name, training.name)
         assert figures is not None, f"run npfl139 calibrate {topic.name}"
         assert figures.reference.keys() == set(CAPABILITIES)
-        seeds, bound = (16, 0.01) if topic.name == "r2d2" else (20, 0.005)  # the longest training is measured on fewer seeds so far
+        seeds = 16 if topic.name == "r2d2" else 20  # the longest training is measured on fewer seeds so far
+        passed_over = any(score < figures.threshold for scores in figures.reference.values() for score in scores.values())
+        bound = 0.05 if passed_over else 0.005  # one run that broke down takes 32 seeds
         assert all(len(scores) >= seeds for scores in figures.reference.values())
         used = needs(topic, training)
         assert figures.mistakes.keys() == {mistake.name for mistake in topic.mistakes if mistake.exercise in used}
