@@ -75,14 +75,15 @@ def summary(values: list[float], digits: int = 2) -> str:
     return f"{shown(np.mean(values), digits)} ({shown(low, digits)} to {shown(high, digits)}; {len(values)})"
 
 
-def comparison(ours: list[Line], others: list[Line], value: Callable[[Line], float]) -> str:
+def comparison(ours: list[Line], others: list[Line], value: Callable[[Line], float], digits: int) -> str:
     """Return what the seeds that two variants have in common say about them."""
     first, second = ({line["seed"]: value(line) for line in lines} for lines in (ours, others))
     differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     low, high = interval(differences)
     test = scipy.stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
-    return f"{better} : {worse} seeds, mean difference {np.mean(differences):.2g} ({low:.2g} to {high:.2g}), sign test p = {test:.2g}"
+    mean, low, high = (shown(one, digits) for one in (np.mean(differences), low, high))
+    return f"{better} : {worse} seeds, mean difference {mean} ({low} to {high}), sign test p = {test:.2g}"
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
@@ -159,7 +160,7 @@ def by_variant(value: Callable[[Line], float], digits: int, first: str | None = 
             rows = []
             for variant, group in variants.items():
                 values = [value(line) for line in group]
-                compared = "" if variant == first or first is None else comparison(variants[first], group, value)
+                compared = "" if variant == first or first is None else comparison(variants[first], group, value, digits)
                 seconds = np.median([line["seconds"] for line in group])
                 rows.append([variant, summary(values, digits), ", ".join(shown(one, digits) for one in values), f"{seconds:.0f}", compared])
             parts.append(

@@ -84,8 +84,8 @@ class Planted:
     contents: dict[str, bytes]  # by hash; in no file of what was planted
 
 
-def make_course(out: Path, students: int, seed: int, topics: Sequence[str]) -> Planted:
-    """Write a course into a folder and return what was planted in it."""
+def make_course(out: Path, students: int, seed: int, topics: Sequence[str], platforms: Sequence[str] | None = None) -> Planted:
+    """Write a course into a folder, as these platforms pack it, by default as all do, and return what was planted in it."""
     draw = random.Random(seed)
     humans = tuple(_human(number) for number in range(students))
     planted = Planted(humans, (), {})
@@ -97,8 +97,9 @@ def make_course(out: Path, students: int, seed: int, topics: Sequence[str]) -> P
     for name, due in dues.items():
         for number, until in enumerate((due, due + AFTER), start=1):
             own = _last_of_each([each for each in planted.handed if each.assignment == name and time_of(each) <= until])
-            for platform, pack in PLATFORMS.items():
-                pack(out / "exports" / name / platform / str(number), name, own, planted)
+            for platform in platforms or PLATFORMS:
+                PLATFORMS[platform](out / "exports" / name / platform / str(number), name, own, planted)
+    _write(out / "exports" / "gradebook-of-canvas.csv", canvas_gradebook(humans, topics).encode("utf-8-sig"))
     told = {"people": [asdict(human) for human in humans], "handed": [asdict(each) for each in planted.handed]}
     (out / "planted.json").write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return planted
@@ -237,11 +238,24 @@ def moodle(folder: Path, assignment: str, handed: Sequence[Handed], planted: Pla
         _write(folder / f"{packed}_assignsubmission_file_" / each.filename, planted.contents[each.sha256])
     rows = io.StringIO()
     writer = csv.writer(rows)
-    writer.writerow(["Identifier", "Full name", "ID number", "Email address", "Group", "Last modified (submission)"])
+    writer.writerow(
+        [
+            "Identifier",
+            "Full name",
+            "ID number",
+            "Email address",
+            "Group",
+            "Grade",
+            "Maximum Grade",
+            "Last modified (submission)",
+            "Feedback comments",
+        ]
+    )
+    most = f"{load(assignment).max_score:.2f}"
     for human in planted.people:
         time = f"{datetime.datetime.fromisoformat(times[human.sid]):%A, %d %B %Y, %I:%M %p}" if human.sid in times else "-"
         identifier = f"Participant {_participant(assignment, human.sid)}"
-        writer.writerow([identifier, human.name, human.sid, human.email, teams.get(human.sid, ""), time])
+        writer.writerow([identifier, human.name, human.sid, human.email, teams.get(human.sid, ""), "", most, time, ""])
     _write(folder / f"Grades-{assignment}.csv", rows.getvalue().encode("utf-8-sig"))
 
 
@@ -260,6 +274,18 @@ def canvas(folder: Path, assignment: str, handed: Sequence[Handed], planted: Pla
         again = f"-{earlier}" if earlier else ""
         late = "_LATE" if time_of(each) > due else ""
         _write(folder / f"{name}{late}_{human.canvas}_{900 + number}_{stem}{again}.{suffix}", planted.contents[each.sha256])
+
+
+def canvas_gradebook(humans: Sequence[Human], topics: Sequence[str]) -> str:
+    """Return the gradebook of Canvas, which it takes back with marks filled in."""
+    rows = io.StringIO()
+    writer = csv.writer(rows)
+    writer.writerow(
+        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *(f"{name} ({300 + week})" for week, name in enumerate(topics))]
+    )
+    writer.writerow(["    Points Possible", "", "", "", "", *(load(name).max_score for name in topics)])
+    writer.writerows([human.name, human.canvas, human.sid, human.email, human.group, *("" for _ in topics)] for human in humans)
+    return rows.getvalue()
 
 
 def gradescope(folder: Path, assignment: str, handed: Sequence[Handed], planted: Planted) -> None:
@@ -325,6 +351,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--topics", nargs="*", default=list(available()))
+    parser.add_argument("--platforms", nargs="*", choices=PLATFORMS, help="by default all five")
     parser.add_argument(
         "--verify", choices=PLATFORMS, help="tell how OUT, taken in from this platform and graded, differs from what was planted"
     )
@@ -337,7 +364,7 @@ def main() -> None:
         print(f"flagged, and nobody copied: {found.flagged} of {found.pairs} pairs")
         print("\n".join(found.differs) or "Nothing differs.")
         sys.exit(1 if found.differs else 0)
-    planted = make_course(arguments.out, arguments.students, arguments.seed, arguments.topics)
+    planted = make_course(arguments.out, arguments.students, arguments.seed, arguments.topics, arguments.platforms)
     print(f"{arguments.out}: {len(planted.people)} people, {len(planted.handed)} attempts; planted.json says what was planted.")
 
 

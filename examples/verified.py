@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from examples.make_course import AFTER, Handed, time_of
 from grader.contract.registry import load
@@ -100,10 +101,13 @@ def persons_and_dates(course: Course, truth: Truth, platform: str, found: Verifi
             planted, there = truth.names.get(sid), persons[sid].name if sid in persons else None
             found.add("persons", None if planted == there else f"{sid} is {there} and should be {planted}")
         rows = {name: course.row(session, name).id for name in course.settings.assignments}
+        own: dict[tuple[int, int], list[Submission]] = {}
+        for each in sorted(session.scalars(select(Submission).options(selectinload(Submission.members))), key=in_order):
+            for person_id in {member.person_id for member in each.members if member.person_id is not None}:
+                own.setdefault((person_id, each.assignment_id), []).append(each)
         for sid, person in persons.items():
             for name, row in rows.items():
-                query = select(Submission).where(Submission.assignment_id == row, Submission.members.any(person_id=person.id))
-                told = [_told(each, platform) for each in sorted(session.scalars(query), key=in_order)]
+                told = [_told(each, platform) for each in own.get((person.id, row), ())]
                 due = course.setting(name).due
                 wanted = [_planted(each, due, platform) for each in truth.attempts(course, sid, name, platform)]
                 found.add("dates", None if told == wanted else f"{person.name}, {name}: {told} should be {wanted}")
@@ -165,7 +169,7 @@ def _same_marks(course: Course, truth: Truth, platform: str, found: Verified) ->
     scores = {(mark.person.sid, mark.assignment): mark for mark in marks_of(course)}
     for each in truth.handed:
         copy, original = scores.get((each.people[0], each.assignment)), scores.get((each.copy_of, each.assignment))
-        if each.copy_of and copy and original:
+        if each.copy_of and copy and original and copy.state == original.state == "graded":
             same = abs(copy.score - original.score) < ALMOST
             found.add(
                 "copies' marks",

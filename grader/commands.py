@@ -1,6 +1,7 @@
 """The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from npfl139.terminal import UserError, console, say
 
 if TYPE_CHECKING:  # commands answer at once
+    from grader.classroom.session import Engine
     from grader.contract.spec import Topic
     from grader.records import Result
 
@@ -42,6 +44,12 @@ def grade(
         str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
+    part: Annotated[str | None, typer.Option(metavar="I/N", help="Only this of N disjoint parts; `npfl139 merge` joins them.")] = None,
+    seed_file: Annotated[
+        Path | None, typer.Option(help="File of the secret seed that all parts share; drawn into it where it is missing.")
+    ] = None,
+    on: Annotated[str, typer.Option("--engine", metavar="local|dask", help="Where: on this machine, or on a Dask cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the scheduler of the cluster, such as tcp://10.0.0.1:8786.")] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -49,13 +57,14 @@ def grade(
     """
     from grader.grading.sandbox import SandboxUnavailable
 
+    grading = _engine(on, address)
     if not paths:
         from grader.course.commands import grade_here
 
-        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
-            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
+        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None or part or seed_file:
+            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there; it has no parts")
         try:
-            sound = grade_here(engine, assignment, student, regrade, jobs, anonymous)
+            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous)
         except SandboxUnavailable as error:
             raise UserError(str(error)) from error
         raise typer.Exit(0 if sound else 3)
@@ -63,8 +72,9 @@ def grade(
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
         )
+    from grader.classroom.parts import Part
     from grader.classroom.session import grade_class
-    from grader.classroom.store import StoreError
+    from grader.classroom.store import Store, StoreError
     from grader.contract.registry import available
     from grader.records import SANDBOXES, Options
 
@@ -73,8 +83,15 @@ def grade(
     kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
     if kind is None:
         raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
+    if seed is not None and seed_file:
+        raise UserError("--seed and --seed-file exclude each other")
+    if part and seed is None and seed_file is None:
+        raise UserError("all parts need the same seed: name one file for all with --seed-file, on a disk that all can read")
     try:
-        results = grade_class(paths, out, engine, topic, jobs, Options(seed=seed, training=training, sandbox=kind, limit=limit))
+        wanted = Part.of(part) if part else None
+        if seed_file:
+            Store(out).share_seed(seed_file)
+        results = grade_class(paths, out, grading, topic, jobs, Options(seed=seed, training=training, sandbox=kind, limit=limit), wanted)
     except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
     if any(result.is_fault for result in results):
@@ -86,6 +103,50 @@ def engine(*task: Any) -> "Iterator[Result]":
     from grader.classroom.engines import graded
 
     return graded(*task)
+
+
+def _engine(name: str, address: str | None) -> "Engine":
+    """Return the engine of this name.
+
+    Raises:
+        UserError: there is none, it lacks its address, or Dask is not installed.
+    """
+    if name == "local" and address is None:
+        return engine
+    if name != "dask" or address is None:
+        raise UserError("--engine is local, or dask with the --address of its scheduler, such as tcp://10.0.0.1:8786")
+    if find_spec("distributed") is None:
+        raise UserError("Dask is not installed: pip install 'deep-rl-unit[dask]'")
+
+    def on_cluster(*task: Any) -> "Iterator[Result]":
+        from grader.classroom.cluster import ClusterError, graded
+
+        try:
+            yield from graded(address, *task)
+        except ClusterError as error:
+            raise UserError(str(error)) from error
+
+    return on_cluster
+
+
+@app.command(rich_help_panel="For instructors")
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of the results of parts.")],
+    out: Annotated[Path, typer.Option(help="Folder to put all of them into.")],
+) -> None:
+    """Put the results of `grade --part` together, unless they were graded with different seeds, graders or topics."""
+    from grader.classroom import parts
+    from grader.classroom.store import StoreError
+
+    try:
+        merged = parts.merge(folders, out)
+    except StoreError as error:
+        raise UserError(str(error)) from error
+    for sentence in merged.doubles:
+        say(sentence)
+    if merged.written.failed:
+        raise UserError("; ".join(merged.written.failed))
+    say(f"{merged.results} results; report: {merged.written.path}")
 
 
 @app.command(rich_help_panel="For instructors")

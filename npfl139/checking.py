@@ -45,11 +45,12 @@ class Report:
 
     @property
     def advice(self) -> str:
-        """One sentence that says what to do next, empty if there is nothing to say."""
+        """What to do next, and where its equation can be read; empty if there is nothing to say."""
         if self.next is None:
             return self.afterwards if self.is_complete else ""
         what = "correct" if self.next.status == "failed" else "write"
-        return f"Next: {what} {self.next.exercise}{f', {self.next.place}' if self.next.place else ''}."
+        read = f" It cites {self.next.cites}" if self.next.cites else ""  # which ends in a command to copy
+        return f"Next: {what} {self.next.exercise}{f', {self.next.place}' if self.next.place else ''}.{read}"
 
     @property
     def summary(self) -> str:

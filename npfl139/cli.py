@@ -162,7 +162,9 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
     from npfl139.examples import LoadError, check_examples
 
     try:
-        with Console(stderr=True).status(f"running the examples of {item.name}"):  # stdout is the examples' own
+        with Console(stderr=True).status(
+            f"running the examples of {item.name}; Ctrl-C stops one that does not end"
+        ):  # stdout is the examples' own
             outcomes = check_examples(item, file)
     except OSError as error:
         raise _cannot_be_read(file, error) from error
@@ -369,6 +371,8 @@ def _blame_stub(error: NotImplementedError, need: str) -> None:
 def _assignment_of(file: Path) -> Assignment:
     if not file.exists():
         raise _cannot_be_read(file)
+    if file.is_dir():
+        raise UserError(f"{file} is a folder: name the .py or .ipynb file in it")
     known = assignments()
     topic, _ = topic_of(file.name, known)
     if topic is None:

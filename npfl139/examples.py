@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from npfl139.catalogue import Assignment
+from npfl139.equations import cited, equation_place
 from npfl139.modules import define
 from npfl139.source import Source, read_source
 
@@ -42,6 +43,7 @@ class Outcome:
     got: str = ""
     raised: str = ""  # in place of a result: one sentence
     printed: str = ""  # by the code, apart from results
+    cites: str = ""  # where the first equation that its docstring cites can be read
 
     @property
     def details(self) -> str:
@@ -86,7 +88,8 @@ def check_functions(assignment: Assignment, names: Mapping[str, Any], locate: Lo
     """Return what comes of the examples of the chosen exercises, by default of all, where functions and classes have these names."""
     docstrings = _docstrings(assignment.program.read_text(encoding="utf-8"))
     exercises = assignment.points if chosen is None else chosen
-    return [_Run(exercise, names, locate).outcome(docstrings.get(exercise, "")) for exercise in exercises]
+    outcomes = [_Run(exercise, names, locate).outcome(docstrings.get(exercise, "")) for exercise in exercises]
+    return [dataclasses.replace(outcome, cites=_cites(docstrings.get(outcome.exercise, ""))) for outcome in outcomes]
 
 
 class _Run:
@@ -154,13 +157,17 @@ class _Came:
 
 
 def _executed(example: doctest.Example, names: dict) -> _Came:
-    values, printed, error = io.StringIO(), io.StringIO(), None
+    values, printed = io.StringIO(), io.StringIO()
+    error: BaseException | None = None
     displayhook = sys.displayhook
     sys.displayhook = lambda value: None if value is None else print(repr(value), file=values)
     try:
         with contextlib.redirect_stdout(printed):
             exec(compile(example.source, "<example>", "single", dont_inherit=True), names)
     except (Exception, SystemExit) as raised:
+        error = raised
+    except KeyboardInterrupt as raised:  # ends what does not end by itself, and tells where it was
+        raised.args = ("stopped by Ctrl-C",)
         error = raised
     finally:
         sys.displayhook = displayhook
@@ -197,6 +204,10 @@ def _docstrings(skeleton: str) -> dict[str, str]:
         scope, prefix = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
         found |= {f"{prefix}{item.name}": ast.get_docstring(item) or "" for item in scope if isinstance(item, ast.FunctionDef)}
     return found
+
+
+def _cites(docstring: str) -> str:
+    return next(filter(None, map(equation_place, cited(docstring))), "")
 
 
 def _code_of(names: Mapping[str, Any], exercise: str) -> types.CodeType | None:

@@ -48,6 +48,9 @@ def _readable(command: Any) -> Any:
 
 def _sentence(error: TyperException) -> str:
     unknown = getattr(error, "option_name", None)
+    context = getattr(error, "ctx", None)
+    if hasattr(error, "param_type") and context is not None:  # something that must be said is missing
+        return f"{error.format_message().rstrip('.')}: {context.command_path} --help says what belongs there"
     if unknown is None or not hasattr(error, "possibilities"):
         return error.format_message()
     nearest = f"did you mean {error.possibilities[0]}?" if error.possibilities else "--help lists those that there are"

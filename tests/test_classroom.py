@@ -55,7 +55,7 @@ def quick(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(engines, "_result", result)
+    monkeypatch.setattr(engines, "graded_alone", result)
     monkeypatch.setattr(engines, "open_sandbox", lambda kind: NoSandbox())
     return graded
 
@@ -84,7 +84,7 @@ def test_other_options_grade_again(folder, tmp_path, quick):
 
 
 def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
-    result = engines._result
+    result = engines.graded_alone
 
     def killed(submission, sandbox, options):
         if submission.student == "blaise":
@@ -92,7 +92,7 @@ def test_a_killed_run_resumes(folder, tmp_path, quick, monkeypatch):
         return result(submission, sandbox, options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(engines, "_result", killed)
+        patch.setattr(engines, "graded_alone", killed)
         grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)
     assert quick == ["ada"]
     grade_class([folder], tmp_path / "out", engines.graded, jobs=1, options=UNITS)

@@ -273,6 +273,28 @@ def test_check_says_what_to_write_next(project, command, bodies, advice):
     assert command("check", "toy.py")[1].splitlines()[-1].rstrip() == advice
 
 
+def test_check_says_where_the_cited_equation_is_read(tmp_path, command):
+    shutil.copyfile(catalogue.assignment("ppo").program, tmp_path / "ppo.py")
+    last = command("check", str(tmp_path / "ppo.py"))[1].splitlines()[-1]
+    assert re.fullmatch(
+        r"Next: write lambda_advantage, line \d+. It cites equation 2 \(gae\) of the lecture ppo: npfl139 lecture ppo", last
+    )
+
+
+def test_ctrl_c_ends_an_example_that_does_not_end_and_tells_where_it_was(project, command):
+    (project / "toy.py").write_text(written(doubled="raise KeyboardInterrupt", quadrupled="return 4 * x"))
+    status, printed, _ = command("check", "toy.py")
+    assert status == 1 and "quadrupled   passed" in printed
+    assert "raised KeyboardInterrupt: stopped by Ctrl-C, in line 14: raise KeyboardInterrupt" in printed
+
+
+def test_check_says_what_to_name_instead_of_a_folder_or_of_nothing(project, command):
+    status, _, told = command("check", ".")
+    assert status == 2 and told == "npfl139: . is a folder: name the .py or .ipynb file in it\n"
+    status, _, told = command("check")
+    assert status == 2 and told == "npfl139: Missing argument 'FILE': npfl139 check --help says what belongs there\n"
+
+
 @pytest.mark.parametrize("name", ["toy1.py", "toy (2).py", "my_toy_final.py"])
 def test_check_recognizes_copies_and_says_what_they_are_taken_for(project, command, name):
     (project / name).write_text(COMPLETE)

@@ -127,3 +127,13 @@ def test_full_marks_for_a_part_are_not_called_everything():
 )
 def test_numbers_are_written_as_people_do(value, text):
     assert number(value) == text
+
+
+def test_a_large_class_has_a_summary_by_topic_and_few_lines():
+    results = [graded(f"student {number}", [check()]) for number in range(100)]
+    text = shown(*results, failed=[f"cannot write {number}" for number in range(300)])
+    assert len([line for line in text.splitlines() if line.startswith("[")]) == 10 and "[100/100]" in text
+    assert [line.split()[:5] for line in text.splitlines() if line.startswith("ppo")] == [["ppo", "100", "100", "0", "100%"]]
+    assert "and 295 more such pages" in text
+    text = shown(*results, started=False)
+    assert "100 of 100 were graded earlier." in text and len(text.splitlines()) <= 20

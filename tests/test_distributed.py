@@ -224,7 +224,7 @@ class FakeRay(types.SimpleNamespace):
 
     def init(self, **options):
         if self.processors is None:
-            raise ConnectionError("no Ray\nat all")
+            raise Exception("no Ray\nat all")  # as Ray does where it takes too long
 
     def cluster_resources(self):
         return {"CPU": self.processors}
@@ -362,7 +362,7 @@ def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folde
     log = folder / "run" / "log.csv"
     line = [sys.executable, "-m", "npfl139.cli", "train", "r2d2", "--env", CUES, "--engine", "ray", "--actors", 2, *SMALL]
     line = list(map(str, [*line, "--steps", 20_000, "--out", folder / "run", "--episodes", 2]))
-    environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder)}
+    environment = os.environ | {"TMPDIR": str(folder), "HOME": str(folder / "home")}
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as learner:
         eventually(lambda: learner.poll() is not None or (log.exists() and "episode_return" in log.read_text()))
         assert learner.poll() is None, learner.communicate()
@@ -373,7 +373,7 @@ def test_a_run_under_ray_survives_the_death_of_an_actor_and_leaves_nothing(folde
     assert [count for _, count in scalars["actors_replaced"]] == [1] and scalars["steps_per_second"] and scalars["staleness"]
     assert int(npfl139.runs.read_metadata(folder / "run" / "agent.safetensors")["steps"]) == 20_000
     eventually(lambda: not processes(folder)[0])
-    assert [path.name for path in folder.iterdir()] == ["run"]
+    assert {path.name for path in folder.iterdir()} <= {"run", "home"}
 
 
 def test_a_killed_learner_goes_on_with_actors_of_the_same_cluster(folder):

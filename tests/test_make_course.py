@@ -13,7 +13,7 @@ import pytest
 from courses import HERE, NoDisplay
 from sqlalchemy import func, select
 
-from examples.make_course import FIRST_DUE, PLATFORMS, make_course, time_of
+from examples.make_course import FIRST_DUE, PLATFORMS, main, make_course, time_of
 from examples.verified import Truth, Verified, persons_and_dates, verify
 from grader.classroom import engines
 from grader.contract.registry import available, load
@@ -71,6 +71,22 @@ def test_the_file_says_what_was_planted(planted):
     assert kinds == {"right", "wrong", "variant", "own", "copy", "broken", "archive", "hostile"}
     copies = [each for each in truth.handed if each.copy_of]
     assert copies and all(truth.contents[each.sha256] for each in copies)
+
+
+def test_the_program_makes_a_course_and_tells_how_another_one_differs(planted, tmp_path, monkeypatch, capsys):
+    arguments = ["--students", "3", "--topics", "retrace", "--platforms", "gradescope", "nbgrader"]
+    monkeypatch.setattr(sys, "argv", ["make_course", str(tmp_path / "made"), *arguments])
+    main()
+    assert "3 people, 3 attempts" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "made" / "exports" / "retrace").iterdir()} == {"gradescope", "nbgrader"}
+    course, _ = taken_in(shutil.copytree(planted[0], tmp_path / "course", symlinks=True), "nbgrader")
+    with course.gradebook.writing() as session:
+        session.delete(session.scalars(select(Submission)).first())
+    monkeypatch.setattr(sys, "argv", ["make_course", str(course.folder), "--verify", "nbgrader"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().out
+    assert ended.value.code == 1 and "as planted: 14 persons, 27 dates" in told and "waiting after 1 attempts" in told
 
 
 def in_time(course, sid, name):

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context, parent_process
+from typing import TypeVar
 
 import torch
 
@@ -16,7 +17,10 @@ from grader.grading.grade import fault, grade
 from grader.grading.sandbox import Sandbox, SandboxUnavailable, open_sandbox
 from grader.records import Options, Result, Submission
 
-__all__ = ["graded"]
+__all__ = ["graded", "graded_alone", "spread"]
+
+T = TypeVar("T")
+LOOK_AGAIN = 5.0  # seconds, after which there may be room for more
 
 
 def graded(submissions: Iterable[Submission], jobs: int, options: Options, started: Callable[[Submission], None]) -> Iterator[Result]:
@@ -37,7 +41,7 @@ def graded(submissions: Iterable[Submission], jobs: int, options: Options, start
     with open_sandbox(options.sandbox) as sandbox:
         for submission in submissions:
             started(submission)
-            yield _result(submission, sandbox, options)
+            yield graded_alone(submission, sandbox, options)
 
 
 def _graded_in_pool(
@@ -45,24 +49,15 @@ def _graded_in_pool(
 ) -> Iterator[Result]:
     lost: list[Submission] = []
     with _pool(jobs, options) as pool:
-        waiting = iter(submissions)
-        running: dict[Future[Result], Submission] = {}
-        while True:
-            batch = list(itertools.islice(waiting, jobs - len(running)))
-            if not batch and not running:
-                break
-            for submission in batch:
-                started(submission)
-                try:
-                    running[pool.submit(_in_pool, submission, options)] = submission
-                except BrokenProcessPool:
-                    lost.append(submission)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                submission = running.pop(future)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    lost.append(submission)
+
+        def submit(submission: Submission) -> Future[Result]:
+            return pool.submit(_in_pool, submission, options)
+
+        for submission, result in spread(submissions, submit, lambda: jobs, started, BrokenProcessPool):
+            if result is None:
+                lost.append(submission)
+            else:
+                yield result
     for submission in lost:
         with _pool(1, options) as pool:
             try:
@@ -71,7 +66,43 @@ def _graded_in_pool(
                 yield fault(load(submission.topic), submission, options, "a process of the grader died twice on this submission")
 
 
-def _result(submission: Submission, sandbox: Sandbox, options: Options) -> Result:
+def spread(
+    submissions: Iterable[Submission],
+    submit: Callable[[Submission], Future[T]],
+    room: Callable[[], int],
+    started: Callable[[Submission], None],
+    died: type[Exception],
+) -> Iterator[tuple[Submission, T | None]]:
+    """Yield each submission with what its task gave, as they end, None where the process of the task died.
+
+    Args:
+        submit: hands a submission to an executor.
+        room: how many tasks the executor can work on now; asked whenever one ends.
+        started: told when a submission was handed over.
+        died: what the executor raises where a process died.
+    """
+    waiting = iter(submissions)
+    running: dict[Future[T], Submission] = {}
+    while True:
+        batch = list(itertools.islice(waiting, max(0, max(1, room()) - len(running))))
+        if not batch and not running:
+            return
+        for submission in batch:
+            started(submission)
+            try:
+                running[submit(submission)] = submission
+            except died:
+                yield submission, None
+        for future in wait(running, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED).done:
+            submission = running.pop(future)
+            try:
+                yield submission, future.result()
+            except died:
+                yield submission, None
+
+
+def graded_alone(submission: Submission, sandbox: Sandbox, options: Options) -> Result:
+    """Return the result of one submission; whatever fails here is a fault of the grader in it."""
     topic = load(submission.topic)
     try:
         return grade(topic, submission, sandbox, options)
@@ -107,4 +138,4 @@ def _enter_pool(kind: str) -> None:
 def _in_pool(submission: Submission, options: Options) -> Result:
     if isinstance(_sandbox, SandboxUnavailable):
         raise _sandbox
-    return _result(submission, _sandbox, options)
+    return graded_alone(submission, _sandbox, options)

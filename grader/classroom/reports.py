@@ -1,7 +1,7 @@
 """Writes the reports of a folder of results. A page that cannot be made or written keeps no other from being written."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,20 +35,32 @@ def write_reports(
     course: str | None = None,
     given: Mapping[str, float] | None = None,
     marks: Marks | None = None,
+    only_outdated: bool = False,
 ) -> Written:
     """Write `report.html` and `report.csv` for the class, and a `report.html` into the folder of each student.
 
     Args:
         course, given, marks: see `grader.show.report.class_page`.
+        only_outdated: leave the page of a student who has one that is newer than each of the student's results.
     """
     results, damaged = store.results()
     failed: list[str] = []
     for student, own in grouped(results, lambda result: result.student).items():
+        if only_outdated and _is_newer(store.folder / student / "report.html", [store.path(student, each.topic) for each in own]):
+            continue
         _write(store, Path(student) / "report.html", functools.partial(student_page, own, band, course, within_class=True), failed)
     names = [str(file.relative_to(store.folder)) for file in damaged]
     _write(store, Path("report.csv"), functools.partial(everything, results), failed)
     _write(store, Path("report.html"), lambda: class_page(results, names, failed, course, given, marks), failed)
     return Written(store.folder / "report.html", tuple(failed))
+
+
+def _is_newer(page: Path, results: Sequence[Path]) -> bool:
+    try:
+        written = page.stat().st_mtime_ns
+        return all(result.stat().st_mtime_ns < written for result in results)
+    except OSError:
+        return False
 
 
 def _write(store: Store, name: Path, page: Callable[[], str], failed: list[str]) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from grader.classroom.capacity import affordable_jobs
 from grader.classroom.intake import collect
+from grader.classroom.parts import Part
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store
 from grader.contract.registry import available
@@ -24,7 +25,13 @@ Engine = Callable[
 
 
 def grade_class(
-    paths: Sequence[Path], out: Path, engine: Engine, topic: str | None = None, jobs: int | None = None, options: Options = DEFAULTS
+    paths: Sequence[Path],
+    out: Path,
+    engine: Engine,
+    topic: str | None = None,
+    jobs: int | None = None,
+    options: Options = DEFAULTS,
+    part: Part | None = None,
 ) -> list[Result]:
     """Grade what lies at the paths, write results and reports, return the results; whatever was graded before is not graded again.
 
@@ -33,14 +40,15 @@ def grade_class(
         out: the folder of the results; a later call with the same folder resumes.
         engine: grades what is left to grade; where nothing is, it is not called.
         topic: only this one; otherwise the names of the files tell.
+        part: grade only these of what lies there; the results of all parts are put together by `grader.classroom.parts.merge`.
         jobs: submissions graded at a time, by default as many as there are processors, and memory for what each may use.
 
     Raises:
-        NoSubmission: there is nothing to grade.
+        NoSubmission: there is nothing to grade; a part may be empty.
         SandboxUnavailable: this machine cannot have the sandbox.
         StoreError: results cannot be written; those written before are intact.
     """
-    submissions = collect(paths, available(), topic, say)
+    submissions = [each for each in collect(paths, available(), topic, say) if part is None or part.holds(each.student, each.topic)]
     store = Store(out)
     with store.writing():
         if options.seed is None:
@@ -60,6 +68,6 @@ def grade_class(
                     display.finished(result)
         order = {(submission.student, submission.topic): index for index, submission in enumerate(submissions)}
         results.sort(key=lambda result: order[result.student, result.topic])
-        written = write_reports(store)
+        written = write_reports(store, only_outdated=True)
     display.table(results, written.path, written.failed)
     return results

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -67,6 +67,31 @@ class Store:
             return int(path.read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot read the seed in {path}: restore it, or grade into another folder") from error
+
+    def share_seed(self, file: Path) -> None:
+        """Take the seed of a file, which is drawn into it where there is no such file: several folders then have the same.
+
+        Raises:
+            StoreError: the file can be neither read nor made, or this folder has another seed.
+        """
+        drawn = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        try:
+            if not file.exists():
+                drawn.write_text(f"{secrets.randbits(62)}\n")
+                with suppress(FileExistsError):  # another one was quicker
+                    os.link(drawn, file)  # all of it at once
+            seed = int(file.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read a seed in {file}, nor draw one into it: it holds one whole number") from error
+        finally:
+            drawn.unlink(missing_ok=True)
+        own = self.folder / "seed.txt"
+        if not own.exists():
+            write_atomically(own, f"{seed}\n")
+        if self.seed() != seed:
+            raise StoreError(
+                f"{self.folder} was graded with another seed than that in {file}: choose another folder, or that one's seed.txt"
+            )
 
     def path(self, student: str, topic: str) -> Path:
         """Return where the result of a student for a topic lies.

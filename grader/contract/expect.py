@@ -1,6 +1,8 @@
 """What a hidden check says when a value is wrong: the property, never the expected value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -8,11 +10,48 @@ import torch
 from grader.contract.student import StudentError
 from grader.contract.symptoms import symptom
 
-__all__ = ["Wrong", "elementwise", "expect", "expect_close", "expect_count", "expect_error", "expect_numbers", "normal", "uniform"]
+__all__ = [
+    "Wrong",
+    "elementwise",
+    "expect",
+    "expect_close",
+    "expect_count",
+    "expect_error",
+    "expect_numbers",
+    "normal",
+    "to_the_end",
+    "uniform",
+]
+
+_kept: ContextVar[list["Wrong"] | None] = ContextVar("_kept", default=None)  # the wrong numbers of the check that is going on to its end
 
 
 class Wrong(AssertionError):
     """The submission returned a value that the claim of the check excludes. The message is shown to the student."""
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Let a check go on after wrong numbers, and raise the `Wrong` of the first when it ends.
+
+    Two mistakes may give the same wrong numbers at first, and a name rests on all answers. Only numbers of the right shape let a check
+    go on: nothing else is fit to be computed with.
+
+    Raises:
+        Wrong: the first one, whatever the check ended with.
+        StudentError: the worker is dead.
+    """
+    wrong: list[Wrong] = []
+    token = _kept.set(wrong)
+    try:
+        yield
+    except Exception as error:
+        if not wrong or (isinstance(error, StudentError) and error.ends_the_worker):
+            raise
+    finally:
+        _kept.reset(token)
+    if wrong:
+        raise wrong[0]
 
 
 def expect(condition: bool, feedback: str) -> None:
@@ -22,7 +61,7 @@ def expect(condition: bool, feedback: str) -> None:
 
 
 def expect_close(actual: object, expected: object, what: str = "the result", relative: float = 1e-4, absolute: float = 1e-5) -> None:
-    """Raise `Wrong` unless `actual` is a number, array or tensor of the expected shape, finite and close.
+    """Raise `Wrong`, now or `to_the_end`, unless `actual` is a number, array or tensor of the expected shape, finite and close.
 
     The default tolerances leave room for any order of summation in float32 over a few thousand terms of order one.
     A result may be float32 or float64, a Python number or a 0-dimensional tensor.
@@ -31,7 +70,10 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
     actual = expect_numbers(actual, expected.shape, what, finite=bool(np.isfinite(expected).all()))
     if not np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True):
         is_right_so_far = "has the right shape" if actual.ndim else "is a number"
-        raise Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}")
+        wrong, kept = Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}"), _kept.get()
+        if kept is None:
+            raise wrong
+        kept.append(wrong)
 
 
 def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result", finite: bool = True) -> np.ndarray:

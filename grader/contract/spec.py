@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from grader.contract import registry, sources
+from grader.contract.expect import to_the_end
 from grader.contract.stubs import last_line
 from grader.contract.student import Student, StudentError, Supported
 from npfl139.seeding import derived_seed, numpy_stream
@@ -20,7 +21,6 @@ from npfl139.seeding import derived_seed, numpy_stream
 __all__ = ["Attempt", "Check", "Mistake", "Topic", "Training", "check", "checks_of", "span"]
 
 Function = TypeVar("Function", bound=Callable[[Any, Any], None])  # check_*(student, rng), which annotates neither
-ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Check:
         try:
             self._run(student, seed)
         except Exception as error:
-            if not self.stands_on or (isinstance(error, StudentError) and error.verdict not in ENDS_OF_A_CALL):
+            if not self.stands_on or (isinstance(error, StudentError) and error.ends_the_worker):
                 raise
             try:
                 self._run(Supported(student, {function.__name__: function for function in self.stands_on}), seed)
@@ -58,7 +58,8 @@ class Check:
 
     def _run(self, student: Student, seed: int) -> None:
         student.request("seed", seed=derived_seed(seed, "global generators", self.name))
-        self.function(student, numpy_stream(seed, "check", self.name))
+        with to_the_end():
+            self.function(student, numpy_stream(seed, "check", self.name))
 
 
 def check(exercise: str, points: float = 1.0, stands_on: tuple[Callable[..., Any], ...] = ()) -> Callable[[Function], Function]:

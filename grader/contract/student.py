@@ -27,6 +27,7 @@ from npfl139.text import printable
 
 __all__ = ["FORGED", "InProcess", "RemoteObject", "Student", "StudentError", "Supported"]
 
+ENDS_OF_A_CALL = ("wrong", "crashed", "missing")  # the verdicts after which a submission goes on
 MAX_FEEDBACK = 300
 MAX_CURVES, MAX_POINTS, MAX_NAME = 12, 200, 40  # what a report shows of what a submission logged
 # What a callback raises when its arguments, which are the student's, are not what it takes.
@@ -40,6 +41,11 @@ class StudentError(Exception):
     def __init__(self, verdict: str, feedback: str, exercise: str | None = None):
         super().__init__(f"{verdict}: {feedback}")
         self.verdict, self.feedback, self.exercise = verdict, feedback, exercise
+
+    @property
+    def ends_the_worker(self) -> bool:
+        """Whether the submission does not go on after it; a worker may also end with the verdict "crashed"."""
+        return self.verdict not in ENDS_OF_A_CALL
 
 
 class RemoteObject:

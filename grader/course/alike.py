@@ -1,6 +1,7 @@
 """What is compared by `npfl139 similarity` in a course: of everybody the attempt that counts, and what an older gradebook holds."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
@@ -13,17 +14,21 @@ from grader.course.models import File, Grading, Submission
 from grader.course.people import told_apart
 from grader.records import Result
 from grader.similarity.compare import Entry
+from grader.similarity.reading import without_comments
 from npfl139.source import Unreadable, read_unparsed
 
 __all__ = ["entries"]
 
 
-def entries(course: Course, assignments: Collection[str] | None = None, older: Sequence[Gradebook] = ()) -> list[Entry]:
+def entries(
+    course: Course, assignments: Collection[str] | None = None, older: Sequence[Gradebook] = (), anonymous: bool = False
+) -> list[Entry]:
     """Return what counts for each assignment, once where people handed in together; what is no text, the grader tells its author.
 
     Args:
         assignments: only these.
         older: gradebooks of earlier years, of which everything is compared that was handed in for the same topics.
+        anonymous: pseudonyms in place of names, and no comments, which may hold names.
 
     Raises:
         CourseError: there is no such assignment.
@@ -34,7 +39,7 @@ def entries(course: Course, assignments: Collection[str] | None = None, older: S
     found = []
     with course.gradebook.reading() as session:
         accounts = Accounts(course, session)
-        called = told_apart(accounts.persons)
+        called = {each.id: each.pseudonym for each in accounts.persons} if anonymous else told_apart(accounts.persons)
         for name in names:
             shared: dict[int, list[str]] = {}
             for person in accounts.expected():
@@ -48,9 +53,10 @@ def entries(course: Course, assignments: Collection[str] | None = None, older: S
             term = session.get_one(models.Course, 1).term
             joined = select(Submission, models.Assignment.topic).join(models.Assignment).options(selectinload(Submission.members))
             for submission, topic in session.execute(joined.where(models.Assignment.topic.in_(topics))).all():
-                people = [member.name or member.key for member in submission.members]
+                names = [member.name or member.key for member in submission.members]
+                people = [f"submission {submission.id}"] if anonymous else names
                 found += _entry(session, submission.id, f"{' + '.join(people)}, {term}", topic)
-    return found
+    return [replace(each, source=without_comments(each.source)) for each in found] if anonymous else found
 
 
 def _entry(session: Session, number: int, who: str, topic: str, accounts: Accounts | None = None) -> list[Entry]:

@@ -227,12 +227,12 @@ def report_here(anonymous: bool) -> "Written":
             raise UserError(str(error)) from error
 
 
-def compared_here(assignments: list[str] | None, attach: list[str] | None) -> "list[Entry]":
+def compared_here(assignments: list[str] | None, attach: list[str] | None, anonymous: bool) -> "list[Entry]":
     """Return what is compared with each other in the course around the current folder, and with older gradebooks."""
     from grader.course.alike import entries
 
     with _opened(None) as course:
-        return entries(course, assignments, [_attached(where) for where in attach or ()])
+        return entries(course, assignments, [_attached(where) for where in attach or ()], anonymous)
 
 
 @app.command(rich_help_panel=PANEL)

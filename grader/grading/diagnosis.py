@@ -71,9 +71,9 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
         answers: what the submission answered, by the name of the check, for all checks of the exercise, passed ones too.
         seed: the seed with which the checks were run.
 
-    A wrong name sends its reader the wrong way, so a mistake is named only if it reproduces *all* answers of the exercise. What many
-    mistakes could have answered, an exception, zeros or no finite number, proves none of them: with nothing else a mistake is at most
-    likely, and only where it is the only one.
+    A wrong name sends its reader the wrong way, so a mistake is named only if it reproduces *all* answers of the exercise, and no other
+    does. What many mistakes could have answered, an exception, zeros or no finite number, proves none of them: with nothing else a
+    mistake is at most likely.
     """
     checks = [check for check in topic.checks if check.exercise == exercise and check.name in answers]
     right = {check.name: _replayed(topic, None, check, seed) for check in checks}
@@ -86,7 +86,7 @@ def likely_mistakes(topic: Topic, exercise: str, answers: dict[str, list], seed:
         if mistake.exercise == exercise and reproduces(topic, mistake, [*explained, *checks], answers, seed)
     ]
     certain = any(_is_evidence(answers[check.name], right[check.name]) for check in explained)
-    if not reproducing or (len(reproducing) > 1 and not certain):
+    if len(reproducing) != 1:
         return {}
     return {check.name: Likely(reproducing[0], certain) for check in explained}
 

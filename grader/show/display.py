@@ -13,9 +13,12 @@ from rich.text import Text
 
 from grader.records import Result
 from grader.show.findings import finding, passed_text, printable, score_text
+from grader.show.groups import grouped
 
 __all__ = ["Display"]
 
+EACH = 60  # submissions at most of which each has its line in a log and its row in the table; of more there is a summary
+WARNINGS = 5  # about pages
 LOG_WIDTH = 120  # of the table where the output is a file or a log of a build, which have no width
 
 
@@ -30,7 +33,7 @@ class Named(Protocol):
 
 
 class Display:
-    """Shows a line for each submission being graded and an overall bar; plain lines where the output is not a terminal.
+    """Shows a line for each submission being graded and an overall bar; plain lines, few for a large class, where there is no terminal.
 
         with Display(len(submissions), jobs) as display:
             display.started(submission)
@@ -42,6 +45,8 @@ class Display:
 
     def __init__(self, total: int, jobs: int, console: Console | None = None):
         self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+        self.is_large = total > EACH
+        self.earlier = 0  # results of an earlier run
         self.tasks: dict[tuple[str, str], TaskID] = {}
         description = TextColumn("{task.description}", markup=False)
         self.running = Progress(SpinnerColumn(), description, TimeElapsedColumn(), console=self.console)
@@ -72,25 +77,22 @@ class Display:
         task, overall = self.tasks.pop((result.student, result.topic), None), self.overall.tasks[self.graded]
         if task is None:
             self.overall.update(self.graded, total=(overall.total or 0) - 1)
-            self._print(f"{line}, graded earlier")
+            self.earlier += 1
+            if not self.is_large:
+                self._print(f"{line}, graded earlier")
         else:
             self.running.remove_task(task)
             self.overall.advance(self.graded)
-            self._print(f"[{overall.completed:.0f}/{overall.total:.0f}] {line} in {result.provenance.seconds:.1f} s")
+            done, total = int(overall.completed), int(overall.total or 0)
+            if not self.is_large or self.live or done == total or 10 * done // total > 10 * (done - 1) // total:  # in a log, each tenth
+                self._print(f"[{done}/{total}] {line} in {result.provenance.seconds:.1f} s")
 
     def table(self, results: Sequence[Result], report: Path | None = None, failed: Sequence[str] = ()) -> None:
-        """Print a table of results, warnings, which pages failed, and where the report is."""
-        table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("student", "topic"):
-            table.add_column(heading, overflow="fold")
-        for heading in ("score", "checks", "training"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("main finding", overflow="fold", ratio=1)
-        table.add_column("seconds", justify="right", no_wrap=True)
-        for result in results:
-            table.add_row(*_row(result))
+        """Print a table of results, or of topics in a large class, warnings, which pages failed, and where the report is."""
         self.console.print()
-        self.console.print(table)
+        self.console.print(_by_topic(results) if self.is_large else _by_student(results))
+        if self.is_large and self.earlier:
+            self._print(f"{self.earlier} of {len(results)} were graded earlier.")
         faults = sum(result.is_fault for result in results)
         if faults:
             self._warn(
@@ -98,7 +100,7 @@ class Display:
             )
         if any(result.unsandboxed for result in results):
             self._warn("Graded in plain processes, without a sandbox: a dishonest submission could have forged its result.")
-        for sentence in failed:
+        for sentence in failed if len(failed) <= WARNINGS else (*failed[:WARNINGS], f"and {len(failed) - WARNINGS} more such pages"):
             self._warn(sentence)
         if report is not None:
             self.console.print()
@@ -110,6 +112,34 @@ class Display:
 
     def _print(self, line: str, style: str = "") -> None:
         self.console.print(Text(printable(line), style=style), soft_wrap=True)
+
+
+def _table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _by_student(results: Sequence[Result]) -> Table:
+    table = _table(("student", "topic"), ("score", "checks", "training"))
+    table.add_column("main finding", overflow="fold", ratio=1)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(*_row(result))
+    return table
+
+
+def _by_topic(results: Sequence[Result]) -> Table:
+    table = _table(("topic",), ("submissions", "full marks", "nothing", "mean", "seconds"))
+    for topic, own in grouped(results, lambda result: result.topic).items():
+        full, none = (sum(result.share == share for result in own) for share in (1, 0))
+        mean = sum(result.share for result in own) / len(own)
+        seconds = sum(result.provenance.seconds for result in own)
+        table.add_row(Text(printable(topic)), str(len(own)), str(full), str(none), f"{mean:.0%}", f"{seconds:.0f}")
+    return table
 
 
 def _row(result: Result) -> tuple[Text, ...]:

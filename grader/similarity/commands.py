@@ -32,7 +32,7 @@ def similarity(
         typer.Option(metavar="DIR", help="Submissions of an earlier year, to say what is rare and was there before; may be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Page to write, with the pairs side by side.")] = None,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers for names, and no comments.")] = False,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers for names, in a course pseudonyms; and no comments.")] = False,
     assignment: Annotated[list[str] | None, typer.Option(help="In a course: only this one; may be given again.")] = None,
     attach: Annotated[
         list[str] | None, typer.Option(metavar="GRADEBOOK", help="In a course: an older gradebook, as --earlier; may be repeated.")
@@ -50,9 +50,10 @@ def similarity(
     if topic is not None and topic not in available():
         raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
     try:
-        entries = _handed_in(paths, topic) if paths else _of_course(topic, assignment, attach)
+        own = [] if paths else _of_course(topic, assignment, attach, anonymous)
+        entries = _handed_in(paths, topic) if paths else []
         entries += _entries(earlier, topic, {}, earlier=True) if earlier else []
-        pairs = [pair for pair in similar(numbered(entries) if anonymous else entries) if pair.flagged]
+        pairs = [pair for pair in similar(own + (numbered(entries) if anonymous else entries)) if pair.flagged]
         if out is not None:
             write_atomically(out, similarity_page(pairs))
     except (ValueError, StoreError) as error:
@@ -71,12 +72,12 @@ def _handed_in(paths: list[Path], topic: str | None) -> "list[Entry]":
     return _entries(submissions, topic, {key: result for own in read.values() for key, result in own.items()})
 
 
-def _of_course(topic: str | None, assignments: list[str] | None, attach: list[str] | None) -> "list[Entry]":
+def _of_course(topic: str | None, assignments: list[str] | None, attach: list[str] | None, anonymous: bool) -> "list[Entry]":
     from grader.course.commands import compared_here
 
     if topic is not None:
         raise UserError("in a course, assignments are compared: say --assignment in place of --topic")
-    return compared_here(assignments, attach)
+    return compared_here(assignments, attach, anonymous)
 
 
 def _results(path: Path) -> "dict[tuple[str, str], Result]":

@@ -46,7 +46,7 @@ class RayEngine:
 
         Raises:
             ImportError: Ray is not installed.
-            ValueError: nothing answers at the address.
+            ValueError: nothing answers at the address, or Ray cannot be started or joined.
         """
         if address is not None:
             _expect_answer(address)
@@ -75,7 +75,7 @@ class RayEngine:
             options |= {"address": address}
         try:
             ray.init(**options)
-        except (OSError, RuntimeError, ValueError) as error:  # such as a TMPDIR whose name is too long for sockets
+        except Exception as error:  # a TMPDIR too long for sockets, a machine too busy: Ray raises all sorts, some of no type of their own
             self.close()
             place = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot be started on this machine"
             raise ValueError(f"{place}: {str(error).splitlines()[0]}") from error

@@ -7,6 +7,7 @@ import typer
 
 from npfl139.catalogue import Assignment, assignments
 from npfl139.terminal import UserError, console, say
+from npfl139.text import nearest
 
 __all__ = ["lecture"]
 
@@ -28,7 +29,7 @@ def lecture(
     known = assignments()
     if topic not in known or not known[topic].lecture.is_file():
         lectures = [name for name, item in known.items() if item.lecture.is_file()]
-        raise UserError(f"there is no lecture {topic!r}; there are {', '.join(lectures) or 'none here'}")
+        raise UserError(f"there is no lecture {topic!r}; {nearest(topic, lectures)}")
     item, out = known[topic], out or Path(f"{topic}.html")
     if not out.absolute().parent.is_dir():
         raise UserError(f"there is no folder {out.parent} to write {out.name} into")

@@ -32,10 +32,12 @@ def check_values_are_added_with_the_weight_of_each_row(student, rng):
 
 @check("combined_q")
 def check_without_curiosity_only_the_task_counts(student, rng):
-    """For β = 0 the combination is q^e, exactly, however large q^i is."""
+    """For β = 0 the combination is q^e, exactly, however large q^i is, and for no other β."""
     extrinsic = normal(rng, 3, 4)
     combined = expect_numbers(student.combined_q(extrinsic, 1e6 * normal(rng, 3, 4), torch.zeros(3)), (3, 4), "q")
     expect((combined == extrinsic.double().numpy()).all(), "for β = 0 the combination must be q^e itself")
+    intrinsic = normal(rng, 3, 4)
+    expect_close(student.combined_q(extrinsic, intrinsic, torch.ones(3)), extrinsic + intrinsic, "q for β = 1")
 
 
 def root(x):
@@ -58,10 +60,11 @@ def check_returns_are_added_not_transformed_returns(student, rng):
 
 @check("transformed_combined_q", stands_on=(combined_q,))
 def check_transformed_values_without_curiosity(student, rng):
-    """For β = 0 the combination is q^e."""
-    extrinsic = normal(rng, 2, 3)
-    result = student.transformed_combined_q(extrinsic, 5 * normal(rng, 2, 3), torch.zeros(2), elementwise(root), elementwise(square))
-    expect_close(result, extrinsic, "q", relative=1e-3)
+    """For β = 0 the combination is q^e, and for no other β."""
+    extrinsic, intrinsic = normal(rng, 2, 3), 5 * normal(rng, 2, 3)
+    for beta in (0.0, 1.0):
+        result = student.transformed_combined_q(extrinsic, intrinsic, torch.full((2,), beta), elementwise(root), elementwise(square))
+        expect_close(result, root(square(extrinsic) + beta * square(intrinsic)), f"q for β = {beta:.0f}", relative=1e-3)
 
 
 # Targets
@@ -184,12 +187,13 @@ def check_split_targets_are_constants(student, rng):
 @check("split_targets", stands_on=(combined_q,))
 def check_split_targets_refuse_other_shapes(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError."""
+    options = {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
 
     def refused(arguments, what):
-        keywords = arguments | {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
-        expect_error(partial(student.split_targets, **keywords), "ValueError", what)
+        expect_error(partial(student.split_targets, **arguments, **options), "ValueError", what)
 
     arguments = sequences(rng, 3, 2, 2)
+    student.split_targets(**arguments, **options)
     for name in ("behaviour", "extrinsic", "intrinsic", "discount", "same_episode"):
         for other in (arguments[name][:-1], arguments[name][:, :1]):
             refused(arguments | {name: other}, f"another shape of {name}")
@@ -390,7 +394,8 @@ def check_family_of_discounts(student, rng):
 
 @check("discounts")
 def check_a_small_family_is_refused(student, rng):
-    """Fewer than 10 policies raise a ValueError."""
+    """Fewer than 10 policies raise a ValueError, and 10 do not."""
+    student.discounts(10, 0.9999, 0.997, 0.99)
     for count in (1, 9):
         expect_error(partial(student.discounts, count, 0.9999, 0.997, 0.99), "ValueError", f"a family of {count}")
 

@@ -496,6 +496,7 @@ def check_natural_gradient_under_damping(student, rng):
 def check_natural_gradient_refuses_a_singular_matrix(student, rng):
     """Without damping, a singular Fisher matrix ends in a ValueError that says what to do."""
     gradient = normal(rng, 2, dtype=torch.float64)
+    student.natural_gradient(torch.eye(2, dtype=torch.float64), gradient, 0.0)  # which is not singular
     for singular in (np.zeros((2, 2)), np.diag([0.0, 1.0]), np.ones((2, 2))):
         call = partial(student.natural_gradient, torch.as_tensor(singular), gradient, 0.0)
         expect_refusal(call, "a singular Fisher matrix")

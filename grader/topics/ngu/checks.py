@@ -492,7 +492,7 @@ def check_targets_are_constants(student, rng):
     arguments = sequences(rng, 3, 2, 3)
     order = [*arguments.values(), LAMBDA, 0.2, EPSILON]
     value, gradients = student.gradient("ngu_targets", *order, wrt=[0, 1])
-    expect_numbers(value, (3, 2), "the targets")
+    expect_close(value, targets(arguments, 0.2), "the targets", relative=1e-3, absolute=1e-4)
     expect_count(gradients, 2, "the gradients")
     for name, gradient in zip(("online", "target"), gradients, strict=True):
         expect(gradient is None or not torch.as_tensor(gradient).any(), f"a gradient flows into the {name} values")
@@ -501,12 +501,13 @@ def check_targets_are_constants(student, rng):
 @check("ngu_targets", stands_on=(epsilon_greedy,))
 def check_targets_refuse_other_shapes(student, rng):
     """Arguments whose shapes do not fit one another raise a ValueError."""
+    options = {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
 
     def refused(arguments, what):
-        keywords = arguments | {"trace_lambda": LAMBDA, "target_epsilon": 0.1, "epsilon": EPSILON}
-        expect_error(partial(student.ngu_targets, **keywords), "ValueError", what)
+        expect_error(partial(student.ngu_targets, **arguments, **options), "ValueError", what)
 
     arguments = sequences(rng, 3, 2, 2)
+    student.ngu_targets(**arguments, **options)
     for name in ("q_online", "q_target", "behaviour", "extrinsic", "intrinsic", "discount", "same_episode"):
         for other in (arguments[name][:-1], arguments[name][:, :1]):
             refused(arguments | {name: other}, f"another shape of {name}")

@@ -208,7 +208,8 @@ def check_targets_of_full_and_no_trust(student, rng):
 
 @check("off_policy_targets")
 def check_targets_refuse_other_shapes(student, rng):
-    """Arguments of different shapes raise a ValueError."""
+    """Arguments of different shapes raise a ValueError, and those of one shape none."""
+    student.off_policy_targets(*trajectories(rng, 5, 2))
     names = ("rewards", "discounts", "same_episode", "values q", "values of the successors", "traces")
     for odd, name in enumerate(names):
         arrays = trajectories(rng, 5, 2)
@@ -256,11 +257,13 @@ def check_operator_by_its_series(student, rng):
 
 @check("retrace_operator")
 def check_operator_leaves_the_action_values(student, rng):
-    """The action values of the target policy are its fixed point, whatever the traces and the behaviour policy."""
+    """The action values of the target policy are its only fixed point, whatever the traces and the behaviour policy."""
     process, policy, behaviour = process_and_policies(rng, 6, 3, 3)
     q = process.action_values(policy)
     for trace in (torch.zeros_like(q), 0.9 * (policy / behaviour).clamp(max=1), policy / behaviour):
         expect_close(student.retrace_operator(q, *process, policy, behaviour, trace), q, "R q_π")
+        more = operator_by_series(q + 1, process, policy, behaviour, trace)
+        expect_close(student.retrace_operator(q + 1, *process, policy, behaviour, trace), more, "R (q_π + 1)")
 
 
 @check("retrace_operator")

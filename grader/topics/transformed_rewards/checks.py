@@ -133,12 +133,14 @@ def check_bellman_operator_stops_at_the_end(student, rng):
 
 @check("bellman_operator")
 def check_bellman_operator_keeps_the_optimum(student, rng):
-    """The optimal action values are left as they are."""
+    """The optimal action values are left as they are, and others are not."""
     transition, reward, discount = markov_decision_process(rng, 5, 3, 2, gamma=0.8)
     q = torch.zeros(5, 3, dtype=torch.float64)
     for _ in range(90):  # 0.8⁹⁰ is 2e-9
         q = torch.as_tensor(backed_up(q, transition, reward, discount, float, float))
     expect_close(student.bellman_operator(*(array.float() for array in (q, transition, reward, discount))), q, "T q*")
+    more = backed_up(q + 1, transition, reward, discount, float, float)
+    expect_close(student.bellman_operator(q + 1, transition, reward, discount), more, "T (q* + 1)")
 
 
 @check("transformed_bellman_operator")
@@ -203,13 +205,16 @@ def check_fixed_point_stops_in_time(student, rng):
     """The iteration stops at the first application that changes nothing by more than the tolerance, and returns its result."""
     cases = (([0.0, 4.0, 100.0], 0.5, 0.3), ([-64.0, 2.0, 2.0], -0.5, 2.0), ([2.0, 2.0, 1.9], 0.5, 0.3))
     exact = (([10.0, 2.0, 2.0], 0.5, 1.0), ([10.0, 10.0, -6.0], 0.5, 1.0))  # one changes by the tolerance itself, or all do
+    answers = []
     for start, slope, tolerance in (*cases, *exact):
         operator = Operator((3,), lambda x, slope=slope: 1 + slope * x)
         expected, count, change = torch.tensor(start, dtype=torch.float64), 0, math.inf
         while change > tolerance:
             previous, expected, count = expected, 1 + slope * expected, count + 1
             change = (expected - previous).abs().max()
-        expect_close(student.fixed_point(operator, torch.tensor(start), tolerance, 50), expected, "the returned iterate")
+        answers.append((student.fixed_point(operator, torch.tensor(start), tolerance, 50), expected, operator, count))
+    for actual, expected, operator, count in answers:
+        expect_close(actual, expected, "the returned iterate")
         expect(operator.applications == count, "the operator was not applied as often as needed, and no more")
 
 
@@ -317,6 +322,7 @@ def check_targets_without_transformation(student, rng):
 def check_targets_refuse_bad_arguments(student, rng):
     """Arguments of different shapes, or an n below 1, raise a ValueError."""
     pair = transform_pair(1e-2)
+    student.transformed_n_step_targets(*rollout(rng, 4, 2), 2, *pair)
     for odd, name in enumerate(("reward", "discount", "same_episode", "value_next")):
         arrays = rollout(rng, 4, 2)
         for wrong in (arrays[odd][:1], arrays[odd][:, :1]):  # both would broadcast

@@ -334,7 +334,7 @@ def check_line_search_demands_an_improvement(student, rng):
 
 @check("backtracking_line_search")
 def check_line_search_gives_the_old_parameters_back(student, rng):
-    """When no candidate is acceptable, the old parameters are back, exactly."""
+    """When no candidate is acceptable, and only then, the old parameters are back, exactly."""
     theta, step = normal(rng, 3, dtype=F64), normal(rng, 3, dtype=F64)
     worse = Line(theta, step, lambda t: -t, lambda t: 1e-3 * t)
     actual = student.backtracking_line_search(worse, theta, step, 0.1, 0.5, 8)
@@ -342,6 +342,9 @@ def check_line_search_gives_the_old_parameters_back(student, rng):
     far = Line(theta, step, lambda t: t, lambda t: 1.0 * (t > 0))
     actual = student.backtracking_line_search(far, theta, step, 0.1, 0.5, 8)
     expect_on_the_way(actual, theta, step, 0.0, "the parameters when every candidate is too far", absolute=1e-9)
+    better = Line(theta, step, lambda t: t, lambda t: 1e-3 * t)
+    actual = student.backtracking_line_search(better, theta, step, 0.1, 0.5, 8)
+    expect_on_the_way(actual, theta, step, 1.0, "the parameters when every candidate is acceptable")
 
 
 @check("backtracking_line_search")

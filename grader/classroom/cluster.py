@@ -1,0 +1,167 @@
+"""Grades submissions on the machines of a Dask cluster. What comes back from where they ran is JSON, and nothing of it is unpickled."""
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+import torch
+from distributed import Client, KilledWorker, get_worker
+
+from grader.classroom.engines import graded_alone, spread
+from grader.contract.registry import load
+from grader.grading.grade import fault
+from grader.grading.provenance import basis_of
+from grader.grading.sandbox import Sandbox, SandboxUnavailable, open_sandbox
+from grader.records import Basis, Options, Record, Result, Submission
+
+__all__ = ["ClusterError", "graded"]
+
+PATIENCE = 60  # seconds in which the first worker has to come
+
+
+class ClusterError(Exception):
+    """The cluster cannot grade; the message tells the instructor what to do. Results that were yielded stand."""
+
+
+class Task(Record, frozen=True):
+    """What a worker is told."""
+
+    submission: Submission
+    options: Options
+    basis: Basis  # as it is where the class was begun
+    cpu_capability: str  # of the first worker
+
+
+class Answer(Record, frozen=True):
+    """What a worker says: a result, or why it gives none."""
+
+    result: Result | None = None
+    refused: str | None = None
+
+
+class Sealed:
+    """Bytes that no log and no dashboard shows, since the secret seed is in them."""
+
+    def __init__(self, content: bytes):
+        self.content = content
+
+    def __repr__(self) -> str:
+        return "<a submission>"
+
+
+def graded(
+    address: str, submissions: Iterable[Submission], jobs: int, options: Options, started: Callable[[Submission], None]
+) -> Iterator[Result]:
+    """Yield the results as they come, graded as by `grader.classroom.engines.graded`.
+
+    Workers may come and go meanwhile; what one was grading when it died is graded by another.
+
+    Args:
+        address: of the scheduler, such as `tcp://10.0.0.1:8786`.
+        submissions: taken one by one, when there is a worker for the next.
+        jobs: of no meaning here: a worker grades one submission at a time.
+        started: told when a submission goes to a worker.
+
+    Raises:
+        ClusterError: there is no scheduler or no worker, or a worker would grade otherwise than this machine or the first worker.
+    """
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or correct --address") from error
+    with client:
+        cpu_capability = _expect_alike(client, address)
+        executor = client.get_executor(pure=False)
+
+        def submit(submission: Submission) -> Future[bytes]:
+            task = Task(submission, options, basis_of(submission, options), cpu_capability)
+            handed_over: Future[bytes] = executor.submit(_work, Sealed(msgspec.json.encode(task)))
+            return handed_over
+
+        def room() -> int:
+            return len(client.nthreads())
+
+        try:
+            for submission, answered in spread(submissions, submit, room, started, KilledWorker):
+                yield _result(submission, answered, options)
+        except CancelledError as error:
+            raise ClusterError(f"the scheduler at {address} was lost: start it and grade again, nothing graded is lost") from error
+
+
+def _result(submission: Submission, answered: bytes | None, options: Options) -> Result:
+    if answered is None:
+        return fault(load(submission.topic), submission, options, "the workers died, one after the other, on this submission")
+    answer = msgspec.json.decode(answered, type=Answer)
+    if answer.result is None:
+        raise ClusterError(answer.refused or "a worker gave neither a result nor a reason")
+    return answer.result
+
+
+def _expect_alike(client: Client, address: str) -> str:
+    """Return the instruction set of the workers, of which there is at least one.
+
+    Raises:
+        ClusterError: they are not alike, lack this package, or grade in several threads.
+    """
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+        told: dict[str, str] = client.run(_cpu_capability)
+    except TimeoutError as error:
+        raise ClusterError(f"the scheduler at {address} has no workers: start some with `dask worker {address} --nthreads 1`") from error
+    except Exception as error:  # whatever a worker without this package, or with another Python, fails at
+        raise ClusterError(f"a worker of {address} cannot grade: {type(error).__name__}: {error}; install this package there") from error
+    for worker, threads in client.nthreads().items():
+        if threads != 1:
+            raise ClusterError(f"the worker {worker} has {threads} threads, where one submission is graded at a time: use --nthreads 1")
+    first = min(told)
+    for worker, capability in told.items():
+        if capability != told[first]:
+            raise ClusterError(_other("instruction set", worker, capability, told[first]))
+    return told[first]
+
+
+def _other(what: str, worker: str, own: str, expected: str) -> str:
+    return f"the worker {worker} has another {what} than this class was begun with: {own}, not {expected}; make it alike or stop it"
+
+
+def _cpu_capability() -> str:
+    return torch.backends.cpu.get_cpu_capability()
+
+
+_one_at_a_time = threading.Lock()
+
+
+@functools.cache
+def _sandbox(kind: str) -> Sandbox:
+    """Return the sandbox of this worker, which is open as long as the worker lives."""
+    torch.set_num_threads(1)
+    return ExitStack().enter_context(open_sandbox(kind))
+
+
+def _work(sealed: Sealed) -> bytes:
+    """Grade, on a worker, one submission; return the answer as JSON."""
+    task = msgspec.json.decode(sealed.content, type=Task)
+    worker: Any = get_worker()
+    return msgspec.json.encode(_answer(task, worker.address))
+
+
+def _answer(task: Task, worker: str) -> Answer:
+    own = msgspec.to_builtins(basis_of(task.submission, task.options)) | {"cpu_capability": _cpu_capability()}
+    expected = msgspec.to_builtins(task.basis) | {"cpu_capability": task.cpu_capability}
+    named = {
+        "engine_sha256": "grader, library, or version of torch, numpy or gymnasium",
+        "topic_sha256": f"version of the topic {task.submission.topic}",
+        "cpu_capability": "instruction set",
+    }
+    for name, what in named.items():
+        if own[name] != expected[name]:
+            return Answer(refused=_other(what, worker, own[name][:12], expected[name][:12]))
+    try:
+        with _one_at_a_time:
+            return Answer(graded_alone(task.submission, _sandbox(task.options.sandbox), task.options))
+    except SandboxUnavailable as error:
+        return Answer(refused=f"the worker {worker} cannot have the sandbox: {error}")

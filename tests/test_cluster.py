@@ -1,0 +1,148 @@
+"""A class is graded on a Dask cluster as on one machine; workers that would grade otherwise refuse, and killed ones cost nothing."""
+
+import os
+import signal
+
+import msgspec
+import pytest
+
+distributed = pytest.importorskip("distributed")
+
+
+from grader.classroom import cluster, engines  # noqa: E402
+from grader.classroom.session import grade_class  # noqa: E402
+from grader.contract.registry import load  # noqa: E402
+from grader.grading.provenance import basis_of  # noqa: E402
+from grader.records import Options, Submission  # noqa: E402
+
+SEED = 918_273_645_546
+OPTIONS = Options(seed=SEED, training=False, sandbox="process")
+SUBMISSION = Submission("ada", "ppo", "", "ppo.py", "0" * 64)
+TASK = cluster.Task(SUBMISSION, OPTIONS, basis_of(SUBMISSION, OPTIONS), cluster._cpu_capability())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for student, source in {"ada": load("retrace").solution.read_text(), "blaise": "def retrace(:\n", "carl": "x = 1\n"}.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "retrace.py").write_text(source)
+    return tmp_path / "class"
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a cluster of two processes that talk over the loopback."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", protocol="tcp://", dashboard_address=None, silence_logs=50
+    ) as local:
+        yield local.scheduler_address
+
+
+def on(address):
+    return lambda *task: cluster.graded(address, *task)
+
+
+def marks(results):
+    return [msgspec.structs.replace(each, provenance=msgspec.structs.replace(each.provenance, seconds=0.0)) for each in results]
+
+
+def test_the_marks_are_those_of_one_machine_though_a_worker_is_killed(folder, tmp_path, address):
+    alone = grade_class([folder], tmp_path / "alone", engines.graded, jobs=1, options=OPTIONS)
+    killed = []
+
+    def engine(submissions, jobs, options, started):
+        def begun(submission):
+            started(submission)
+            if not killed:
+                killed.append(victim(address))
+
+        return cluster.graded(address, submissions, jobs, options, begun)
+
+    spread = grade_class([folder], tmp_path / "spread", engine, options=OPTIONS)
+    assert killed and marks(spread) == marks(alone) and alone[0].score > 0
+
+
+def victim(address):
+    """Kill a worker with kill -9; return its process."""
+    with distributed.Client(address, set_as_default=False) as client:
+        process = next(iter(client.run(os.getpid).values()))
+    os.kill(process, signal.SIGKILL)
+    return process
+
+
+def test_the_seed_is_in_no_representation_of_a_task():
+    assert str(SEED) not in repr(cluster.Sealed(msgspec.json.encode(TASK)))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("engine_sha256", "grader, library, or version of torch"), ("topic_sha256", "version of the topic ppo"), ("cpu", "instruction set")],
+)
+def test_a_worker_refuses_what_it_would_grade_otherwise(name, sentence):
+    if name == "cpu":
+        task = msgspec.structs.replace(TASK, cpu_capability="ABACUS")
+    else:
+        task = msgspec.structs.replace(TASK, basis=msgspec.structs.replace(TASK.basis, **{name: "0" * 64}))
+    answer = cluster._answer(task, "tcp://worker:1")
+    assert sentence in answer.refused and "tcp://worker:1" in answer.refused
+    with pytest.raises(cluster.ClusterError, match="another"):
+        cluster._result(SUBMISSION, msgspec.json.encode(answer), OPTIONS)
+
+
+def test_a_worker_without_a_sandbox_says_so(monkeypatch):
+    def refuse(kind):
+        raise cluster.SandboxUnavailable("install bubblewrap")
+
+    monkeypatch.setattr(cluster, "_sandbox", refuse)
+    assert cluster._answer(TASK, "tcp://worker:1").refused == "the worker tcp://worker:1 cannot have the sandbox: install bubblewrap"
+
+
+def test_a_submission_on_which_every_worker_dies_is_a_fault_of_the_grader():
+    assert cluster._result(SUBMISSION, None, OPTIONS).is_fault
+
+
+def test_what_a_worker_says_is_checked():
+    with pytest.raises(msgspec.ValidationError):
+        cluster._result(SUBMISSION, b'{"result": {"score": 1}}', OPTIONS)
+
+
+class Client:
+    """Of a cluster that is not as it should be."""
+
+    def __init__(self, capabilities, threads=1, error=None):
+        self.capabilities, self.threads, self.error = capabilities, threads, error
+
+    def wait_for_workers(self, count, timeout):
+        if not self.capabilities:
+            raise TimeoutError
+
+    def run(self, function):
+        if self.error:
+            raise self.error
+        return self.capabilities
+
+    def nthreads(self):
+        return dict.fromkeys(self.capabilities, self.threads)
+
+
+@pytest.mark.parametrize(
+    ("client", "sentence"),
+    [
+        (Client({}), "has no workers"),
+        (Client({"tcp://a": "AVX2"}, threads=8), "tcp://a has 8 threads"),
+        (Client({"tcp://a": "AVX2", "tcp://b": "AVX512"}), "tcp://b has another instruction set"),
+        (Client({"tcp://a": ""}, error=ModuleNotFoundError("No module named 'grader'")), "cannot grade: ModuleNotFoundError"),
+    ],
+)
+def test_a_cluster_that_cannot_grade_is_refused(client, sentence):
+    with pytest.raises(cluster.ClusterError, match=sentence):
+        cluster._expect_alike(client, "tcp://scheduler")
+
+
+def test_where_no_scheduler_answers(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("refused")
+
+    monkeypatch.setattr(cluster, "Client", refuse)
+    with pytest.raises(cluster.ClusterError, match="no Dask scheduler answers at tcp://nowhere:1"):
+        list(cluster.graded("tcp://nowhere:1", [], 1, OPTIONS, print))
