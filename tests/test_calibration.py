@@ -59,7 +59,7 @@ def test_a_calibration_is_stored_and_found(measured):
     assert reference_band("ppo", CARTPOLE) == [[10, 1.0, 1.0, 1.0], [20, 490.0, 494.5, 499.0]]
     text = summary(found)
     assert "threshold 470" in text and "490 to 499 in 10 on native, 10 on avx2, 10 on default" in text
-    assert "of 51 mistakes that it may see it stops 2: takes the maximum (0.59 or more), does not clip (0.59 or more)" in text
+    assert "of 51 mistakes that it may see it stops 2: takes the maximum (0.53 or more), does not clip (0.53 or more)" in text
 
 
 def test_only_mistakes_that_training_can_see_are_trained_and_those_that_pass_only_a_few_times(measured):
@@ -163,23 +163,30 @@ def of(reference: dict[str, list[float]], mistakes: dict[str, list[float | None]
 
 def test_a_threshold_is_rounded_down():
     assert of({"native": [-200.0, -150.0, -152.0]}, {"none": [-1000.0] * 5}).threshold == -243.0
-    assert of({"native": [0.5, 0.5]}, {}).threshold == 0.5
+    assert of({"native": [0.5, 0.5]}, {}).threshold == 0.475
 
 
 def test_every_instruction_set_has_its_say():
-    good = {"native": [1.0] * 60, "avx2": [0.9] * 60, "default": [*[1.0] * 59, 0.8]}
+    good = {"native": [1.0] * 20, "avx2": [0.9] * 20, "default": [*[1.0] * 19, 0.8]}
     found = of(good, {"clips": [0.5] * 5, "breaks": [None] * 5, "hides": [1.0] * 3})
     assert found.threshold == 0.775  # the worst run of 0.8, less 5 % of the way from 1.0 to 0.5
     assert found.false_fail == 0 < found.false_fail_bound < thresholds.FALSE_FAIL
-    assert found.false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 60)))
-    assert of(good | {"avx2": [0.9] * 20}, {}).false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 20)))
+    assert found.false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 20)))
+    assert of(good | {"avx2": [0.9] * 10}, {}).false_fail_bound == pytest.approx(1 - pass_probability(0.05 ** (1 / 10)))
 
 
-def test_one_bad_run_in_eighty_does_not_lower_the_bar_but_a_second_does():
-    good = [1.0] * 78
-    assert of({"native": [*good, 0.9, 0.1]}, {}).threshold == 0.9
+def test_one_run_that_broke_down_is_passed_over_where_runs_are_few_and_the_bound_tells():
+    good = [1.0, 0.9, 0.95] * 6
+    found = of({"native": [*good, 0.1], "avx2": [*good, 0.85]}, {})
+    assert found.threshold == 0.802 and found.false_fail_bound == pytest.approx(1 - pass_probability(1 - interval(1, 19)[1]))
+    assert of({"native": [*good, 0.2, 0.1]}, {}).threshold == 0.152
+
+
+def test_one_bad_run_in_thirty_two_does_not_lower_the_bar_but_a_second_does():
+    good = [1.0] * 30
+    assert of({"native": [*good, 0.9, 0.1]}, {}).threshold == 0.85
     found = of({"native": [*good, 0.2, 0.1]}, {})
-    assert found.threshold == 0.2 and 0 < found.false_fail < found.false_fail_bound < thresholds.FALSE_FAIL
+    assert found.threshold == 0.15 and 0 < found.false_fail < found.false_fail_bound < thresholds.FALSE_FAIL
 
 
 def test_power_is_stated_with_its_interval():
@@ -187,7 +194,7 @@ def test_power_is_stated_with_its_interval():
     assert found["five"].stopped == found["five"].stopped_high == found["three"].stopped == 1.0
     assert found["five"].stopped_low == pytest.approx(1 - pass_probability(1 - 0.05 ** (1 / 5)))
     assert found["three"].stopped_low < 0.5 < found["five"].stopped_low
-    assert found["half"].stopped == pytest.approx(0.5)
+    assert found["half"].stopped == pytest.approx(1 - pass_probability(0.5))
     assert found["passes"].stopped == found["passes"].stopped_low == 0.0 < found["passes"].stopped_high < 1.0
 
 
@@ -225,3 +232,17 @@ def test_the_instruction_set_is_chosen_for_the_processes_only(monkeypatch):
 def test_a_curve_begins_where_every_curve_has_begun():
     assert thresholds._band([[(10, 0.0), (20, 1.0)], [(20, 3.0)]])[0][0] == 20
     assert thresholds._band([]) == []
+
+
+def test_older_scores_of_a_mistake_are_kept_until_it_is_trained_anew(measured):
+    calibrate([TOPIC], seeds=2, mistake_seeds=1, jobs=1)
+    path = figures.figures_path("ppo")
+    content = json.loads(path.read_text())
+    content["trainings"][CARTPOLE]["mistakes"]["takes the maximum"] |= {"older_basis": "before", "scores": {"0": 90.0}}
+    path.write_text(json.dumps(content))
+    calibrate([TOPIC], seeds=2, mistake_seeds=1, jobs=1)
+    kept = calibrated("ppo", CARTPOLE).mistakes["takes the maximum"]
+    assert kept.older_basis == "before" and kept.scores == {0: 90.0}
+    calibrate([TOPIC], seeds=2, mistake_seeds=2, jobs=1)
+    anew = calibrated("ppo", CARTPOLE).mistakes["takes the maximum"]
+    assert anew.older_basis == "" and anew.scores == {0: 100.0, 1: 100.0}

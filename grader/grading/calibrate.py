@@ -119,8 +119,7 @@ class _File:
             for capability, scores in figures.reference.items():
                 yield from (Run(self.topic.name, name, capability, REFERENCE, seed) for seed in range(seeds) if seed not in scores)
             for mistake, measured in figures.mistakes.items():
-                known = len(measured.scores) >= FEW
-                stops = known and all(score is None or score < figures.threshold for score in measured.scores.values())
+                stops = len(measured.scores) >= FEW and measured.failed_all(figures.threshold)
                 wanted = mistake_seeds if stops else min(FEW, mistake_seeds)
                 yield from (
                     Run(self.topic.name, name, CAPABILITIES[0], mistake, seed) for seed in range(wanted) if seed not in measured.scores
@@ -129,6 +128,8 @@ class _File:
     def add(self, run: Run, attempt: Attempt | None) -> None:
         """Include a run, and write the file unless that was just done."""
         figures = self.figures[run.training]
+        if run.variant != REFERENCE and figures.mistakes[run.variant].older_basis:
+            figures.mistakes[run.variant] = Measured(figures.mistakes[run.variant].edit, {})
         scores = figures.reference[run.capability] if run.variant == REFERENCE else figures.mistakes[run.variant].scores
         scores[run.seed] = None if attempt is None else attempt.score
         if run.variant == REFERENCE and run.seed < CURVES and attempt is not None and attempt.curve:
@@ -158,6 +159,7 @@ def _take_over(figures: Figures, others: Figures) -> None:
         figures.curves[capability] |= others.curves.get(capability, {})
     for name, mistake in others.mistakes.items():
         if name in figures.mistakes and figures.mistakes[name].edit == mistake.edit:
+            figures.mistakes[name].older_basis = mistake.older_basis
             figures.mistakes[name].scores |= mistake.scores
 
 

@@ -29,7 +29,7 @@ def tables(topics: Iterable[Topic]) -> dict[str, str]:
         "thresholds": _table(
             (
                 "topic", "training check", "threshold", "reference: worst, median", "a correct submission fails, at most",
-                "mistakes that it stops, of those in exercises that it uses",
+                "mistakes that failed on every seed tried, of those trained", "surely stopped, of those in exercises that it uses",
             ),
             (row for topic in topics for row in _training_rows(topic)),
         ),
@@ -61,13 +61,21 @@ def _training_rows(topic: Topic) -> Iterable[tuple[str, ...]]:
     for training in topic.trainings:
         figures = calibrated(topic.name, training.name)
         if figures is None:
-            yield topic.name, training.name, "not measured", "", "", ""
+            yield topic.name, training.name, "not measured", "", "", "", ""
             continue
         reference = [score for scores in figures.reference.values() for score in scores.values() if score is not None]
-        stopped = sum(mistake.stops for mistake in figures.mistakes.values())
+        mistakes = figures.mistakes.values()
+        failed, trained = sum(one.failed_all(figures.threshold) for one in mistakes), sum(bool(one.scores) for one in mistakes)
+        seeds = sorted({len(one.scores) for one in mistakes if one.scores})
+        tried = (
+            f"{failed} of {trained}, {'–'.join(map(str, seeds[:1] + seeds[1:][-1:]))} {'seed' if seeds == [1] else 'seeds'} each"
+            if trained
+            else "none trained"
+        )
         yield (
             topic.name, training.name, f"{figures.threshold:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
-            f"{100 * figures.false_fail_bound:.1f} %", f"{stopped} of {len(figures.mistakes)}",
+            f"{100 * figures.false_fail_bound:.1f} %", tried,
+            f"{sum(one.stops for one in mistakes)} of {len(mistakes)}",
         )  # fmt: skip
 
 
