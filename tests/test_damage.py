@@ -168,9 +168,11 @@ def test_a_page_that_breaks_stops_no_other_and_is_told(tmp_path, monkeypatch):
         store.write(graded(student))
     (tmp_path / "carl" / "report.html").mkdir()
     page = reports.student_page
-    monkeypatch.setattr(
-        reports, "student_page", lambda results, band, **known: 1 / 0 if results[0].student == "ada" else page(results, band, **known)
-    )
+
+    def breaking(results, *known, **more):
+        return 1 / 0 if results[0].student == "ada" else page(results, *known, **more)
+
+    monkeypatch.setattr(reports, "student_page", breaking)
     written = write_reports(store)
     assert "the page ada/report.html could not be made: ZeroDivisionError" in written.failed[0]
     assert "cannot write" in written.failed[1] and len(written.failed) == 2

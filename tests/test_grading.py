@@ -189,10 +189,10 @@ def trained(sandbox, monkeypatch, scores, threshold=10.0, source=SOLUTION):
     ("scores", "verdict", "seeds"),
     [
         ([11, 12], "passed", 2),
-        ([9, 1], "wrong", 2),
+        ([9, 1, 2], "wrong", 3),
         ([11, 9, 12, 13], "passed", 4),
-        ([11, 9, 8, 7], "wrong", 4),
-        ([11, 9] * 3 + [10], "passed", 7),
+        ([11, 9, 8, 7, 6], "wrong", 5),
+        ([11, 9] * 5 + [10], "passed", 11),
     ],
 )
 def test_training_takes_as_many_seeds_as_it_needs(sandbox, monkeypatch, scores, verdict, seeds):
@@ -206,8 +206,8 @@ def test_training_that_fails_says_why(sandbox, monkeypatch):
     assert (blocked.verdict, blocked.score) == ("blocked", 0.0)
     assert "entropy" in blocked.feedback
     assert trained(sandbox, monkeypatch, [StudentError("violation", "it took too many steps")]).feedback == "it took too many steps"
-    assert trained(sandbox, monkeypatch, [9, 1]).feedback == "it reached 9, 1; 10 is needed"
-    assert trained(sandbox, monkeypatch, [float("nan"), float("nan")]).verdict == "wrong"
+    assert trained(sandbox, monkeypatch, [9, 1, 2]).feedback == "it reached 9, 1, 2; 10 is needed"
+    assert trained(sandbox, monkeypatch, [float("nan")] * 3).verdict == "wrong"
 
 
 def test_seeds_that_add_up_end_too(sandbox, monkeypatch):

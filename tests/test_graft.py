@@ -315,6 +315,7 @@ def test_the_given_code_calls_the_exercises_that_a_training_check_needs_and_no_o
     assert called == set(needs(topic, training))
 
 
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # of torch, where a tensor meets the variants' arrays
 @pytest.mark.parametrize(("topic", "path"), VARIANTS)
 def test_a_correct_variant_trains_as_its_own_file_does(topic, path, monkeypatch):
     training = shortened(topic, topic.trainings[-1], monkeypatch)
