@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from grader.records import CheckResult, Result
 from grader.show.findings import printable
 
-__all__ = ["everything", "harmless", "sheet"]
+__all__ = ["cell", "everything", "harmless", "sheet"]
 
 COLUMNS = (
     "student",
@@ -23,19 +23,27 @@ COLUMNS = (
     "submission_sha256",
     "seconds",
 )
-BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+EXECUTED = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # at last the same in full width
+
+
+def cell(text: str) -> str:
+    r"""Return a text as a cell that no spreadsheet executes: what would be a formula begins with an apostrophe.
+
+    Source: OWASP, "CSV Injection".
+
+    >>> cell("=1+1"), cell("Ada"), cell(" \t@x"), cell("a\tb")
+    ("'=1+1", 'Ada', "' \t@x", 'a\tb')
+    """
+    return f"'{text}" if text.startswith(EXECUTED) or text.lstrip().startswith(EXECUTED) else text
 
 
 def harmless(text: str) -> str:
-    """Return a text in one line that no spreadsheet takes for a formula.
-
-    Source: OWASP, "CSV Injection".
+    """Return a text as such a cell, in one line.
 
     >>> harmless("=HYPERLINK(1)"), harmless("-1 is wrong"), harmless("ada")
     ("'=HYPERLINK(1)", "'-1 is wrong", 'ada')
     """
-    text = printable(text)
-    return f"'{text}" if text.startswith(BEGINS_A_FORMULA) else text
+    return cell(printable(text))
 
 
 def sheet(rows: Iterable[Sequence[str | float | None]]) -> str:

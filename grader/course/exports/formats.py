@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from grader.course.marks import Mark, Person
 from grader.records import Part, Verdict
 from grader.show.findings import VERDICTS
+from grader.show.sheet import cell
 from grader.show.words import likeness, sentence
 from npfl139.text import one_line
 
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 GROUP = "npfl139.exports"
-EXECUTED = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # at last the same in full width
 
 
 class ExportError(ValueError):
@@ -117,15 +117,6 @@ def one_assignment(marks: Sequence[Mark], name: str) -> str:
 def settled(mark: Mark, now: datetime.datetime) -> bool:
     """Return whether a mark stands: it is graded, or nothing was handed in until it was due."""
     return mark.state == "graded" or (mark.state == "missing" and (mark.due is None or mark.due <= now))
-
-
-def cell(text: str) -> str:
-    r"""Return a text as a cell that no spreadsheet executes: what would be a formula begins with an apostrophe.
-
-    >>> cell("=1+1"), cell("Ada"), cell(" \t@x"), cell("a\tb")
-    ("'=1+1", 'Ada', "' \t@x", 'a\tb')
-    """
-    return f"'{text}" if text.startswith(EXECUTED) or text.lstrip().startswith(EXECUTED) else text
 
 
 def points_text(points: float) -> str:
