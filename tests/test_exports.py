@@ -20,7 +20,6 @@ import pytest
 from msgspec.structs import replace
 from sample_results import check, graded, result_of, sample_class
 
-import npfl139.cli
 from grader import brought
 from grader.classroom.store import Store
 from grader.course.exports import canvas, formats, github, gradescope, jsonl, junit, moodle, nbgrader
@@ -370,20 +369,6 @@ def test_no_format_tells_who_an_anonymous_person_is(tmp_path, module):
     assert "person 2" in told
     for secret in ("Novák", "Lovelace", "jan1", "example.org", "007", "@sid", "assignsubmission", "question", ">ada<", ">dora<"):
         assert secret not in told, secret
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["npfl139", *map(str, arguments)])
-        monkeypatch.setattr(npfl139.cli.console, "_width", 200)
-        with pytest.raises(SystemExit) as ended:
-            npfl139.cli.main()
-            sys.exit(0)
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
