@@ -231,6 +231,9 @@ def calibrate(
 
         try:
             paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
+        except KeyboardInterrupt:
+            say("Interrupted: the runs that ended are kept, and the same command goes on from there.")
+            raise typer.Exit(130) from None
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for path in paths:
