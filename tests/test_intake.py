@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from grader import brought
 from grader.classroom.intake import collect
 from grader.intake import adapters, canvas, gradescope, moodle, repositories, words
 from grader.intake.adapters import deliveries
@@ -614,16 +615,16 @@ def another(monkeypatch):
     module.recognized = lambda export: "it says blackboard" if "blackboard" in str(export.path) else None
     module.parcels = lambda export: []
     monkeypatch.setitem(sys.modules, "another_adapter", module)
-    real = adapters.entry_points
+    real = brought.entry_points
 
     def register(*values):
         points = [EntryPoint("blackboard", value, adapters.GROUP) for value in values]
-        monkeypatch.setattr(adapters, "entry_points", lambda group: [*real(group=group), *points])
-        adapters._registered.cache_clear()
+        monkeypatch.setattr(brought, "entry_points", lambda group: [*real(group=group), *points])
+        brought.brought.cache_clear()
 
     yield register
     monkeypatch.undo()
-    adapters._registered.cache_clear()
+    brought.brought.cache_clear()
 
 
 def test_an_adapter_of_another_package(tmp_path, another):
