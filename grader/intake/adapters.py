@@ -79,7 +79,7 @@ def deliveries(
     *,
     topics: Sequence[str],
     assignment: str | None = None,
-    deadline: datetime.datetime | None = None,
+    deadlines: Sequence[datetime.datetime] = (),
 ) -> list[Delivery]:
     """Return what was handed in, one delivery for each person or team, topic and attempt.
 
@@ -89,12 +89,12 @@ def deliveries(
         topics: the names of all topics, by which files are recognized.
         assignment: the only topic that this was handed in for: a student's only file is for it whatever its name. Otherwise a
             delivery has no topic where nothing tells it.
-        deadline: of a platform that keeps every version, only what came until then counts.
+        deadlines: of a platform that keeps every version, the last one until each of these counts.
 
     Raises:
         NoSubmission: the path cannot be read, or is not what the system packs.
     """
-    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, deadline)
+    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, tuple(deadlines))
     _, parcels = taken(export, system)
     everywhere = tuple(dict.fromkeys(topic for parcel in parcels for topic in told(parcel, topics)))
     expected = (assignment,) if assignment else everywhere if len(everywhere) == 1 else ()
