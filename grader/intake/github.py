@@ -20,11 +20,11 @@ from grader.intake.words import cleaned
 from npfl139.catalogue import topic_of
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["NOTHING", "PRIORITY", "parcels", "recognized"]
+__all__ = ["AROUND", "NOTHING", "PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 20
+AROUND = r"(.+)-submissions"  # the folder that GitHub's command clones into
 NOTHING = "nothing was committed"  # begins what is told of a repository that is empty at the deadline
-CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
 
 
 def recognized(export: Export) -> str | None:
@@ -34,7 +34,7 @@ def recognized(export: Export) -> str | None:
         return None
     names = {parts[len(root)] for parts in export.listing.folders if len(parts) > len(root) and parts[: len(root)] == root}
     repositories = {parts[-1] for parts in export.listing.repositories if parts[:-1] == root}
-    alone = len(repositories) < 2 and CLONES.fullmatch(_above(export, root)) is None  # as somebody's own work lies
+    alone = len(repositories) < 2 and re.fullmatch(AROUND, _above(export, root)) is None  # as somebody's own work lies
     if alone or (names - repositories and not export.path.is_file()):
         return None
     return f"each of its {len(repositories)} folders is a repository of git"
@@ -71,7 +71,7 @@ def _above(export: Export, root: tuple[str, ...]) -> str:
 
 def _prefix(above: str, names: Sequence[str], topics: Sequence[str]) -> str:
     """Return what the names of the repositories of one assignment begin with, as far as that is told."""
-    if match := CLONES.fullmatch(above):
+    if match := re.fullmatch(AROUND, above):
         return f"{match[1]}-"
     if any(topic_of(name, topics)[0] for name in names) or len(names) < 2:
         return ""

@@ -12,10 +12,11 @@ from grader.intake.words import cleaned, moment
 from npfl139.catalogue import topic_of
 from npfl139.source import Unreadable
 
-__all__ = ["PRIORITY", "parcels", "recognized"]
+__all__ = ["AROUND", "PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 30
 SUBMITTED = "submitted"
+AROUND = SUBMITTED
 BESIDE = {"nbgrader_config.py", "source", "release", "autograded", "feedback", "gradebook.db"}  # any of these, in the folder of a course
 TIMESTAMP = "timestamp.txt"
 MAX_TIMESTAMP = 1000
