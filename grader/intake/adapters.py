@@ -2,13 +2,11 @@
 
 An entry point names a module with two functions: `recognized(export)` returns why it is from that platform, as words that complete
 "taken for moodle, since …", or None; `parcels(export)` returns what each person or team handed in. Recognizing asks all that are registered
-in the order of PRIORITY, a number in the module (50 where it says none), and then "folders", which takes whatever is left. AROUND is a
-pattern of what the platform itself calls a folder around all that it packs.
+in the order of PRIORITY, a number in the module (50 where it says none), and then "folders", which takes whatever is left.
 """
 
 import datetime
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from grader.brought import brought
+from grader.intake.archives import GIVEN
 from grader.intake.choice import Choice, chosen, told, undecided
 from grader.intake.deliveries import Delivery
 from grader.intake.parcels import Export, NoSubmission, Parcel
@@ -70,7 +69,7 @@ def _refuse_an_imitation(export: Export, system: str) -> None:
     """Refuse what one student may have made look so, unless the folder around it is called as the platform or the archive calls it."""
     outer, adapter = export.path.stem if export.path.is_file() else export.path.name, _adapter(system)
     inner = export.inside()
-    while inner and (inner.path.name == outer or re.fullmatch(getattr(adapter, "AROUND", ""), inner.path.name)):
+    while inner and (inner.path.name == outer or GIVEN.fullmatch(inner.path.name)):
         inner = inner.inside()
     if inner and adapter.recognized(inner):
         unpack = "unpack the archive and " if export.path.is_file() else ""
@@ -101,7 +100,7 @@ def deliveries(
     *,
     topics: Sequence[str],
     assignment: str | None = None,
-    deadline: datetime.datetime | None = None,
+    deadlines: Sequence[datetime.datetime] = (),
 ) -> list[Delivery]:
     """Return what was handed in, one delivery for each person or team, topic and attempt.
 
@@ -111,12 +110,12 @@ def deliveries(
         topics: the names of all topics, by which files are recognized.
         assignment: the only topic that this was handed in for: a student's only file is for it whatever its name. Otherwise a
             delivery has no topic where nothing tells it.
-        deadline: of a platform that keeps every version, only what came until then counts.
+        deadlines: of a platform that keeps every version, the last one until each of these counts.
 
     Raises:
         NoSubmission: the path cannot be read, or is not what the system packs.
     """
-    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, deadline)
+    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, tuple(deadlines))
     _, parcels = taken(export, system)
     everywhere = tuple(dict.fromkeys(topic for parcel in parcels for topic in told(parcel, topics)))
     expected = (assignment,) if assignment else everywhere if len(everywhere) == 1 else ()

@@ -18,10 +18,9 @@ from grader.intake.parcels import Export, NoSubmission, Parcel
 from grader.intake.words import cleaned, moment
 from npfl139.source import Unreadable
 
-__all__ = ["AROUND", "PRIORITY", "parcels", "recognized"]
+__all__ = ["PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 10
-AROUND = r"assignment_\d+_export"
 METADATA = "submission_metadata.yml"
 MAX_METADATA = 64 * 2**20  # it repeats the results of all submissions
 MAX_DEPTH = 50
