@@ -266,7 +266,7 @@ def audit(
     seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
     html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
 ) -> None:
-    """Make every small change of the solutions, and see whether a check notices. The status is 1 where one survives unreviewed."""
+    """Make every small change of the solutions: a check of the exercise must notice, and no other's. The status is 1 where it is not so."""
     from grader.audit.audits import AuditError, audited
 
     try:
