@@ -55,26 +55,26 @@ def grade(
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
+    from grader.classroom.parts import Part
+    from grader.classroom.store import Store, StoreError
     from grader.grading.sandbox import SandboxUnavailable
 
     grading = _engine(on, address)
     if not paths:
         from grader.course.commands import grade_here
 
-        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None or part or seed_file:
-            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there; it has no parts")
+        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
+            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
         try:
-            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous)
-        except SandboxUnavailable as error:
+            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous, Part.of(part) if part else None, seed_file)
+        except (ValueError, SandboxUnavailable, StoreError) as error:
             raise UserError(str(error)) from error
         raise typer.Exit(0 if sound else 3)
     if assignment or student or regrade or anonymous:
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
         )
-    from grader.classroom.parts import Part
     from grader.classroom.session import grade_class
-    from grader.classroom.store import Store, StoreError
     from grader.contract.registry import available
     from grader.records import SANDBOXES, Options
 
@@ -131,12 +131,19 @@ def _engine(name: str, address: str | None) -> "Engine":
 
 @app.command(rich_help_panel="For instructors")
 def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of the results of parts.")],
-    out: Annotated[Path, typer.Option(help="Folder to put all of them into.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of the results of parts, or copies of a course.")],
+    out: Annotated[Path, typer.Option(help="Folder to put all of them into; or the course.")],
 ) -> None:
     """Put the results of `grade --part` together, unless they were graded with different seeds, graders or topics."""
     from grader.classroom import parts
     from grader.classroom.store import StoreError
+    from grader.course.settings import FILE
+
+    if (out / FILE).is_file():
+        from grader.course.commands import merge_into
+
+        merge_into(out, folders)
+        return
 
     try:
         merged = parts.merge(folders, out)
