@@ -51,8 +51,9 @@ def notebook(topic: str) -> str:
         if isinstance(part, Prose):
             cells.append(v4.new_markdown_cell(part.markdown, id=f"{topic}-{number}"))
         else:
-            metadata = {"tags": ["hide-input"]}
-            cells.append(v4.new_code_cell(part.source, outputs=_outputs(next(shown)), metadata=metadata, id=f"{topic}-{number}"))
+            one = next(shown)
+            metadata = {"tags": ["hide-input"], "mystnb": {"image": {"alt": "; ".join(one.words)}}}
+            cells.append(v4.new_code_cell(part.source, outputs=_outputs(one), metadata=metadata, id=f"{topic}-{number}"))
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "language_info": {"name": "python"}}
     return nbformat.writes(v4.new_notebook(cells=cells, metadata=kernel))
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import solutions
-from grader import commands
+from grader import brought, commands
 from grader.audit import audits
 from grader.audit.changes import changed_files, touched
 from grader.audit.equivalents import judged, reviewed
@@ -123,13 +123,13 @@ def put(folder, monkeypatch, checks=CHECKS, mistakes=MISTAKES):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(solutions, "__path__", [*solutions.__path__, str(answers)])
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("tiny", "tiny_topic", group)])
+    monkeypatch.setattr(brought, "entry_points", lambda group: [EntryPoint("tiny", "tiny_topic", group)])
     forget()
     return registry.load("tiny")
 
 
 def forget():
-    registry._registered.cache_clear()
+    brought.brought.cache_clear()
     registry.available.cache_clear()
 
 

@@ -19,7 +19,6 @@ import npfl139.cli
 import npfl139.terminal
 from grader.release.skeleton import make_notebook
 from npfl139 import DISTRIBUTION, catalogue
-from npfl139.cli import main
 from npfl139.demonstration import played
 
 SKELETON = '''\
@@ -90,28 +89,12 @@ def project(tmp_path, monkeypatch):
     return work
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command; return (status, what it printed, what it complained)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["npfl139", *arguments])
-        monkeypatch.setattr(npfl139.terminal.console, "_width", 120)
-        with pytest.raises(SystemExit) as ended:
-            main()
-            sys.exit(0)
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
-
-
 def test_topics_lists_titles_points_prerequisites_and_exercises(project, command):
     status, printed, _ = command("topics")
     assert status == 0
-    assert printed.splitlines() == [
-        "toy", "  A toy, 7.5 points", "  doubled, quadrupled, Counter.add" + " " * 86,
-        "toy_two", "  Another, 7.5 points, builds on toy", "  doubled, quadrupled, Counter.add" + " " * 86,
+    assert [line.rstrip() for line in printed.splitlines()] == [
+        "toy", "  A toy, 7.5 points", "  doubled, quadrupled, Counter.add",
+        "toy_two", "  Another, 7.5 points, builds on toy", "  doubled, quadrupled, Counter.add",
     ]  # fmt: skip
 
 

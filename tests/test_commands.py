@@ -6,7 +6,6 @@ import sys
 import pytest
 from sample_results import check, result_of, sample_class
 
-import npfl139.cli
 from grader.classroom import session
 from grader.classroom.store import Store
 
@@ -17,22 +16,6 @@ atexit.register(lambda: print("torch" in sys.modules, "numpy" in sys.modules))
 sys.argv = ["npfl139", "report", sys.argv[1]]
 npfl139.cli.main()
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command; return (status, what it printed, what it complained)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["npfl139", *map(str, arguments)])
-        monkeypatch.setattr(npfl139.cli.console, "_width", 200)
-        with pytest.raises(SystemExit) as ended:
-            npfl139.cli.main()
-            sys.exit(0)
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 from sample_results import check, graded, result_of, sample_class
 
-import npfl139.cli
+from grader import brought
 from grader.classroom.store import Store
 from grader.course.exports import canvas, formats, github, gradescope, jsonl, junit, moodle, nbgrader
 from grader.course.exports.feedback import write_feedback
@@ -372,20 +372,6 @@ def test_no_format_tells_who_an_anonymous_person_is(tmp_path, module):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["npfl139", *map(str, arguments)])
-        monkeypatch.setattr(npfl139.cli.console, "_width", 200)
-        with pytest.raises(SystemExit) as ended:
-            npfl139.cli.main()
-            sys.exit(0)
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def results(tmp_path):
     store = Store(tmp_path / "results")
     for result in sample_class():
@@ -448,19 +434,19 @@ def test_a_format_of_another_package(monkeypatch, results, tmp_path, command):
     module = ModuleType("another_format")
     module.write = lambda request: formats.Written((request.out,), tuple(mark.person.name for mark in request.marks))
     monkeypatch.setitem(sys.modules, "another_format", module)
-    real = formats.entry_points
+    real = brought.entry_points
     points = [EntryPoint("another", "another_format", formats.GROUP)]
-    monkeypatch.setattr(formats, "entry_points", lambda group: [*real(group=group), *points])
-    formats._registered.cache_clear()
+    monkeypatch.setattr(brought, "entry_points", lambda group: [*real(group=group), *points])
+    brought.brought.cache_clear()
     assert "Ada Lovelace" in command("export", results, "--format", "another", "--out", tmp_path / "out")[1]
     points.append(EntryPoint("another", "nowhere_at_all", formats.GROUP))
-    formats._registered.cache_clear()
+    brought.brought.cache_clear()
     assert "two packages bring the format 'another'" in command("export", results, "--format", "jsonl", "--out", tmp_path / "out")[2]
     points[:] = [EntryPoint("broken", "nowhere_at_all", formats.GROUP)]
-    formats._registered.cache_clear()
+    brought.brought.cache_clear()
     assert "a format cannot be loaded: No module" in command("export", results, "--format", "jsonl", "--out", tmp_path / "out")[2]
     monkeypatch.undo()
-    formats._registered.cache_clear()
+    brought.brought.cache_clear()
 
 
 if __name__ == "__main__":

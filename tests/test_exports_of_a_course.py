@@ -3,12 +3,10 @@
 import csv
 import io
 import json
-import sys
 
 import pytest
 from courses import NoDisplay, course_in, delivery, engine
 
-import npfl139.cli
 from grader.course.arrivals import take_in
 from grader.course.grading import grade_course
 from grader.intake.deliveries import Claim
@@ -20,7 +18,7 @@ WORKSHEET = (
 
 
 @pytest.fixture
-def exported(tmp_path, monkeypatch, capsys):
+def exported(tmp_path, command):
     """Make a course in which two of four handed in; return what runs the command on it."""
     course = course_in(tmp_path / "course")
     ada = Claim("moodle", "11", "Ada Lovelace")
@@ -28,23 +26,16 @@ def exported(tmp_path, monkeypatch, capsys):
     take_in(course, handed_in, "ppo")
     grade_course(course, engine, by="jan", jobs=1, display=NoDisplay)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["npfl139", "export", str(course.folder), *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            npfl139.cli.main()
-            sys.exit(0)
-        return ended.value.code, capsys.readouterr()
-
-    return run
+    return lambda *arguments: command("export", course.folder, *arguments)
 
 
 def test_a_worksheet_of_moodle(exported, tmp_path):
     (tmp_path / "in.csv").write_text(WORKSHEET)
     into = ("--into", tmp_path / "in.csv", "--assignment", "ppo", "--feedback", tmp_path / "feedback.zip")
-    status, printed = exported("--format", "moodle", "--out", tmp_path / "out.csv", *into)
+    status, printed, _ = exported("--format", "moodle", "--out", tmp_path / "out.csv", *into)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
     assert [row["Grade"] for row in rows] == ["6", rows[1]["Grade"], "1"] and 0 < float(rows[1]["Grade"]) < 2.0, "being late cost something"
-    assert status == 3 and "Anna Li is not in it, or cannot be told from others there" in printed.out
+    assert status == 3 and "Anna Li is not in it, or cannot be told from others there" in printed
 
 
 def test_json_lines_with_and_without_names(exported, tmp_path):
@@ -57,5 +48,5 @@ def test_json_lines_with_and_without_names(exported, tmp_path):
 
 
 def test_an_assignment_that_there_is_not(exported, tmp_path):
-    status, printed = exported("--format", "jsonl", "--out", tmp_path / "out.jsonl", "--assignment", "bandit")
-    assert status == 2 and "bandit" in printed.err
+    status, _, complaint = exported("--format", "jsonl", "--out", tmp_path / "out.jsonl", "--assignment", "bandit")
+    assert status == 2 and "bandit" in complaint

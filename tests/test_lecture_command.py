@@ -37,7 +37,9 @@ Four.
 
 ```{code-cell} python
 value = doubled(2)
-plt.plot([0, value])
+plt.plot([0, value], label="twice")
+plt.legend()
+plt.gca().set(title="A <line>", xlabel="x", ylabel="y")
 plt.show()
 print("doubled", value)
 ```
@@ -101,6 +103,7 @@ def test_without_a_file_it_is_the_lecture_with_the_references_figures(toy):
     ship(toy)
     page = lecture()
     assert figures(page) == 1 and "doubled 4" in page and "halved 2.0" in page
+    assert 'alt="A &lt;line&gt;: y over x: twice"' in page
     assert '<div class="equation" id="equation-toy-twice"><math' in page and 'href="#equation-toy-twice">(1)</a>' in page
     assert re.search(r"Exercise 1. What is twice two\?.*<details.*<summary>Answer</summary><p>Four.</p>", page, re.DOTALL)
 
@@ -184,6 +187,8 @@ def test_the_reference_is_run_once_and_again_when_something_changed(tmp_path, mo
     kept.write_text(kept.read_text().replace('"npfl139/', '"changed/', 1))
     reference.reference(path)
     assert "changed/" not in kept.read_text()
+    kept.write_text(kept.read_text().replace('"words"', '"of_an_older_version"', 1))
+    assert [one.printed for one in reference.reference(path)] == ["1\n"] and '"words"' in kept.read_text()
     path.write_text("# One\n\n```{code-cell} python\nprint(2)\n```\n")
     assert [one.printed for one in reference.reference(path)] == ["2\n"]
     path.write_text("# One\n\n```{code-cell} python\n1 / 0\n```\n")

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from grader import brought
 from grader.contract import registry, sources
 from grader.contract.registry import available, load, place, prerequisites
 from npfl139 import catalogue
@@ -17,12 +18,12 @@ def registered(monkeypatch):
     """Register other topics in place of the installed ones: name=package."""
 
     def register(*points: tuple[str, str]) -> None:
-        monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint(name, value, group) for name, value in points])
-        registry._registered.cache_clear()
+        monkeypatch.setattr(brought, "entry_points", lambda group: [EntryPoint(name, value, group) for name, value in points])
+        brought.brought.cache_clear()
         registry.available.cache_clear()
 
     yield register
-    registry._registered.cache_clear()
+    brought.brought.cache_clear()
     registry.available.cache_clear()
 
 

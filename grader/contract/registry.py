@@ -7,11 +7,12 @@ everything else here answers without torch.
 import functools
 import math
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.brought import brought
 from grader.contract import sources
 from npfl139.catalogue import lecture_order
 
@@ -30,7 +31,7 @@ def available() -> tuple[str, ...]:
     Raises:
         ValueError: two distributions bring a topic of the same name.
     """
-    names = _registered()
+    names = brought(GROUP, "topic")
     return lecture_order({name: _builds_on(name) for name in names}, {name: place(name) for name in names})
 
 
@@ -56,7 +57,7 @@ def package(name: str) -> str:
     Raises:
         ValueError: there is no topic of this name.
     """
-    known = _registered()
+    known = brought(GROUP, "topic")
     if name not in known:
         raise ValueError(f"there is no topic {name!r}; the topics are {', '.join(available()) or 'none: install the project once more'}")
     return known[name].value
@@ -103,17 +104,7 @@ def distribution(name: str) -> Distribution | None:
         ValueError: there is no topic of this name.
     """
     package(name)
-    return _registered()[name].dist
-
-
-@functools.cache
-def _registered() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise ValueError(f"two packages bring the topic {point.name!r}, {other.value} and {point.value}: uninstall one of them")
-    return found
+    return brought(GROUP, "topic")[name].dist
 
 
 def _builds_on(name: str) -> frozenset[str]:
@@ -124,4 +115,4 @@ def _builds_on(name: str) -> frozenset[str]:
 
 
 def _place_if_known(name: str) -> float:
-    return place(name) if name in _registered() else math.inf
+    return place(name) if name in brought(GROUP, "topic") else math.inf

@@ -35,7 +35,6 @@ from npfl139.seeding import derived_seed
 __all__ = ["CAPABILITIES", "calibrate"]
 
 CAPABILITIES = ("native", "avx2", "default")  # values of ATEN_CPU_CAPABILITY; instruction sets change trajectories
-FEW = 3  # seeds of a mistake after which one that passed gets no more: it is not surely stopped
 CURVES = 20  # seeds on each instruction set whose curves are kept
 PAUSE = 5.0  # seconds between two writes
 REFERENCE = "reference"
@@ -65,7 +64,7 @@ def calibrate(
 
     Args:
         seeds: seeds of the reference on each instruction set.
-        mistake_seeds: seeds of each mistake of an exercise that the check uses; FEW for one that passed one of these.
+        mistake_seeds: seeds of each mistake of an exercise that the check uses, until one passes: then it is not surely stopped.
         jobs: processes, which serve all topics together.
         progress: called with (label, number of runs in all) after each run.
         out: the folder of the files to write, TOPIC.json each; by default they lie beside the topics' checks.
@@ -106,6 +105,7 @@ class _File:
             for name, figures in stored(source).items():
                 if name in self.figures and figures.basis == self.basis:
                     _take_over(self.figures[name], figures)
+        self._decide()
 
     def _begun(self, training: Training) -> Figures:
         """Return the figures of a check without any run."""
@@ -119,17 +119,14 @@ class _File:
             for capability, scores in figures.reference.items():
                 yield from (Run(self.topic.name, name, capability, REFERENCE, seed) for seed in range(seeds) if seed not in scores)
             for mistake, measured in figures.mistakes.items():
-                stops = len(measured.scores) >= FEW and measured.failed_all(figures.threshold)
-                wanted = mistake_seeds if stops else min(FEW, mistake_seeds)
-                yield from (
-                    Run(self.topic.name, name, CAPABILITIES[0], mistake, seed) for seed in range(wanted) if seed not in measured.scores
-                )
+                if not measured.scores or measured.failed_all(figures.threshold):
+                    seed = next((seed for seed in range(mistake_seeds) if seed not in measured.scores), None)
+                    if seed is not None:
+                        yield Run(self.topic.name, name, CAPABILITIES[0], mistake, seed)
 
     def add(self, run: Run, attempt: Attempt | None) -> None:
         """Include a run, and write the file unless that was just done."""
         figures = self.figures[run.training]
-        if run.variant != REFERENCE and figures.mistakes[run.variant].older_basis:
-            figures.mistakes[run.variant] = Measured(figures.mistakes[run.variant].edit, {})
         scores = figures.reference[run.capability] if run.variant == REFERENCE else figures.mistakes[run.variant].scores
         scores[run.seed] = None if attempt is None else attempt.score
         if run.variant == REFERENCE and run.seed < CURVES and attempt is not None and attempt.curve:
@@ -139,6 +136,13 @@ class _File:
 
     def write(self) -> None:
         """Decide what follows from the runs, and write it all."""
+        self._decide()
+        content = msgspec.json.encode(Calibration(self.topic.name, self.figures))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, _in_short_lines(content))
+        self.written = time.monotonic()
+
+    def _decide(self) -> None:
         for name, figures in self.figures.items():
             for scores in (*figures.reference.values(), *(one.scores for one in figures.mistakes.values())):
                 _sort(scores)
@@ -146,10 +150,6 @@ class _File:
                 _sort(curves)
             if all(figures.reference.values()):
                 self.figures[name] = decided(figures)
-        content = msgspec.json.encode(Calibration(self.topic.name, self.figures))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, _in_short_lines(content))
-        self.written = time.monotonic()
 
 
 def _take_over(figures: Figures, others: Figures) -> None:
@@ -159,7 +159,6 @@ def _take_over(figures: Figures, others: Figures) -> None:
         figures.curves[capability] |= others.curves.get(capability, {})
     for name, mistake in others.mistakes.items():
         if name in figures.mistakes and figures.mistakes[name].edit == mistake.edit:
-            figures.mistakes[name].older_basis = mistake.older_basis
             figures.mistakes[name].scores |= mistake.scores
 
 

@@ -6,15 +6,14 @@ in the order of PRIORITY, a number in the module (50 where it says none), and th
 """
 
 import datetime
-import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
+from grader.brought import brought
 from grader.intake.choice import Choice, chosen, told, undecided
 from grader.intake.deliveries import Delivery
 from grader.intake.parcels import Export, NoSubmission, Parcel
@@ -48,7 +47,7 @@ def systems() -> tuple[str, ...]:
     Raises:
         ValueError: two distributions bring one of the same name.
     """
-    return tuple(sorted(_registered(), key=lambda name: (name == LAST, _priority(name), name)))
+    return tuple(sorted(brought(GROUP, "adapter"), key=lambda name: (name == LAST, _priority(name), name)))
 
 
 def recognized(export: Export) -> Recognition:
@@ -67,7 +66,7 @@ def taken(export: Export, system: str = AUTO) -> tuple[Recognition, list[Parcel]
     """
     if system == AUTO:
         recognition = recognized(export)
-    elif system in _registered():
+    elif system in brought(GROUP, "adapter"):
         recognition = Recognition(system, "you say so")
     else:
         raise NoSubmission(f"there is no adapter {system!r}; there are {', '.join((AUTO, *systems()))}")
@@ -80,7 +79,7 @@ def deliveries(
     *,
     topics: Sequence[str],
     assignment: str | None = None,
-    deadline: datetime.datetime | None = None,
+    deadlines: Sequence[datetime.datetime] = (),
 ) -> list[Delivery]:
     """Return what was handed in, one delivery for each person or team, topic and attempt.
 
@@ -90,12 +89,12 @@ def deliveries(
         topics: the names of all topics, by which files are recognized.
         assignment: the only topic that this was handed in for: a student's only file is for it whatever its name. Otherwise a
             delivery has no topic where nothing tells it.
-        deadline: of a platform that keeps every version, only what came until then counts.
+        deadlines: of a platform that keeps every version, the last one until each of these counts.
 
     Raises:
         NoSubmission: the path cannot be read, or is not what the system packs.
     """
-    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, deadline)
+    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, tuple(deadlines))
     _, parcels = taken(export, system)
     everywhere = tuple(dict.fromkeys(topic for parcel in parcels for topic in told(parcel, topics)))
     expected = (assignment,) if assignment else everywhere if len(everywhere) == 1 else ()
@@ -122,18 +121,8 @@ def _delivery(parcel: Parcel, choice: Choice) -> Delivery:
     )
 
 
-@functools.cache
-def _registered() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise ValueError(f"two packages bring the adapter {point.name!r}, {other.value} and {point.value}: uninstall one of them")
-    return found
-
-
 def _adapter(name: str) -> Adapter:
-    where = _registered()[name].value
+    where = brought(GROUP, "adapter")[name].value
     try:
         return cast(Adapter, import_module(where))
     except ImportError as error:

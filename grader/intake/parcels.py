@@ -33,7 +33,7 @@ class Export:
     path: Path
     topics: tuple[str, ...]  # the names of all topics, by which files and folders are recognized
     asked: str | None = None  # the only topic that is to be graded, where the instructor says so
-    deadline: datetime.datetime | None = None  # what counts until then, where the platform keeps everything
+    deadlines: tuple[datetime.datetime, ...] = ()  # what counts until each, where the platform keeps everything
 
     @cached_property
     def listing(self) -> Listing:
@@ -42,7 +42,7 @@ class Export:
     @cached_property
     def files(self) -> tuple[File, ...]:
         """The programs and notebooks in it, read."""
-        return _readable(self.path, lambda path: tuple(files_in(path)))
+        return _readable(self.path, lambda path: tuple(files_in(path, self.topics)))
 
 
 @dataclass(frozen=True)

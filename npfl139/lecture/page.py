@@ -68,8 +68,8 @@ def _width(figure: bytes) -> int:
 
 
 def _output(shown: Shown, caption: str) -> str:
-    pictures = (base64.b64encode(figure).decode() for figure in shown.figures)
-    inside = "".join(f'<img src="data:image/png;base64,{picture}" alt="figure drawn by the code above">' for picture in pictures)
+    pictures = ((base64.b64encode(figure).decode(), html.escape(words)) for figure, words in zip(shown.figures, shown.words, strict=True))
+    inside = "".join(f'<img src="data:image/png;base64,{picture}" alt="{words}">' for picture, words in pictures)
     if shown.printed:
         inside = f"<pre>{html.escape(shown.printed.rstrip())}</pre>" + inside
     if shown.missing:

@@ -78,10 +78,8 @@ def reference(lecture: Path) -> list[Shown]:
 
 def _main(lecture: Path, out: Path) -> None:
     cells = code_of(lecture.read_text(encoding="utf-8"))
-    bystanders = set(sys.modules) - {
-        "npfl139.lecture.running",
-        "npfl139.lecture.text",
-    }  # what reads files and words errors changes no figure
+    running = {"npfl139.lecture.running", "npfl139.lecture.text"}
+    bystanders = set(sys.modules) - running  # what reads files and words errors changes no figure
     shown = run(cells)
     for number, one in enumerate(shown, 1):
         if not one.is_whole:
@@ -111,8 +109,9 @@ def _is_current(entry: dict, lecture: Path) -> bool:
     root = Path(__file__).resolve().parents[2]
     try:
         known = entry["lecture"] == _hash(lecture.read_bytes()) and entry["versions"] == _versions()
-        return known and all(_hash((root / file).read_bytes()) == value for file, value in entry["files"].items())
-    except (OSError, KeyError, AttributeError):
+        known = known and all(_hash((root / file).read_bytes()) == value for file, value in entry["files"].items())
+        return known and bool([from_json(one) for one in entry["shown"]])
+    except (OSError, KeyError, TypeError, ValueError, AttributeError):
         return False
 
 

@@ -21,6 +21,7 @@ class Shown:
 
     printed: str = ""
     figures: tuple[bytes, ...] = ()  # PNG
+    words: tuple[str, ...] = ()  # what is in each, for who cannot see it
     missing: str = ""  # the exercise that is not written yet, for want of which the cell shows nothing
     problem: str = ""  # a sentence: why the cell shows nothing, or no more
 
@@ -64,10 +65,11 @@ def _run(cells: Sequence[str], place: Callable[[BaseException], str], finished: 
         printed = io.StringIO()
         missing, problem = "", ""
         figures: tuple[bytes, ...] = ()
+        words: tuple[str, ...] = ()
         try:
             with contextlib.redirect_stdout(printed):
                 exec(compile(cell, f"<cell {number}>", "exec"), scope)
-                figures = _pictures()
+                figures, words = _pictures(), _described()
         except KeyboardInterrupt as error:
             problem, interrupted = f"You interrupted it{place(error)}", True
         except (Exception, SystemExit) as error:
@@ -77,7 +79,7 @@ def _run(cells: Sequence[str], place: Callable[[BaseException], str], finished: 
             _close()
         if missing or problem:
             lost |= _defined(cell)
-        yield Shown(printed.getvalue(), figures, missing, problem)
+        yield Shown(printed.getvalue(), figures, words, missing, problem)
         finished(number)
 
 
@@ -95,6 +97,20 @@ def _pictures() -> tuple[bytes, ...]:
         files.append(io.BytesIO())
         pyplot.figure(number).savefig(files[-1], format="png", dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
     return tuple(file.getvalue() for file in files)
+
+
+def _described() -> tuple[str, ...]:
+    """Return of each open figure what its panels show, by their titles, axes and legends."""
+    from matplotlib import pyplot
+
+    return tuple("; ".join(filter(None, map(_panel, pyplot.figure(number).axes))) or "a drawing" for number in pyplot.get_fignums())
+
+
+def _panel(axes: Any) -> str:
+    across, up, legend = axes.get_xlabel(), axes.get_ylabel(), axes.get_legend()
+    words = [axes.get_title(), f"{up} over {across}" if up and across else up or (across and f"over {across}")]
+    words.append(", ".join(text.get_text() for text in (legend.get_texts() if legend else axes.texts)))
+    return ": ".join(" ".join(word.split()) for word in words if word)
 
 
 def _close() -> None:
@@ -126,4 +142,5 @@ def from_json(entry: dict[str, Any]) -> Shown:
     Raises:
         KeyError, TypeError, ValueError: it was something else.
     """
-    return Shown(**entry | {"figures": tuple(base64.b64decode(figure, validate=True) for figure in entry["figures"])})
+    figures = tuple(base64.b64decode(figure, validate=True) for figure in entry["figures"])
+    return Shown(**entry | {"figures": figures, "words": tuple(entry["words"])})

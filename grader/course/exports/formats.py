@@ -4,16 +4,15 @@ An entry point names a module with a function `write(request) -> Written`, which
 """
 
 import datetime
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
 from msgspec.structs import replace
 
+from grader.brought import brought
 from grader.course.marks import Mark, Person
 from grader.records import Part, Verdict
 from grader.show.findings import VERDICTS
@@ -76,19 +75,11 @@ def formats() -> dict[str, Format]:
         ExportError: two distributions bring one of the same name, or one cannot be imported.
     """
     try:
-        return {name: cast(Format, import_module(point.value)) for name, point in sorted(_registered().items())}
+        return {name: cast(Format, import_module(point.value)) for name, point in sorted(brought(GROUP, "format").items())}
+    except ValueError as error:
+        raise ExportError(str(error)) from error
     except ImportError as error:
         raise ExportError(f"a format cannot be loaded: {error}: install or uninstall it once more") from error
-
-
-@functools.cache
-def _registered() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise ExportError(f"two packages bring the format {point.name!r}, {other.value} and {point.value}: uninstall one of them")
-    return found
 
 
 def anonymous(marks: Sequence[Mark]) -> list[Mark]:
