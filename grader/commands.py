@@ -1,5 +1,6 @@
 """The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
+import itertools
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from npfl139.terminal import UserError, console, say
+from npfl139.terminal import UserError, console, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from grader.classroom.session import Engine
@@ -15,6 +16,8 @@ if TYPE_CHECKING:  # commands answer at once
     from grader.records import Result
 
 __all__ = ["app", "engine"]
+
+COURSE, SEVERAL = "In a course", "On several machines"  # headings in the help of grade
 
 app = typer.Typer()
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
@@ -38,18 +41,25 @@ def grade(
     limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds of its own that one submission may use in all.", show_default="as its checks need")
     ] = None,
-    assignment: Annotated[list[str] | None, typer.Option(help="In a course: only this one; may be given again.")] = None,
-    student: Annotated[str | None, typer.Option(help="In a course: only what this one handed in.")] = None,
+    assignment: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.", rich_help_panel=COURSE)] = None,
+    student: Annotated[str | None, typer.Option(help="Only what this one handed in.", rich_help_panel=COURSE)] = None,
     regrade: Annotated[
-        str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
+        str | None, typer.Option(metavar="changed|all|faults", help="Also what rests on other checks now, or all.", rich_help_panel=COURSE)
     ] = None,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
-    part: Annotated[str | None, typer.Option(metavar="I/N", help="Only this of N disjoint parts; `npfl139 merge` joins them.")] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Pseudonyms in place of names.", rich_help_panel=COURSE)] = False,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only this of N disjoint parts; `npfl139 merge` joins them.", rich_help_panel=SEVERAL)
+    ] = None,
     seed_file: Annotated[
-        Path | None, typer.Option(help="File of the secret seed that all parts share; drawn into it where it is missing.")
+        Path | None,
+        typer.Option(help="File of the secret seed that all parts share; drawn into it where it is missing.", rich_help_panel=SEVERAL),
     ] = None,
-    on: Annotated[str, typer.Option("--engine", metavar="local|dask", help="Where: on this machine, or on a Dask cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the scheduler of the cluster, such as tcp://10.0.0.1:8786.")] = None,
+    on: Annotated[
+        str, typer.Option("--engine", metavar="local|dask", help="On this machine, or on a Dask cluster.", rich_help_panel=SEVERAL)
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the cluster's scheduler, such as tcp://10.0.0.1:8786.", rich_help_panel=SEVERAL)
+    ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -79,10 +89,10 @@ def grade(
     from grader.records import SANDBOXES, Options
 
     if topic is not None and topic not in available():
-        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+        raise UserError(f"there is no topic {topic!r}; {suggested(topic, available())}")
     kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
     if kind is None:
-        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
+        raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, SANDBOXES)}")
     if seed is not None and seed_file:
         raise UserError("--seed and --seed-file exclude each other")
     if part and seed is None and seed_file is None:
@@ -216,11 +226,10 @@ def calibrate(
 
     Runs that are stored already are kept while solution, checks, library and versions are as they were; only missing seeds are added.
     """
-    from rich.progress import Progress
-
     from grader.contract import figures, registry, sources
     from grader.grading import calibrate as calibration
     from grader.grading.thresholds import summary
+    from npfl139.progress import bar
 
     declared = [_known(topic) for topic in topics or registry.available()]
     for topic in declared:
@@ -230,11 +239,11 @@ def calibrate(
             raise UserError(
                 f"{topic.name} is installed in {topic.files}, where nothing is written: name a folder with --out, or use its checkout"
             )
-    with Progress(console=console) as progress:
-        task = progress.add_task(", ".join(topic.name for topic in declared))
+    with bar(console, ", ".join(topic.name for topic in declared)) as tell:
+        counted = itertools.count(1)
 
         def finished(label: str, total: int) -> None:
-            progress.update(task, description=label, total=total, advance=1)
+            tell(label, next(counted), total)
 
         try:
             paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
