@@ -198,7 +198,7 @@ def release(
 def calibrate(
     topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
-    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake; 3 where one of these passes.")] = 5,
+    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write.", show_default="calibrated.json beside the checks, in a checkout")
@@ -231,6 +231,9 @@ def calibrate(
 
         try:
             paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
+        except KeyboardInterrupt:
+            say("Interrupted: the runs that ended are kept, and the same command goes on from there.")
+            raise typer.Exit(130) from None
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for path in paths:

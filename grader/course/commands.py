@@ -174,7 +174,7 @@ def intake(
             course,
             assignment,
             paths,
-            lambda path, deadline: deliveries(path, system, topics=available(), assignment=topic, deadline=deadline),
+            lambda path, deadlines: deliveries(path, system, topics=available(), assignment=topic, deadlines=deadlines),
         )
         taken = arrivals.take_in(course, found, assignment, dry_run)
         open_questions = overview.arrivals(course, taken, _screen(course, anonymous), dry_run, everything)
