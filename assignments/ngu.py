@@ -476,8 +476,8 @@ class NGUConfig(r2d2.R2D2Config):
     # Deviation: in the paper the scale of r^i is what ε, k and P make it. Divided by its root mean square, one β suits all tasks.
     intrinsic_scale: str = "unit"  # unit, or raw as in the paper
     intrinsic_input: str = "shown"  # shown: the network sees the previous r^i as in the paper; hidden: 0 in its place
-    # What g and ĝ see: every number normalized as in Burda et al. (2019), or raw. The paper does not say. Where always the same pixels show
-    # where the agent is, normalized ones tell how seldom it was there.
+    # What g and ĝ see: every number normalized as in Burda et al. (2019), or raw; in the paper we found nothing about it. Where the same
+    # pixels always show where the agent is, normalized ones tell how seldom it was there.
     life_long_input: str = "normalized"
     embedding_size: int = 16  # P; 32 in the paper
     novelty_sizes: tuple[int, ...] = (64,)  # hidden layers of f, of its classifier, of g and ĝ

@@ -1,7 +1,12 @@
 import itertools
 import json
 import math
+import os
+import signal
+import time
 from collections import Counter
+from multiprocessing import active_children
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -106,6 +111,27 @@ def test_an_interruption_loses_nothing_that_was_measured(measured, monkeypatch):
     measured.clear()
     calibrate([TOPIC], seeds=2, mistake_seeds=1, jobs=1)
     assert len(first) == 7 and not first & set(measured)
+
+
+def interrupted_as_from_a_terminal(run: Run) -> None:
+    for process in (os.getpid(), os.getppid()):
+        os.kill(process, signal.SIGINT)
+    time.sleep(600)
+
+
+def test_an_interruption_ends_what_is_being_trained_without_a_word(monkeypatch, capfd):
+    monkeypatch.setattr(calibration, "_run", interrupted_as_from_a_terminal)
+    with pytest.raises(KeyboardInterrupt):
+        next(calibration._measured([Run("ppo", CARTPOLE, "native", REFERENCE, 0)], 1))
+    assert not active_children()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_command_says_what_becomes_of_an_interrupted_calibration(monkeypatch, command):
+    monkeypatch.setattr(calibration, "calibrate", Mock(side_effect=KeyboardInterrupt))
+    status, printed, _ = command("calibrate", "ppo")
+    assert status == 130
+    assert "Interrupted: the runs that ended are kept, and the same command goes on from there." in printed
 
 
 def test_runs_of_another_machine_are_taken_over(measured, tmp_path):

@@ -171,8 +171,10 @@ def test_whoever_is_not_named_clearly_is_told(course):
     with course.gradebook.reading() as session:
         with pytest.raises(CourseError, match="'novák' may be any of 2 people .Jan Novák, jan@x.cz; Jan Novák, jan.novak@x.cz.: name one"):
             person_called(session, "novák")
-        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno': npfl139 course show --people lists them"):
+        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno'; npfl139 course show --people lists them"):
             person_called(session, "Zeno")
+        with pytest.raises(CourseError, match="nobody in the course is called 'Ada Lovelaec'; did you mean 'Ada Lovelace'?"):
+            person_called(session, "Ada Lovelaec")
 
 
 def test_pseudonyms_are_stable_and_tell_nothing(course):

@@ -293,7 +293,7 @@ def test_the_command_compares_with_earlier_years_and_hides_names(tmp_path, capsy
 def test_the_command_says_what_it_needs(tmp_path, capsys):
     from grader.classroom.store import Store
 
-    with pytest.raises(UserError, match="there is no topic 'x'; the topics are"):
+    with pytest.raises(UserError, match="there is no topic 'x'; there are"):
         similarity([tmp_path], "x", None, None, False)
     Store(tmp_path / "results").write(result_of("ada", [check()]))
     with pytest.raises(UserError, match="results hold no programs: name the folder of the submissions too"):

@@ -292,7 +292,9 @@ def person_called(session: Session, told: str) -> Person:
         if found:
             some = "; ".join(described(person) for person in found[:6]) + (" …" if len(found) > 6 else "")
             raise CourseError(f"{told!r} may be any of {len(found)} people ({some}): name one by e-mail address, number or pseudonym")
-    raise CourseError(f"nobody in the course is called {told!r}: npfl139 course show --people lists them")
+    near = difflib.get_close_matches(told, [known for person in people for known in (person.name, person.email) if known], n=1)
+    instead = f"did you mean {near[0]!r}?" if near else "npfl139 course show --people lists them"
+    raise CourseError(f"nobody in the course is called {told!r}; {instead}")
 
 
 def described(person: Person) -> str:

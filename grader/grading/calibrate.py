@@ -8,12 +8,13 @@ import hashlib
 import itertools
 import os
 import re
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,10 @@ def calibrate(
     try:
         while runs := [run for file in files for run in file.missing(seeds, mistake_seeds)]:
             runs.sort(key=lambda run: (run.seed, -by_topic[run.topic].trainings[run.training].seconds))
-            for run, attempt in _measured(runs, jobs):
-                by_topic[run.topic].add(run, attempt)
-                progress(f"{run.training}: {run.variant}", done + len(runs))
+            with closing(_measured(runs, jobs)) as measured:
+                for run, attempt in measured:
+                    by_topic[run.topic].add(run, attempt)
+                    progress(f"{run.training}: {run.variant}", done + len(runs))
             done += len(runs)
             for file in files:
                 file.write()
@@ -181,18 +183,35 @@ def _in_short_lines(content: bytes) -> str:
     return re.sub(r",  +", ", ", text) + "\n"
 
 
-def _measured(runs: list[Run], jobs: int) -> Iterator[tuple[Run, Attempt | None]]:
+def _measured(runs: list[Run], jobs: int) -> Generator[tuple[Run, Attempt | None], None, None]:
     """Yield the runs as they end, `jobs` at a time, each in a process that uses its instruction set."""
     with ExitStack() as stack:
         pools = {capability: stack.enter_context(_pool(capability, jobs)) for capability in CAPABILITIES}
         waiting, pending = iter(runs), dict[Future[Attempt | None], Run]()
-        while True:
-            for run in itertools.islice(waiting, jobs - len(pending)):
-                pending[pools[run.capability].submit(_run, run)] = run
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
+        try:
+            while True:
+                for run in itertools.islice(waiting, jobs - len(pending)):
+                    with _uninterrupted():
+                        future = pools[run.capability].submit(_run, run)
+                    pending[future] = run
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), future.result()
+        except (KeyboardInterrupt, GeneratorExit):  # nobody waits for what is being trained
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let the processes that are started meanwhile never hear of Ctrl-C, which the terminal sends them, too; this one hears of it later."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _pool(capability: str, jobs: int) -> ProcessPoolExecutor:
