@@ -134,7 +134,11 @@ def start(
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
     if item.lecture.is_file():
         say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
-    say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
+    if notebook:
+        say(f"Open it with: jupyter notebook {target}")
+        say("Below each exercise a cell checks it; the last cell trains.")
+    else:
+        say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()
