@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from npfl139.terminal import UserError, console, say, suggested
+from npfl139.terminal import UserError, console, missing, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from grader.classroom.session import Engine
@@ -71,15 +71,13 @@ def grade(
 
     grading = _engine(on, address)
     if not paths:
-        from grader.course.commands import grade_here
-
+        _expect_course()
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
-        try:
-            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous, Part.of(part) if part else None, seed_file)
-        except (ValueError, SandboxUnavailable, StoreError) as error:
-            raise UserError(str(error)) from error
-        raise typer.Exit(0 if sound else 3)
+        raise typer.Exit(0 if _graded_in_course(part, grading, assignment, student, regrade, jobs, anonymous, seed_file) else 3)
+    for path in paths:
+        if not path.exists():
+            raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
     if assignment or student or regrade or anonymous:
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
@@ -106,6 +104,26 @@ def grade(
         raise UserError(str(error)) from error
     if any(result.is_fault for result in results):
         raise typer.Exit(3)
+
+
+def _expect_course() -> None:
+    from grader.course.settings import find_course
+
+    if find_course(Path.cwd()) is None:
+        raise UserError("name what to grade, such as npfl139 grade submissions/; without it a course is graded, and here is no course.toml")
+
+
+def _graded_in_course(part: str | None, grading: "Engine", *chosen: Any) -> bool:
+    """Grade what the course around the current directory took in; return whether the grader did not fail on any of it."""
+    from grader.classroom.parts import Part
+    from grader.classroom.store import StoreError
+    from grader.course.commands import grade_here
+    from grader.grading.sandbox import SandboxUnavailable
+
+    try:
+        return grade_here(Part.of(part) if part else None, grading, *chosen)
+    except (ValueError, SandboxUnavailable, StoreError) as error:
+        raise UserError(str(error)) from error
 
 
 def engine(*task: Any) -> "Iterator[Result]":

@@ -3,7 +3,6 @@
 Whatever imports torch is imported by the command that needs it, so that the others answer at once.
 """
 
-import difflib
 import importlib
 import importlib.metadata
 import json
@@ -24,7 +23,7 @@ from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
 from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
-from npfl139.terminal import UserError, console, say, suggested
+from npfl139.terminal import UserError, console, missing, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from npfl139 import film
@@ -134,7 +133,11 @@ def start(
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
     if item.lecture.is_file():
         say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
-    say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
+    if notebook:
+        say(f"Open it with: jupyter notebook {target}")
+        say("Below each exercise a cell checks it; the last cell trains.")
+    else:
+        say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()
@@ -370,8 +373,7 @@ def _expect_run(folder: Path) -> None:
     if (folder / CHECKPOINT).exists():
         return
     if not folder.is_dir():
-        beside = [str(path) for path in folder.parent.glob("*") if (path / CHECKPOINT).exists()]
-        raise UserError(f"there is no folder {folder}; " + (suggested(str(folder), beside) if beside else "npfl139 train makes runs"))
+        raise UserError(missing(folder, "folder", (path for path in folder.parent.glob("*") if (path / CHECKPOINT).exists())))
     inside = sorted(path.parent for path in folder.glob(f"*/{CHECKPOINT}"))
     if inside:
         raise UserError(f"{folder} holds several runs: name one, such as {inside[-1]}")
@@ -383,9 +385,7 @@ def _expect_run(folder: Path) -> None:
 def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
     if file.exists():
         return UserError(f"{file} cannot be read: {error.strerror if error else 'unknown error'}")
-    beside = [path.name for path in file.parent.glob("*") if path.suffix in SUFFIXES]
-    near = difflib.get_close_matches(file.name, beside, n=1)
-    return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
+    return UserError(missing(file, "file", (path for path in file.parent.glob("*") if path.suffix in SUFFIXES)))
 
 
 def _expect_film(path: Path, suffix: str) -> None:

@@ -1,13 +1,15 @@
 """What all commands of `npfl139` share, wherever they come from: how they print, and how they refuse."""
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from npfl139.text import nearest
 
-__all__ = ["UserError", "console", "say", "suggested"]
+__all__ = ["UserError", "console", "missing", "say", "suggested"]
 
 console = Console()
 
@@ -19,6 +21,16 @@ class UserError(Exception):
 def say(text: str, style: str = "") -> None:
     """Print a text as it is: no markup, no wrapping."""
     console.print(Text(text, style=style), soft_wrap=True)
+
+
+def missing(path: Path, kind: str, beside: Iterable[Path]) -> str:
+    """Return what to say of a path at which there is nothing: which of those beside it may be meant.
+
+    >>> missing(Path("work/pop.py"), "file", [Path("work/ppo.py"), Path("work/notes.txt")])
+    'there is no file work/pop.py; did you mean work/ppo.py?'
+    """
+    near = difflib.get_close_matches(path.name, [other.name for other in beside], n=1)
+    return f"there is no {kind} {path}" + (f"; did you mean {path.with_name(near[0])}?" if near else "")
 
 
 def suggested(name: str, known: Collection[str]) -> str:

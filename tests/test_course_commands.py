@@ -66,9 +66,11 @@ def test_a_course_begins_with_a_roster_and_its_template_is_one(tmp_path, monkeyp
 
 
 def test_what_needs_a_course_says_so(tmp_path, monkeypatch):
-    for command in (["course", "show"], ["grade"], ["show", "ada"], ["intake", "."]):
+    for command in (["course", "show"], ["show", "ada"], ["intake", "."]):
         status, told = npfl139_in(tmp_path, monkeypatch, *command)
         assert (status, told) == (2, "npfl139: there is no course.toml in this folder or above it: npfl139 course init writes one\n")
+    status, told = npfl139_in(tmp_path, monkeypatch, "grade")
+    assert status == 2 and told.startswith("npfl139: name what to grade, such as npfl139 grade submissions/")
 
 
 def test_from_moodles_folder_to_marks(course, run, tmp_path):

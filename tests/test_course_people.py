@@ -84,6 +84,7 @@ def test_a_human_is_told_whom_somebody_resembles(course):
         assert likely(Claim("moodle", "9", "Jan Novák")) == ["jan@x.cz", "jan.novak@x.cz"]
         assert likely(Claim("moodle", "9", "LOVELACE, Ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Ada Lovelase")) == ["ada@x.cz"]
+        assert likely(Claim("folder", "ada", "ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Emmy Noether")) == []
 
 

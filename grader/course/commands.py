@@ -184,13 +184,13 @@ def intake(
 
 
 def grade_here(
+    part: "Part | None",
     engine: "Engine",
     assignment: list[str] | None,
     student: str | None,
     regrade: str | None,
     jobs: int | None,
     anonymous: bool,
-    part: "Part | None",
     seed_file: Path | None,
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""
