@@ -176,7 +176,7 @@ def test_namesakes_without_anything_else_are_left_out(tmp_path):
     ("text", "message"),
     [
         (WORKSHEET.replace("11.00", "100,00".join('""')), "is for at most 100 points, and ppo has 11: set that maximum in Moodle"),
-        (WORKSHEET.replace("Identifier", "Teilnehmer"), "has no columns Identifier and Grade: download the grading worksheet in English"),
+        (WORKSHEET.replace("Identifier", "Teilnehmer"), "has no column Identifier, but Teilnehmer, "),
         ("", "has no line of headings that differ"),
         ("a,a\n", "has no line of headings that differ"),
         ("\udcff", "is not a CSV file in UTF-8"),
@@ -413,7 +413,7 @@ def test_the_command_without_names(results, tmp_path, command):
             "in.csv names persons, to whom pseudonyms cannot be matched: leave",
         ),
         (("--format", "moodle"), "Moodle takes back the grading worksheet that it gave: name that with --into"),
-        (("--format", "jsonl", "--assignment", "trpo"), "there is no mark for 'trpo'; there are some for ppo"),
+        (("--format", "jsonl", "--assignment", "trpo"), "there is no mark for 'trpo'; there is only ppo"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence(results, tmp_path, command, arguments, message):

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -183,7 +183,7 @@ def _in_short_lines(content: bytes) -> str:
     return re.sub(r",  +", ", ", text) + "\n"
 
 
-def _measured(runs: list[Run], jobs: int) -> Iterator[tuple[Run, Attempt | None]]:
+def _measured(runs: list[Run], jobs: int) -> Generator[tuple[Run, Attempt | None], None, None]:
     """Yield the runs as they end, `jobs` at a time, each in a process that uses its instruction set."""
     with ExitStack() as stack:
         pools = {capability: stack.enter_context(_pool(capability, jobs)) for capability in CAPABILITIES}

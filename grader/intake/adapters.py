@@ -18,6 +18,7 @@ from grader.intake.archives import GIVEN
 from grader.intake.choice import Choice, chosen, told, undecided
 from grader.intake.deliveries import Delivery
 from grader.intake.parcels import Export, NoSubmission, Parcel
+from npfl139.terminal import suggested
 from npfl139.text import printable
 
 __all__ = ["AUTO", "GROUP", "Adapter", "Recognition", "deliveries", "recognized", "systems", "taken"]
@@ -90,7 +91,7 @@ def taken(export: Export, system: str = AUTO) -> tuple[Recognition, list[Parcel]
     elif system in brought(GROUP, "adapter"):
         recognition = Recognition(system, "you say so")
     else:
-        raise NoSubmission(f"there is no adapter {system!r}; there are {', '.join((AUTO, *systems()))}")
+        raise NoSubmission(f"there is no adapter {system!r}; {suggested(system, (AUTO, *systems()))}")
     return recognition, _adapter(recognition.system).parcels(export)
 
 

@@ -221,7 +221,7 @@ def _shared_folders(paths: Iterable[tuple[str, ...]], topics: Sequence[str]) -> 
     for parts in paths:
         for length in range(len(parts) - 1):
             inside[parts[:length]].add(parts[length])
-    found, waiting = set[tuple[str, ...]](), [()]
+    found, waiting = set[tuple[str, ...]](), list[tuple[str, ...]]([()])
     while waiting:
         around = waiting.pop()
         names = sorted(inside[around])

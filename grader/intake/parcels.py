@@ -47,7 +47,7 @@ class Export:
     def inside(self) -> "Export | None":
         """Return what lies in the only folder in it; None where there is another, or a file beside."""
         listed = self.listing
-        around = [each.parts[:-1] for each in (*self.files, *listed.notes)]
+        around = [file.parts[:-1] for file in self.files] + [note.parts[:-1] for note in listed.notes]
         first = {parts[:1] for parts in (*around, *listed.folders, *listed.repositories)}
         if len(first) != 1 or first == {()}:
             return None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npfl139.terminal import UserError, say
+from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
     from grader.records import Result
@@ -48,7 +48,7 @@ def similarity(
     if paths and (assignment or attach):
         raise UserError("--assignment and --attach are for what a course took in: leave the paths out")
     if topic is not None and topic not in available():
-        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+        raise UserError(f"there is no topic {topic!r}; {suggested(topic, available())}")
     try:
         own = [] if paths else _of_course(topic, assignment, attach, anonymous)
         entries = _handed_in(paths, topic) if paths else []

@@ -10,6 +10,7 @@ from grader.contract.expect import expect, expect_close, expect_count, expect_er
 from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
+from grader.topics.ngu import lent
 from npfl139.envs.disco import DiscoMazeVector
 from npfl139.seeding import derived_seed, numpy_stream
 from solutions.ngu import episodic_bonus, epsilon_greedy, inverse_kernel
@@ -163,18 +164,18 @@ class Memory:
 
 
 class Driven:
-    """A submission's memory and the definition's, told the same."""
+    """A submission's memory and the definition's, told the same; episodes end by the grader's hand, whatever `reset` does."""
 
     def __init__(self, student, rows, size, capacity, neighbours, **settings):
         settings = {"kernel_epsilon": 0.1, "cluster_distance": 0.02, "pseudo_count": 0.01, "max_similarity": 8.0} | settings
-        self.memory = student.create("EpisodicMemory", rows, size, capacity, neighbours, **settings)
+        self.memory, self.lent = student.create("EpisodicMemory", rows, size, capacity, neighbours, **settings), student.define(lent)
         self.model = Memory(rows, capacity, neighbours, **settings)
 
     def see(self, embedding, what="the reward"):
         expect_close(self.memory.bonus(embedding), self.model.bonus(embedding), what, relative=1e-3)
 
     def forget(self, rows):
-        self.memory.reset(torch.as_tensor(rows))
+        self.lent.forget(self.memory, torch.as_tensor(rows))
         self.model.reset(rows)
 
 
@@ -199,10 +200,7 @@ def check_bonus_compares_with_the_nearest_states_of_the_episode(student, rng):
 @check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
     """Distances are divided by the mean over all rows, steps and episodes, which already includes those of this step."""
-    from grader.topics.ngu import lent
-
     driven = Driven(student, 3, 2, 50, 3)
-    driven.memory.reset = partial(student.define(lent).forget, driven.memory)  # whatever the submission's own one does
     for step in range(14):
         if step in (5, 9):
             driven.forget(np.array([step == 5, True, step == 9]))
@@ -212,10 +210,7 @@ def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
 @check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_the_oldest_states_make_room(student, rng):
     """A full memory forgets the oldest state of the episode for each new one, and nothing else."""
-    from grader.topics.ngu import lent
-
     driven = Driven(student, 2, 2, 4, 3)
-    driven.memory.reset = partial(student.define(lent).forget, driven.memory)  # whatever the submission's own one does
     for step in range(15):
         driven.see(normal(rng, 2, 2) + 0.5 * step)
         if step == 6:
@@ -256,17 +251,15 @@ def check_reset_forgets_the_ended_episodes_only(student, rng):
 @check("EpisodicMemory.reset")
 def check_reset_keeps_the_mean_distance(student, rng):
     """The mean squared distance outlives the episodes, even when all rows are reset."""
-    from grader.topics.ngu import lent
-
-    lent, memory, met = student.define(lent), student.create("EpisodicMemory", 2, 3, 20, 2), []
+    lending, memory, met = student.define(lent), student.create("EpisodicMemory", 2, 3, 20, 2), []
     for scale in (1.0, 5.0, 0.2):
         memory.reset(torch.ones(2, dtype=torch.bool))
         memory.store(torch.ones(2, dtype=torch.bool), normal(rng, 2, 3))
         expect_close(memory.read("count"), np.ones(2), "the count of each row")
         distances = scale * uniform(rng, 4)
-        lent.meet(memory, distances)
+        lending.meet(memory, distances)
         met += distances.tolist()
-        expect_close(lent.usual(memory), np.array([np.mean(met)]), "the mean squared distance")
+        expect_close(lending.usual(memory), np.array([np.mean(met)]), "the mean squared distance")
 
 
 # Novelty over the whole training
