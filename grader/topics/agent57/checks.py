@@ -331,13 +331,15 @@ def check_an_arm_that_the_window_forgot_comes_first(student, rng):
 
 
 def check_updates(student, arms, window, pulls):
-    """Raise `Wrong` unless a bandit remembers the last of the pulls, and counts them all."""
-    bandit = student.create("SlidingWindowUCB", arms, window)
-    for count, pull in enumerate(pulls, 1):
+    """Raise `Wrong` unless a bandit remembers the last of the pulls, and counts them all; it is judged when all are made."""
+    bandit, lending, answers = student.create("SlidingWindowUCB", arms, window), student.define(lent), []
+    for pull in pulls:
         bandit.update(*pull)
+        answers.append((lending.remembered(bandit), bandit.read("pulls")))
+    for count, (remembered, counted) in enumerate(answers, 1):
         expected = np.array(pulls[max(count - window, 0) : count])
-        expect_close(student.define(lent).remembered(bandit), expected, "the window, as rows of an arm and a reward,")
-        expect_close(bandit.read("pulls"), count, "pulls")
+        expect_close(remembered, expected, "the window, as rows of an arm and a reward,")
+        expect_close(counted, count, "pulls")
 
 
 @check("SlidingWindowUCB.update", points=2)
