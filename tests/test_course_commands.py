@@ -148,6 +148,9 @@ def test_what_nobody_can_decide_is_told(graded, run):
         (("adjust", "zeno", "ppo", "1", "--reason", "x"), "nobody in the course is called 'zeno'"),
         (("adjust", "ada", "pop", "1", "--reason", "x"), "there is no assignment 'pop'; did you mean 'ppo'?"),
         (("adjust", "ada", "ppo", "0", "--reason", "x"), "an adjustment of 0 points changes nothing"),
+        (("adjust", "ada", "ppo", "inf", "--reason", "x"), "an adjustment has at most 10000 points, got +inf: say how many are given"),
+        (("adjust", "ada", "ppo", "nan", "--reason", "x"), "an adjustment has at most 10000 points, got +nan"),
+        (("adjust", "ada", "ppo", "-1e308", "--reason", "x"), "an adjustment has at most 10000 points, got -1e+308"),
         (("adjust", "ada", "ppo", "1"), "Missing option '--reason'"),
         (
             ("extend", "ada", "ppo", "soon"),

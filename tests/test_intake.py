@@ -133,6 +133,12 @@ def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_pa
     assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
 
 
+def test_a_folder_whose_name_only_looks_like_anothers_takes_nothing_from_them(tmp_path):
+    laid(tmp_path, {"ada/ppo.py": CODE, "ada\u202e/ppo.py": "x = 1\n", "eva/ppo.py": CODE})
+    assert set(told(deliveries(tmp_path, topics=TOPICS))) == {"ada", "ada_", "eva"}
+    assert [(one.student, one.problem) for one in collect([tmp_path], TOPICS)] == [("ada", None), ("ada_", None), ("eva", None)]
+
+
 IMITATED = {
     "canvas": [f"adalovelace_{user}_11_ppo.py" for user in (1, 2)],
     "moodle": [f"Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],

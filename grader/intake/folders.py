@@ -5,6 +5,7 @@ The layouts understood: one file; a folder or zip archive of `<student>/<topic>.
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -47,11 +48,15 @@ def of_files(export: Export, given: list[File]) -> list[Parcel]:
     _refuse_a_class_as_a_student(export, found)
     found = found or {own: []}
     told = dict.fromkeys(files, export.asked) if is_program and export.asked else {}
-    return [_parcel(name, files, told) for name, files in found.items()]
+    names: dict[str, set[str]] = {}
+    for name in found:
+        names.setdefault(cleaned(name), set()).add(printable(unicodedata.normalize("NFC", name), "_"))
+    return [_parcel(name, files, told, disguised=len(names[cleaned(name)]) > 1) for name, files in found.items()]
 
 
-def _parcel(name: str, files: list[File], told: dict[File, str]) -> Parcel:
-    whole = cleaned(name)
+def _parcel(name: str, files: list[File], told: dict[File, str], disguised: bool) -> Parcel:
+    """Return a student's parcel; nobody is taken for another by a name that is `disguised`, since it only looks like the other's."""
+    whole = printable(unicodedata.normalize("NFC", name), "_") if disguised else cleaned(name)
     return Parcel(name, (Claim("folder", whole, whole),), files[0].parts[0] if files else name, tuple(files), told=told)
 
 
