@@ -64,7 +64,7 @@ def interval(*samples: list[float], statistic: Callable[..., float] = np.mean) -
 
 
 def shown(value: float, digits: int) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0
+    return f"{round(value, digits) + 0.0:.{digits}f}" if np.isfinite(value) else "not measured"  # no -0
 
 
 def summary(values: list[float], digits: int = 2) -> str:
@@ -201,7 +201,7 @@ def settles(lines: list[Line]) -> str:
     return table(["task", "end, by seed", "worst of the last five evaluations before", "first reached"], rows)
 
 
-TOLD_APART = {"new cells told from known ones": lambda line: line["end"]["told apart"]}
+TOLD_APART = {"new cells told from known ones": lambda line: line["end"].get("told apart", np.nan)}
 TABLES = {
     "suite": suite,
     "coin": by_variant(lambda line: line["end"]["arms"][0], 2),

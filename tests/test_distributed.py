@@ -317,13 +317,14 @@ agent = npfl139.runs.run(r2d2, "npfl139/CueRecall-v0", config, out, True, team)
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """The environment of Ray's processes, in which each of eight does not load a grammar of addresses for a second.
+    """An environment in which Ray's eight processes start in half the time, and do not wait for all others on a busy machine.
 
-    Where Jupyter is installed, jsonschema, which Ray imports, checks addresses by it. Nobody here gives it any.
+    Where Jupyter is installed, jsonschema, which Ray imports, loads a grammar of addresses for a second, in each of them.
     """
     folder = tmp_path_factory.mktemp("quick")
     (folder / "rfc3987_syntax.py").write_text('raise ImportError("too slow")')
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path, "RAY_worker_niceness": "0"}
 
 
 def command(*arguments, **options):
