@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError, Future
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -131,7 +132,7 @@ def test_what_was_graded_before_the_cluster_was_lost_is_kept(folder, tmp_path, m
     [
         (AttributeError("no _work"), cluster.ClusterError, "a worker failed with AttributeError: no _work; make it alike, and grade again"),
         (CancelledError(), cluster.ClusterError, "it was lost"),
-        (distributed.KilledWorker("task", "worker", 3), distributed.KilledWorker, "task"),
+        (distributed.KilledWorker("task", SimpleNamespace(address="tcp://a"), 3), distributed.KilledWorker, "tcp://a"),
     ],
 )
 def test_what_a_task_fails_with_is_told_in_a_sentence(error, kind, sentence):

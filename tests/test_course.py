@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from courses import DUE, SETTINGS, NoDisplay, course_in, delivery, engine, marked
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
-from grader.course import decisions, grading, models, questions
+from grader.course import checkcode, decisions, grading, models, questions
 from grader.course.arrivals import collected, take_in
 from grader.course.course import open_course
 from grader.course.gradebook import Gradebook, GradebookError
@@ -306,9 +306,50 @@ def test_a_changed_check_is_told_and_graded_again_when_asked(course, monkeypatch
     previous = mark_of(course, ADA, results=True).result.previous
     assert (previous.score, previous.max_score) == (2.0, 6.0)
     first, second = questions.changes(course, "1", "now")
-    assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == ("other checks",)
+    assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == (
+        "the same checks, in another version of the topic",
+    )
     assert first.parts == (("lambda_advantage, lambda_advantage_1", "wrong", "passed", 2.0),)
     assert (second.name, second.before, second.after) == (BLAISE, 4.0, 6.0)
+
+
+def test_which_check_changed_is_told(course, monkeypatch):
+    from grader.grading import provenance
+
+    take_in(course, [delivery(ADA, 1)], "ppo")
+    old, new = (
+        "SIZE = 3\ndef check_a(): pass\ndef check_b(): return SIZE",
+        "SIZE = 4  # larger\ndef check_a(): pass\ndef check_b(): return SIZE",
+    )
+    for version, text in enumerate((old, new)):
+        (course.folder / "checks.py").write_text(text)
+        monkeypatch.setattr(checkcode, "folder", lambda topic: course.folder)
+        monkeypatch.setattr(provenance, "_topic", lambda name, version=version: f"{version:064}")
+        grade(course, (engine, better)[version], regrade="changed")
+    [change] = questions.changes(course, "1", "now")
+    assert change.reasons == ("other checks: b",)
+    with course.gradebook.writing() as session:
+        session.execute(delete(models.CheckCode).where(models.CheckCode.topic_sha256 == "0" * 64))
+    assert questions.changes(course, "1", "now")[0].reasons == ("other checks",)
+
+
+def test_other_weights_and_penalties_run_nothing(course):
+    take_in(course, [delivery(ADA, 3), delivery(BLAISE, 3, after=30), delivery(ADA, 1, topic="trpo")], None)
+    grade(course)
+    assert mark_of(course, BLAISE).points == pytest.approx(6 - 2 * 0.6)
+    dearer = SETTINGS.replace("grace_minutes = 10", "grace_minutes = 10\npercent_per_day = 25").replace("weight = 2", "weight = 3")
+    again = course_in(course.folder, settings=dearer)
+
+    def never(*task):
+        raise AssertionError("something was graded again")
+
+    for regrade in (None, "changed", "faults"):
+        outcome = grade(again, never, regrade=regrade)
+        assert (outcome.results, outcome.changed) == ([], 0)
+    assert count(again, Grading) == 3 and count(again, Job) == 0
+    assert mark_of(again, BLAISE).points == pytest.approx(6 - 2 * 1.5)
+    [ada] = [each for each in totals(marks_of(again), DUE + 1000 * HOUR) if each.person.name == ADA]
+    assert (ada.points, ada.max_points) == (6 + 3 * 2, 6 + 3 * 6)
 
 
 def test_another_seed_version_attempt_or_adjustment_is_the_reason(course, monkeypatch):

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 from grader.classroom import parts
 from grader.classroom.capacity import jobs_for
 from grader.classroom.session import Engine
-from grader.course import models
+from grader.course import checkcode, models
 from grader.course.course import Course
 from grader.course.gradebook import GradebookError
 from grader.course.marking import Accounts
@@ -145,7 +145,7 @@ def _enqueued(
     outcome: Outcome,
 ) -> dict[int, str]:
     """Put into the queue what is to be graded; return all that is in it and may be graded now, with what to call whose it is."""
-    session, found = accounts.session, {}
+    session, found = accounts.session, dict[int, str]()
     queued = set(session.scalars(select(Job.submission_id)))
     topic = course.setting(name).topic
     for submission, label in _worth_grading(course, accounts, labels, name):
@@ -164,6 +164,8 @@ def _enqueued(
             found[submission.id] = label
         elif changed:
             outcome.changed += 1
+    if found:
+        checkcode.kept(session, topic, basis_of(_Named(topic, ""), options).topic_sha256)
     return found
 
 

@@ -18,7 +18,7 @@ from grader.intake import folders
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, Parcel, most, typed
-from grader.intake.words import cleaned
+from grader.intake.words import cleaned, separator
 from npfl139.source import Unreadable
 
 __all__ = ["PRIORITY", "parcels", "recognized"]
@@ -127,7 +127,7 @@ def _worksheets(export: Export) -> Iterator[dict[str, str]]:
         if note.parts[-1].lower().endswith(".csv") and _packed(note.parts) is None:
             try:
                 text = note.read(MAX_WORKSHEET).decode("utf-8-sig", errors="replace")
-                rows = csv.DictReader(io.StringIO(text, newline=""))
+                rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator(text))
                 if "Identifier" in (rows.fieldnames or ()):
                     yield from ({key: row.get(column) or "" for key, column in columns.items()} for row in rows)
             except (Unreadable, csv.Error):
