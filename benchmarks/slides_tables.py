@@ -5,33 +5,39 @@ python benchmarks/slides_tables.py tables                                       
 
 Every run makes the same number of environment steps and ends with the greedy policy's mean return of 20 episodes on seeds of their own.
 Nothing was tuned for this: ours have their presets, the peers their defaults except for what `peer` says, the rest what its function says.
-RWR, REPS and CEM are written here, as no library that we use has them. Needed are sb3-contrib and cma.
+RWR, REPS and CEM are written here, as no library that we use has them.
 """
 
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import cma
 import gymnasium
 import numpy as np
-import sb3_contrib
 import scipy.optimize
+import scipy.special
 import scipy.stats
-import stable_baselines3
 import torch
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.noise import NormalActionNoise
 
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.runs import MemoryMonitor
 from npfl139.seeding import numpy_stream
 from solutions import trpo
+
+try:
+    import cma
+    import sb3_contrib
+    import stable_baselines3
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.noise import NormalActionNoise
+except ImportError:
+    sys.exit("this benchmark needs sb3-contrib and cma: pip install -c constraints.txt sb3-contrib cma")
 
 LINES = Path(__file__).with_name("measured_slides.jsonl")
 STEPS, EPISODES = 20_000, 20

@@ -17,7 +17,7 @@ from npfl139.equations import cited, equations, equations_of
 from npfl139.files import write_atomically
 from npfl139.lecture.page import is_wide
 from npfl139.lecture.reference import reference
-from npfl139.lecture.running import Shown, to_json
+from npfl139.lecture.running import Shown
 from npfl139.lecture.text import Prose, parts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def notebook(topic: str) -> str:
 
 def _outputs(shown: Shown) -> list:
     printed = [v4.new_output("stream", name="stdout", text=shown.printed)] if shown.printed else []
-    return printed + [v4.new_output("display_data", data={"image/png": picture}) for picture in to_json(shown)["figures"]]
+    return printed + [v4.new_output("display_data", data={"image/svg+xml": picture.decode()}) for picture in shown.figures]
 
 
 def topics_page(topics: list[Topic]) -> str:

@@ -95,7 +95,7 @@ def refused(capsys, *arguments: str) -> str:
 
 
 def figures(page: str) -> int:
-    return page.count("data:image/png")
+    return page.count("data:image/svg+xml")
 
 
 def test_without_a_file_it_is_the_lecture_with_the_references_figures(toy):

@@ -14,7 +14,7 @@ from npfl139.lecture.text import Prose, parts, title
 __all__ = ["is_wide", "page"]
 
 TEMPLATE = Path(__file__).with_name("page.html")
-WIDE = 850  # pixels
+WIDE = 510  # points
 
 
 def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] | None = None, name: str = "") -> str:
@@ -63,13 +63,14 @@ def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
 
 
 def is_wide(figure: bytes) -> bool:
-    """Return whether half of a page, or a phone, is too narrow for a PNG."""
-    return int.from_bytes(figure[16:20], "big") > WIDE
+    """Return whether half of a page, or a phone, is too narrow for an SVG."""
+    width = re.search(rb'<svg[^>]* width="([\d.]+)pt"', figure)
+    return width is not None and float(width[1]) > WIDE
 
 
 def _output(shown: Shown, caption: str) -> str:
     pictures = ((base64.b64encode(figure).decode(), html.escape(words)) for figure, words in zip(shown.figures, shown.words, strict=True))
-    inside = "".join(f'<img src="data:image/png;base64,{picture}" alt="{words}">' for picture, words in pictures)
+    inside = "".join(f'<img src="data:image/svg+xml;base64,{picture}" alt="{words}">' for picture, words in pictures)
     if shown.printed:
         inside = f"<pre>{html.escape(shown.printed.rstrip())}</pre>" + inside
     if shown.missing:

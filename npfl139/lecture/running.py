@@ -12,7 +12,8 @@ from npfl139.examples import missing_exercise
 
 __all__ = ["Shown", "from_json", "run", "to_json"]
 
-RESOLUTION = 120  # dots per inch
+CROWD = 500  # markers of one line that are drawn as pixels: as shapes they would make a figure large
+DRAWING = {"svg.hashsalt": "lecture", "svg.fonttype": "path", "savefig.dpi": 150}  # the same figure is the same file
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Shown:
     """What came of one cell."""
 
     printed: str = ""
-    figures: tuple[bytes, ...] = ()  # PNG
+    figures: tuple[bytes, ...] = ()  # SVG
     words: tuple[str, ...] = ()  # what is in each, for who cannot see it
     missing: str = ""  # the exercise that is not written yet, for want of which the cell shows nothing
     problem: str = ""  # a sentence: why the cell shows nothing, or no more
@@ -93,9 +94,12 @@ def _pictures() -> tuple[bytes, ...]:
     from matplotlib import pyplot
 
     files = []
-    for number in pyplot.get_fignums():
+    for figure in map(pyplot.figure, pyplot.get_fignums()):
+        for line in (line for axes in figure.axes for line in axes.lines):
+            line.set_rasterized(line.get_marker() not in ("None", None, "", " ") and len(line.get_xdata()) > CROWD)
         files.append(io.BytesIO())
-        pyplot.figure(number).savefig(files[-1], format="png", dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
+        with pyplot.rc_context(DRAWING):
+            figure.savefig(files[-1], format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
     return tuple(file.getvalue() for file in files)
 
 
