@@ -20,7 +20,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
-from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of, topics_from
 from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, missing, say, suggested
@@ -71,10 +71,6 @@ def add_commands() -> None:
             typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
 
 
-def _topics_from(beginning: str) -> list[str]:
-    return [name for name in assignments() if name.startswith(beginning)]
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -112,7 +108,7 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
 
 @app.command()
 def start(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=_topics_from)],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to copy into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
@@ -143,7 +139,9 @@ def start(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Your .py or .ipynb file.")],
-    topic: Annotated[str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.", autocompletion=topics_from)
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Run them again whenever the file is saved.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON, for programs.")] = False,
 ) -> None:
@@ -195,7 +193,7 @@ def train(
     context: typer.Context,
     agent: Annotated[
         str,
-        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=_topics_from),
+        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=topics_from),
     ],
 ) -> None:
     """Train an agent: of your file, or of a topic's solution.
@@ -216,7 +214,10 @@ def train(
 @app.command()
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.")
+        str,
+        typer.Argument(
+            metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.", autocompletion=topics_from
+        ),
     ],
     versus: Annotated[str | None, typer.Option(metavar="TOPIC|FILE|RUN", help="Show this one beside it.")] = None,
     env: Annotated[str | None, typer.Option(metavar="ENVIRONMENT", help="Where it plays.", show_default="its own")] = None,

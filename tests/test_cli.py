@@ -561,7 +561,10 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
 
 
 def test_tab_completes_commands_and_topics(project, command, monkeypatch):
-    for typed, completed in (("npfl139 st", "start"), ("npfl139 start toy_", "toy_two")):
+    for typed, completed in (
+        ("npfl139 st", "start"),
+        *((f"npfl139 {words} toy_", "toy_two") for words in ("start", "demo", "lecture", "audit", "grade --topic")),
+    ):
         monkeypatch.setenv("_NPFL139_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", typed)
         monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
