@@ -5,6 +5,7 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 
 import importlib
 import importlib.metadata
+import itertools
 import json
 import shutil
 import sys
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # commands answer at once
 __all__ = ["GROUP", "add_commands", "app", "main"]
 
 GROUP = "npfl139.commands"
+TERMINAL_SPEED = 20  # pictures a second; a terminal does not keep up with more
 OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -260,7 +262,8 @@ def demo(
         if render == "human":
             film.show_in_window(frames(episodes), title, speed)
         elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
-            film.show_in_terminal(frames(episodes), console, speed)
+            skipped = max(1, int(speed // TERMINAL_SPEED))
+            film.show_in_terminal(itertools.islice(frames(episodes), 0, None, skipped), console, speed / skipped)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
                 say(sentence)
