@@ -285,13 +285,17 @@ def plot(
 ) -> None:
     """Compare runs: seeds of one configuration become a mean and its 95 % interval. The reference's seeds are added where it has some."""
     from npfl139 import charts, comparison
-    from npfl139.runs import RunError
+    from npfl139.runs import CHECKPOINT, RunError
 
     if out is not None:
         _expect_picture(out)
-    for run in runs:
-        _expect_run(run)
+    without = [run for run in runs if not (run / CHECKPOINT).exists()]
+    if len(without) == len(runs):
+        _expect_run(runs[0])
+    for run in without:
+        typer.echo(f"{run} is left out: it has no {CHECKPOINT} yet", err=True)
     try:
+        runs = [run for run in runs if run not in without]
         compared = comparison.bands(runs, scalar)
         if scalar == "episode_return":
             compared += comparison.references(runs[0])
