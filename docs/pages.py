@@ -15,6 +15,7 @@ from grader.contract.spec import Topic
 from grader.release.readme import ours, thresholds_table, topics_table
 from npfl139.equations import cited, equations, equations_of
 from npfl139.files import write_atomically
+from npfl139.lecture.page import is_wide
 from npfl139.lecture.reference import reference
 from npfl139.lecture.running import Shown, to_json
 from npfl139.lecture.text import Prose, parts
@@ -52,7 +53,8 @@ def notebook(topic: str) -> str:
             cells.append(v4.new_markdown_cell(part.markdown, id=f"{topic}-{number}"))
         else:
             one = next(shown)
-            metadata = {"tags": ["hide-input"], "mystnb": {"image": {"alt": "; ".join(one.words)}}}
+            image = {"alt": "; ".join(one.words), "classes": "wide" if any(map(is_wide, one.figures)) else ""}
+            metadata = {"tags": ["hide-input"], "mystnb": {"image": image}}
             cells.append(v4.new_code_cell(part.source, outputs=_outputs(one), metadata=metadata, id=f"{topic}-{number}"))
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "language_info": {"name": "python"}}
     return nbformat.writes(v4.new_notebook(cells=cells, metadata=kernel))

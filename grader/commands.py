@@ -68,14 +68,16 @@ def grade(
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
+    from grader.classroom.parts import Part
+    from grader.classroom.store import Store, StoreError
     from grader.grading.sandbox import SandboxUnavailable
 
     grading = _engine(on, address)
     if not paths:
         _expect_course()
-        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None or part or seed_file:
-            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there; it has no parts")
-        raise typer.Exit(0 if _graded_in_course(grading, assignment, student, regrade, jobs, anonymous) else 3)
+        if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
+            raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
+        raise typer.Exit(0 if _graded_in_course(part, grading, assignment, student, regrade, jobs, anonymous, seed_file) else 3)
     for path in paths:
         if not path.exists():
             raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
@@ -83,9 +85,7 @@ def grade(
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
         )
-    from grader.classroom.parts import Part
     from grader.classroom.session import grade_class
-    from grader.classroom.store import Store, StoreError
     from grader.contract.registry import available
     from grader.records import SANDBOXES, Options
 
@@ -116,14 +116,16 @@ def _expect_course() -> None:
         raise UserError("name what to grade, such as npfl139 grade submissions/; without it a course is graded, and here is no course.toml")
 
 
-def _graded_in_course(grading: "Engine", *chosen: Any) -> bool:
+def _graded_in_course(part: str | None, grading: "Engine", *chosen: Any) -> bool:
     """Grade what the course around the current directory took in; return whether the grader did not fail on any of it."""
+    from grader.classroom.parts import Part
+    from grader.classroom.store import StoreError
     from grader.course.commands import grade_here
     from grader.grading.sandbox import SandboxUnavailable
 
     try:
-        return grade_here(grading, *chosen)
-    except SandboxUnavailable as error:
+        return grade_here(Part.of(part) if part else None, grading, *chosen)
+    except (ValueError, SandboxUnavailable, StoreError) as error:
         raise UserError(str(error)) from error
 
 
@@ -160,12 +162,19 @@ def _engine(name: str, address: str | None) -> "Engine":
 
 @app.command(rich_help_panel="For instructors")
 def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of the results of parts.")],
-    out: Annotated[Path, typer.Option(help="Folder to put all of them into.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of the results of parts, or copies of a course.")],
+    out: Annotated[Path, typer.Option(help="Folder to put all of them into; or the course.")],
 ) -> None:
     """Put the results of `grade --part` together, unless they were graded with different seeds, graders or topics."""
     from grader.classroom import parts
     from grader.classroom.store import StoreError
+    from grader.course.settings import FILE
+
+    if (out / FILE).is_file():
+        from grader.course.commands import merge_into
+
+        merge_into(out, folders)
+        return
 
     try:
         merged = parts.merge(folders, out)
@@ -231,7 +240,7 @@ def calibrate(
         list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all", autocompletion=topics_from)
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
-    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake; 3 where one of these passes.")] = 5,
+    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write.", show_default="calibrated.json beside the checks, in a checkout")
@@ -263,6 +272,9 @@ def calibrate(
 
         try:
             paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
+        except KeyboardInterrupt:
+            say("Interrupted: the runs that ended are kept, and the same command goes on from there.")
+            raise typer.Exit(130) from None
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for path in paths:

@@ -237,14 +237,13 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
     decide(course, decisions.extend, ADA, DUE + 40 * HOUR, "", "jan")
     asked = []
 
-    def read(path, deadline):
-        asked.append(deadline)
-        at = next(hours for hours in (50, 30, -2) if DUE + hours * HOUR <= deadline)
-        return [delivery(ADA, {50: 3, 30: 2, -2: 1}[at], after=at, time_source="commit")]
+    def read(path, deadlines):
+        asked.extend(deadlines)
+        return [delivery(ADA, passing, after=at, time_source="commit") for at, passing in ((-2, 1), (29, 0), (30, 2), (50, 3))]
 
     found = collected(course, "ppo", [tmp_path], read)
-    assert sorted(asked)[0] == DUE + HOUR / 6 and sorted(asked)[-1] == DUE + 40 * HOUR + 7 * 24 * HOUR + HOUR / 6
-    assert sorted(each.submitted_at for each in found) == [DUE - 2 * HOUR, DUE + 30 * HOUR, DUE + 50 * HOUR]
+    assert asked[0] == DUE + HOUR / 6 and asked[-1] == DUE + 40 * HOUR + 7 * 24 * HOUR + HOUR / 6
+    assert [each.submitted_at for each in found] == [DUE - 2 * HOUR, DUE + 30 * HOUR, DUE + 50 * HOUR]
     take_in(course, found, "ppo")
     grade(course)
     assert (mark_of(course, ADA).attempt, mark_of(course, ADA).points) == (3, pytest.approx(5.4))
@@ -253,9 +252,9 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
 def test_of_a_history_each_assignment_looks_at_its_own_dates(course, tmp_path):
     later = 7 * 24  # when the other assignment is due
 
-    def read(path, deadline):
-        at = next(hours for hours in (later - 1, -2) if DUE + hours * HOUR <= deadline)
-        return [delivery(ADA, 1 if at < 0 else 2, after=at, topic=topic, time_source="commit", origin=topic) for topic in ("ppo", "trpo")]
+    def read(path, deadlines):
+        commits = [(topic, at) for topic in ("ppo", "trpo") for at in (-2, later - 1)]
+        return [delivery(ADA, 1, after=at, topic=topic, time_source="commit", origin=topic) for topic, at in commits]
 
     found = collected(course, None, [tmp_path], read)
     assert [(each.topic, each.submitted_at) for each in found if each.topic == "trpo"] == [("trpo", DUE + (later - 1) * HOUR)]

@@ -176,7 +176,7 @@ def test_namesakes_without_anything_else_are_left_out(tmp_path):
     ("text", "message"),
     [
         (WORKSHEET.replace("11.00", "100,00".join('""')), "is for at most 100 points, and ppo has 11: set that maximum in Moodle"),
-        (WORKSHEET.replace("Identifier", "Teilnehmer"), "has no columns Identifier and Grade: download the grading worksheet in English"),
+        (WORKSHEET.replace("Identifier", "Teilnehmer"), "has no column Identifier, but Teilnehmer, "),
         ("", "has no line of headings that differ"),
         ("a,a\n", "has no line of headings that differ"),
         ("\udcff", "is not a CSV file in UTF-8"),

@@ -64,6 +64,11 @@ class Course:
             raise CourseError(str(error)) from error
         return Options(seed=number, training=setting.training, sandbox=self.settings.sandbox, limit=setting.limit)
 
+    @property
+    def has_seed(self) -> bool:
+        """Whether the secret seed was drawn, or course.toml tells it."""
+        return not isinstance(self.settings.seed, str) or (self.folder / "seed.txt").exists()
+
     def title(self, name: str) -> str:
         """Return what an assignment is about."""
         topic = self.setting(name).topic

@@ -109,7 +109,7 @@ def _described() -> tuple[str, ...]:
 def _panel(axes: Any) -> str:
     across, up, legend = axes.get_xlabel(), axes.get_ylabel(), axes.get_legend()
     words = [axes.get_title(), f"{up} over {across}" if up and across else up or (across and f"over {across}")]
-    words.append(legend and ", ".join(text.get_text() for text in legend.get_texts()))
+    words.append(", ".join(text.get_text() for text in (legend.get_texts() if legend else axes.texts) if text.get_text()))
     return ": ".join(" ".join(word.split()) for word in words if word)
 
 

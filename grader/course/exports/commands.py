@@ -24,7 +24,10 @@ def export(
         str, typer.Option("--format", help="moodle, canvas, gradescope, nbgrader, junit, github, jsonl, or another package's.")
     ],
     out: Annotated[Path, typer.Option(help="File to write; for gradescope and github a folder.")],
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A course, or a folder of results; by default this one.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A course, or a folder of results.", show_default="the course around, or this one"),
+    ] = None,
     assignment: Annotated[list[str] | None, typer.Option(help="Only this assignment; may be given again.")] = None,
     into: Annotated[Path | None, typer.Option(help="The file of Moodle or Canvas that is filled in.")] = None,
     column: Annotated[str | None, typer.Option(help="Column of Canvas's gradebook, where the names do not tell it.")] = None,
@@ -42,7 +45,7 @@ def export(
             raise UserError(f"there is no format {name!r}; {suggested(name, known)}")
         if anonymous and into is not None:
             raise UserError(f"{into} names persons, to whom pseudonyms cannot be matched: leave out --anonymous or --into")
-        marks, problems = _marks(folder or Path(), assignment)
+        marks, problems = _marks(folder, assignment)
         marks = without_names(marks) if anonymous else marks
         written = [known[name].write(Request(marks, out, into, column))]
         if feedback is not None:
@@ -82,10 +85,12 @@ def autograder(
     say(f"written: {out}; the README.txt in it says what to choose in Gradescope")
 
 
-def _marks(folder: Path, assignments: list[str] | None) -> "tuple[list[Mark], list[str]]":
+def _marks(folder: Path | None, assignments: list[str] | None) -> "tuple[list[Mark], list[str]]":
     """Return the marks of a course, or of a folder of results, and sentences on what cannot be read."""
-    from grader.course.settings import FILE
+    from grader.course.settings import FILE, find_course
 
+    if folder is None:
+        folder = find_course(Path.cwd()) or Path()
     if (folder / FILE).is_file():
         return _of_course(folder, assignments), []
     from grader.course.exports.plain import plain_marks

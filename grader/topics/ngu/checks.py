@@ -199,7 +199,10 @@ def check_bonus_compares_with_the_nearest_states_of_the_episode(student, rng):
 @check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
     """Distances are divided by the mean over all rows, steps and episodes, which already includes those of this step."""
+    from grader.topics.ngu import lent
+
     driven = Driven(student, 3, 2, 50, 3)
+    driven.memory.reset = partial(student.define(lent).forget, driven.memory)  # whatever the submission's own one does
     for step in range(14):
         if step in (5, 9):
             driven.forget(np.array([step == 5, True, step == 9]))
@@ -209,7 +212,10 @@ def check_mean_distance_includes_the_newest_and_all_earlier_ones(student, rng):
 @check("EpisodicMemory.bonus", stands_on=(inverse_kernel, episodic_bonus))
 def check_the_oldest_states_make_room(student, rng):
     """A full memory forgets the oldest state of the episode for each new one, and nothing else."""
+    from grader.topics.ngu import lent
+
     driven = Driven(student, 2, 2, 4, 3)
+    driven.memory.reset = partial(student.define(lent).forget, driven.memory)  # whatever the submission's own one does
     for step in range(15):
         driven.see(normal(rng, 2, 2) + 0.5 * step)
         if step == 6:
@@ -226,26 +232,41 @@ def check_known_states_earn_nothing(student, rng):
         driven.see(here + 2 * normal(rng, 2, 2))
 
 
-@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
+@check("EpisodicMemory.reset")
 def check_reset_forgets_the_ended_episodes_only(student, rng):
     """After a reset the rows where it holds start anew, and the others remember all they have seen."""
-    driven = Driven(student, 4, 2, 20, 3)
-    driven.forget(np.zeros(4, bool))
+    rows, capacity = 4, 5
+    memory, episodes = student.create("EpisodicMemory", rows, 2, capacity, 3), [[] for _ in range(rows)]
     for step in range(12):
-        if step in (3, 4, 8):
-            driven.forget(rng.random(4) < 0.5)
-        driven.see(normal(rng, 4, 2))
+        if step in (0, 3, 4, 8, 11):
+            ended = np.zeros(rows, bool) if step in (0, 11) else rng.permutation(rows) < 2
+            memory.reset(torch.as_tensor(ended))
+            episodes = [[] if end else episode for end, episode in zip(ended, episodes, strict=True)]
+        embedding = normal(rng, rows, 2)
+        memory.store(torch.ones(rows, dtype=torch.bool), embedding)
+        for episode, x in zip(episodes, embedding.tolist(), strict=True):
+            episode.append(x)
+        expect_close(memory.read("count"), np.array([len(episode) for episode in episodes]), "the count of each row")
+        held = expect_numbers(memory.read("embeddings"), (rows, capacity, 2), "the embeddings")
+        for states, episode in zip(held.tolist(), episodes, strict=True):
+            remembered = sorted(states[: len(episode)])  # in any order
+            expect_close(np.array(remembered), np.array(sorted(episode[-capacity:])), "what a row remembers")
 
 
-@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
+@check("EpisodicMemory.reset")
 def check_reset_keeps_the_mean_distance(student, rng):
     """The mean squared distance outlives the episodes, even when all rows are reset."""
-    driven = Driven(student, 2, 3, 20, 2)
-    driven.forget(np.array([True, True]))
+    from grader.topics.ngu import lent
+
+    lent, memory, met = student.define(lent), student.create("EpisodicMemory", 2, 3, 20, 2), []
     for scale in (1.0, 5.0, 0.2):
-        for _ in range(4):
-            driven.see(scale * normal(rng, 2, 3))
-        driven.forget(np.array([True, True]))
+        memory.reset(torch.ones(2, dtype=torch.bool))
+        memory.store(torch.ones(2, dtype=torch.bool), normal(rng, 2, 3))
+        expect_close(memory.read("count"), np.ones(2), "the count of each row")
+        distances = scale * uniform(rng, 4)
+        lent.meet(memory, distances)
+        met += distances.tolist()
+        expect_close(lent.usual(memory), np.array([np.mean(met)]), "the mean squared distance")
 
 
 # Novelty over the whole training
