@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from npfl139.catalogue import topics_from
 from npfl139.terminal import UserError, console, missing, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
@@ -28,7 +29,9 @@ def grade(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH", help="Files, folders, archives; in a course, none: what was taken in.")
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.", autocompletion=topics_from)
+    ] = None,
     out: Results = Path("results"),
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor and 3 GiB")
@@ -212,7 +215,9 @@ def report(
 
 @app.command(rich_help_panel="For instructors")
 def release(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.", autocompletion=topics_from)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
     """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
@@ -231,7 +236,9 @@ def release(
 
 @app.command(rich_help_panel="For instructors")
 def calibrate(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all", autocompletion=topics_from)
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
     mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
@@ -293,7 +300,9 @@ def new_topic(
 
 @app.command(rich_help_panel="For instructors")
 def audit(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all", autocompletion=topics_from)
+    ] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
     since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per processor")] = None,

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from npfl139.terminal import suggested
 
-__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of"]
+__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of", "topics_from"]
 
 
 class CatalogueError(ValueError):
@@ -89,6 +89,11 @@ def assignment(name: str) -> Assignment:
     if name not in known:
         raise CatalogueError(f"there is no assignment {name!r}; {suggested(name, known)}")
     return known[name]
+
+
+def topics_from(beginning: str) -> list[str]:
+    """Return the topics that the tab key completes."""
+    return [name for name in assignments() if name.startswith(beginning)]
 
 
 def lecture_order(prerequisites: Mapping[str, Collection[str]], place: Mapping[str, float]) -> tuple[str, ...]:

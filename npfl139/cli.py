@@ -5,6 +5,7 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 
 import importlib
 import importlib.metadata
+import itertools
 import json
 import shutil
 import sys
@@ -20,7 +21,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
-from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of, topics_from
 from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, console, missing, say, suggested
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # commands answer at once
 __all__ = ["GROUP", "add_commands", "app", "main"]
 
 GROUP = "npfl139.commands"
+TERMINAL_SPEED = 20  # pictures a second; a terminal does not keep up with more
 OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -71,10 +73,6 @@ def add_commands() -> None:
             typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
 
 
-def _topics_from(beginning: str) -> list[str]:
-    return [name for name in assignments() if name.startswith(beginning)]
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -112,7 +110,7 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
 
 @app.command()
 def start(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=_topics_from)],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to copy into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
@@ -143,7 +141,9 @@ def start(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Your .py or .ipynb file.")],
-    topic: Annotated[str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.", autocompletion=topics_from)
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Run them again whenever the file is saved.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON, for programs.")] = False,
 ) -> None:
@@ -195,7 +195,7 @@ def train(
     context: typer.Context,
     agent: Annotated[
         str,
-        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=_topics_from),
+        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=topics_from),
     ],
 ) -> None:
     """Train an agent: of your file, or of a topic's solution.
@@ -216,7 +216,10 @@ def train(
 @app.command()
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.")
+        str,
+        typer.Argument(
+            metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.", autocompletion=topics_from
+        ),
     ],
     versus: Annotated[str | None, typer.Option(metavar="TOPIC|FILE|RUN", help="Show this one beside it.")] = None,
     env: Annotated[str | None, typer.Option(metavar="ENVIRONMENT", help="Where it plays.", show_default="its own")] = None,
@@ -259,7 +262,8 @@ def demo(
         if render == "human":
             film.show_in_window(frames(episodes), title, speed)
         elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
-            film.show_in_terminal(frames(episodes), console, speed)
+            skipped = max(1, int(speed // TERMINAL_SPEED))
+            film.show_in_terminal(itertools.islice(frames(episodes), 0, None, skipped), console, speed / skipped)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
                 say(sentence)
@@ -281,13 +285,17 @@ def plot(
 ) -> None:
     """Compare runs: seeds of one configuration become a mean and its 95 % interval. The reference's seeds are added where it has some."""
     from npfl139 import charts, comparison
-    from npfl139.runs import RunError
+    from npfl139.runs import CHECKPOINT, RunError
 
     if out is not None:
         _expect_picture(out)
-    for run in runs:
-        _expect_run(run)
+    without = [run for run in runs if not (run / CHECKPOINT).exists()]
+    if len(without) == len(runs):
+        _expect_run(runs[0])
+    for run in without:
+        typer.echo(f"{run} is left out: it has no {CHECKPOINT} yet", err=True)
     try:
+        runs = [run for run in runs if run not in without]
         compared = comparison.bands(runs, scalar)
         if scalar == "episode_return":
             compared += comparison.references(runs[0])

@@ -75,7 +75,8 @@ def _trainer(train: Callable, program: str, arguments: Sequence[str]) -> Callabl
         episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes of the final evaluation.")] = 20,
         threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads of torch; small networks are fastest with one.")] = 1,
         engine: Annotated[
-            Literal["local", "ray"], typer.Option(help="Where the actors are: in this process, or in others under Ray.")
+            Literal["local", "ray"],
+            typer.Option(metavar="local|ray", help="Where the actors are: in this process, or in others under Ray."),
         ] = "local",
         actors: Annotated[
             int | None,
@@ -114,7 +115,7 @@ def _trainer(train: Callable, program: str, arguments: Sequence[str]) -> Callabl
         return agent
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    panel = f"Configuration, with the defaults of {preset}; those of others: --env or --config NAME, then --help"
+    panel = f"Configuration, defaults of {preset}"
     vars(trainer)["__signature__"] = inspect.Signature([*own, *options(config_type_of(train), config_for(module, preset), panel)])
     return trainer
 
@@ -149,7 +150,11 @@ def _title(train: Callable) -> str:
 
 
 def _preset_help(presets: dict[str, Config]) -> str:
-    return f"Configuration to start from: {', '.join(presets)}." if presets else "Configuration to start from; there are none."
+    return (
+        f"Configuration to start from: {', '.join(presets)}. With --help, its defaults are shown."
+        if presets
+        else "Configuration to start from; there are none."
+    )
 
 
 def _refuse(program: str, error: object) -> typing.NoReturn:

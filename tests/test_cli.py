@@ -490,7 +490,10 @@ def test_runs_are_compared(project, command):
     runs = ("run1", "run2", "run3")
     status, printed, _ = command("plot", *runs)
     assert status == 0 and "gain=1.0, 2 runs" in printed and "one run" in printed and "tensorboard --logdir ." in printed
-    first, second = json.loads(command("plot", *runs, "--json")[1])
+    (project / "stopped").mkdir()
+    status, printed, complaint = command("plot", *runs, "stopped", "--json")
+    assert status == 0 and complaint == "stopped is left out: it has no agent.safetensors yet\n"
+    first, second = json.loads(printed)
     assert first["low"] <= first["mean"] <= first["high"] and second["low"] == second["mean"] == second["high"]
     assert [end["mean"] for end in json.loads(command("plot", *runs, "--scalar", "gain", "--json")[1])] == pytest.approx([1, 2])
     assert command("plot", *runs, "--out", "curves.pdf")[0] == 0 and (project / "curves.pdf").read_bytes().startswith(b"%PDF")
@@ -561,7 +564,10 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
 
 
 def test_tab_completes_commands_and_topics(project, command, monkeypatch):
-    for typed, completed in (("npfl139 st", "start"), ("npfl139 start toy_", "toy_two")):
+    for typed, completed in (
+        ("npfl139 st", "start"),
+        *((f"npfl139 {words} toy_", "toy_two") for words in ("start", "demo", "lecture", "audit", "grade --topic")),
+    ):
         monkeypatch.setenv("_NPFL139_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", typed)
         monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from npfl139.catalogue import topics_from
 from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def similarity(
             help="Submissions, as for grade; and folders of results, whose mistakes count too. In a course, none: what counts.",
         ),
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="Compare this topic only.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Compare this topic only.", autocompletion=topics_from)] = None,
     earlier: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Submissions of an earlier year, to say what is rare and was there before; may be repeated."),

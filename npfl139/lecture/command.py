@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from npfl139.catalogue import Assignment, assignments
+from npfl139.catalogue import Assignment, assignments, topics_from
 from npfl139.terminal import UserError, console, say, suggested
 
 __all__ = ["lecture"]
 
 
 def lecture(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     own: Annotated[
         Path | None, typer.Option("--with", metavar="FILE", help="Your .py or .ipynb file, whose functions draw the figures.")
     ] = None,

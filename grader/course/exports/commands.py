@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from npfl139.catalogue import topics_from
 from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def autograder(
-    topic: Annotated[str, typer.Argument()],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     out: Annotated[Path, typer.Option(help="Archive to write.")] = Path("autograder.zip"),
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; process, which is weaker; or auto, whichever the container allows.")] = "auto",
