@@ -152,12 +152,34 @@ def test_a_roster_that_makes_one_of_two_people_is_told(course):
         course_in(course.folder, roster="name,email,sid,github,moodle\nAda,,,ada-l,m-5\n")
 
 
+def test_whoever_takes_anothers_name_on_a_platform_takes_nothing_else_of_theirs(course):
+    """Many let people call themselves what they like; there, two numbers are two people."""
+    names = ("Ada Lovelace", "Ada Lovelace", "Noël Ó Briain")
+    export = [delivery(name, number, key=str(number)) for number, name in enumerate(names)]
+    for arrival in take_in(course, export, "ppo")[:2]:
+        assert [(stranger.reason, stranger.likely) for stranger in arrival.strangers] == [
+            ("several people are called so there", ("Ada Lovelace, ada@x.cz",))
+        ]
+    with course.gradebook.writing() as session:
+        assert people.rematch(session) == 0
+    decided(course, "moodle", "1", "ada@x.cz")
+    with course.gradebook.writing() as session:
+        assert people.rematch(session) == 0
+    assert emails(course) == [None, "ada@x.cz", "noel@x.cz"]
+    [later] = take_in(course, [delivery("Noël Ó Briain", 7, key="7")], "ppo")
+    assert later.strangers[0].reason == "several people are called so there"
+    [in_another] = take_in(course, [delivery("Noël Ó Briain", 8, topic="trpo", key="8")], "trpo")
+    assert in_another.who[0][0] == "Noël Ó Briain", "Moodle numbers people anew for each assignment"
+
+
 def test_without_a_roster_the_platforms_say_who_takes_part(tmp_path):
     course = course_in(tmp_path / "course", roster=None)
     taken = take_in(course, [delivery("Ada Lovelace", 1), delivery("Jan Novák", 2)], "ppo")
     assert [arrival.who[0][0] for arrival in taken] == ["Ada Lovelace", "Jan Novák"] and all(arrival.added for arrival in taken)
     [again] = take_in(course, [delivery("Ada Lovelace", 1, topic="trpo")], "trpo")
     assert again.who == taken[0].who and not again.added
+    one, other = take_in(course, [delivery("Eva Nová", 1, key="8"), delivery("Eva Nová", 2, key="9")], "ppo")
+    assert one.added and other.added and one.who != other.who, "two numbers are two people"
 
 
 @pytest.mark.parametrize("told", ["1001", "ADA@x.cz", "ada-l", "Ada Lovelace", "lovelace", "Lovelace, Ada"])
