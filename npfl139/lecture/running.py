@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from npfl139.examples import missing_exercise
 
 __all__ = ["Shown", "from_json", "run", "to_json"]
 
 CROWD = 500  # markers of one line that are drawn as pixels: as shapes they would make a figure large
-DRAWING = {"svg.hashsalt": "lecture", "svg.fonttype": "path", "savefig.dpi": 150}  # the same figure is the same file
+DRAWING: dict[Any, Any] = {"svg.hashsalt": "lecture", "svg.fonttype": "path", "savefig.dpi": 150}  # the same figure is the same file
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _pictures() -> tuple[bytes, ...]:
     files = []
     for figure in map(pyplot.figure, pyplot.get_fignums()):
         for line in (line for axes in figure.axes for line in axes.lines):
-            line.set_rasterized(line.get_marker() not in ("None", None, "", " ") and len(line.get_xdata()) > CROWD)
+            line.set_rasterized(line.get_marker() not in ("None", None, "", " ") and np.size(line.get_xdata()) > CROWD)
         files.append(io.BytesIO())
         with pyplot.rc_context(DRAWING):
             figure.savefig(files[-1], format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
