@@ -3,9 +3,9 @@
 Whatever imports torch is imported by the command that needs it, so that the others answer at once.
 """
 
-import difflib
 import importlib
 import importlib.metadata
+import itertools
 import json
 import shutil
 import sys
@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
-from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of
+from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topic_of, topics_from
 from npfl139.lecture.command import lecture
 from npfl139.source import SUFFIXES, Unreadable
-from npfl139.terminal import UserError, console, say
-from npfl139.text import nearest
+from npfl139.terminal import UserError, console, missing, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from npfl139 import film
@@ -34,6 +33,7 @@ if TYPE_CHECKING:  # commands answer at once
 __all__ = ["GROUP", "add_commands", "app", "main"]
 
 GROUP = "npfl139.commands"
+TERMINAL_SPEED = 20  # pictures a second; a terminal does not keep up with more
 OURS = ("npfl139", "grader", "solutions", "deep_rl_unit")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -73,10 +73,6 @@ def add_commands() -> None:
             typer.echo(f"npfl139: the commands {point.value}{brought_by} cannot be loaded ({reason}): reinstall or uninstall it", err=True)
 
 
-def _topics_from(beginning: str) -> list[str]:
-    return [name for name in assignments() if name.startswith(beginning)]
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -107,13 +103,14 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
     for item in assignments().values():
         builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
         say(f"{item.name}", style="bold")
-        say(f"  {item.title}, {item.max_score:g} points{builds_on}")
+        console.print(Padding(Text(f"{item.title}, {item.max_score:g} points{builds_on}"), (0, 0, 0, 2)))
         console.print(Padding(Text(", ".join(item.points), style="dim"), (0, 0, 0, 2)))
+    say("\nBegin with npfl139 start TOPIC, or watch what it is about: npfl139 demo TOPIC")
 
 
 @app.command()
 def start(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=_topics_from)],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     notebook: Annotated[bool, typer.Option("--notebook", help="Copy the notebook instead of the program.")] = False,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to copy into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there already.")] = False,
@@ -134,13 +131,19 @@ def start(
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
     if item.lecture.is_file():
         say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
-    say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
+    if notebook:
+        say(f"Open it with: jupyter notebook {target}")
+        say("Below each exercise a cell checks it; the last cell trains.")
+    else:
+        say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Your .py or .ipynb file.")],
-    topic: Annotated[str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="The topic, if the file's name does not tell it.", autocompletion=topics_from)
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Run them again whenever the file is saved.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON, for programs.")] = False,
 ) -> None:
@@ -192,7 +195,7 @@ def train(
     context: typer.Context,
     agent: Annotated[
         str,
-        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=_topics_from),
+        typer.Argument(metavar="TOPIC|FILE", help="One of `npfl139 topics` that has an agent, or your file.", autocompletion=topics_from),
     ],
 ) -> None:
     """Train an agent: of your file, or of a topic's solution.
@@ -213,7 +216,10 @@ def train(
 @app.command()
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.")
+        str,
+        typer.Argument(
+            metavar="TOPIC|FILE|RUN", help="One of `npfl139 topics`, your file, or a folder of npfl139 train.", autocompletion=topics_from
+        ),
     ],
     versus: Annotated[str | None, typer.Option(metavar="TOPIC|FILE|RUN", help="Show this one beside it.")] = None,
     env: Annotated[str | None, typer.Option(metavar="ENVIRONMENT", help="Where it plays.", show_default="its own")] = None,
@@ -240,7 +246,7 @@ def demo(
         if path is not None:
             _expect_film(path, suffix)
     if render not in (None, "terminal", "human", "none"):
-        raise UserError(f"there is no --render {render}; {nearest(render, ('terminal', 'human', 'none'))}")
+        raise UserError(f"there is no --render {render}; {suggested(render, ('terminal', 'human', 'none'))}")
     torch.set_num_threads(threads)
     try:
         shows = [_show(one, env, run, train, seed, steps) for one in (what, versus) if one is not None]
@@ -256,7 +262,8 @@ def demo(
         if render == "human":
             film.show_in_window(frames(episodes), title, speed)
         elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
-            film.show_in_terminal(frames(episodes), console, speed)
+            skipped = max(1, int(speed // TERMINAL_SPEED))
+            film.show_in_terminal(itertools.islice(frames(episodes), 0, None, skipped), console, speed / skipped)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
                 say(sentence)
@@ -278,15 +285,20 @@ def plot(
 ) -> None:
     """Compare runs: seeds of one configuration become a mean and its 95 % interval. The reference's seeds are added where it has some."""
     from npfl139 import charts, comparison
-    from npfl139.runs import CHECKPOINT, RunError, read_metadata
+    from npfl139.runs import CHECKPOINT, RunError
 
     if out is not None:
         _expect_picture(out)
+    without = [run for run in runs if not (run / CHECKPOINT).exists()]
+    if len(without) == len(runs):
+        _expect_run(runs[0])
+    for run in without:
+        typer.echo(f"{run} is left out: it has no {CHECKPOINT} yet", err=True)
     try:
+        runs = [run for run in runs if run not in without]
         compared = comparison.bands(runs, scalar)
-        environment = read_metadata(runs[0] / CHECKPOINT).get("environment", "")
-        shipped = [item.checkpoint for item in assignments().values() if item.checkpoint.exists()] if scalar == "episode_return" else []
-        compared += [band for path in shipped if (band := comparison.reference(path, environment)) is not None][:1]
+        if scalar == "episode_return":
+            compared += comparison.references(runs[0])
         if out is not None:
             comparison.draw(compared, scalar, out)
     except (RunError, OSError) as error:
@@ -300,7 +312,7 @@ def plot(
         console.print(
             charts.chart([charts.Curve(band.steps.tolist(), band.mean.tolist()) for band in compared], min(console.width, 100), 16)
         )
-    table = Table("", f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
+    table = Table(Column(overflow="fold"), f"{scalar.replace('_', ' ')} at the end", "95 % of the mean", box=None, header_style="bold")
     for index, (label, mean, low, high) in enumerate(ends):
         style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""
         table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].runs > 1 else "one run")
@@ -315,31 +327,73 @@ def _plain(value: object) -> object:
 def _show(what: str, env: str | None, run: Path | None, train: bool, seed: int, steps: int | None) -> "Show":
     """Return what there is to watch: of a run its agent; of a topic what is shipped of it; otherwise an agent that is trained now."""
     from npfl139 import demonstration
-    from npfl139.runs import CHECKPOINT, read_metadata
 
-    if run is None and (Path(what) / CHECKPOINT).exists():
-        run = Path(what)
-        what = read_metadata(run / CHECKPOINT).get("agent", "") or what
-    if run is not None:
-        return demonstration.restored(_module(what), run / CHECKPOINT, env, seed)
     item = None if what.endswith(SUFFIXES) else assignments().get(what)
-    is_shipped = item is not None and item.checkpoint.exists() and not train and steps is None
-    if item is not None and is_shipped and env in (None, read_metadata(item.checkpoint).get("environment")):
-        return demonstration.restored(_module(what, item.program), item.checkpoint, env, seed)
+    if run is not None or (item is None and Path(what).is_dir()):
+        return _of_run(what, run, env, seed)
+    is_new = train or steps is not None
+    if item is not None and not is_new and (shipped := _shipped(item, env, seed)) is not None:
+        return shipped
     module = _module(what)
-    if hasattr(module, "demonstration") and not train and steps is None and env is None:
+    if hasattr(module, "demonstration") and not is_new and env is None:
         return demonstration.staged(module)
     if not hasattr(module, "make_agent"):
         raise UserError(f"{what} has no agent to {'train' if train else 'show'}")
     return demonstration.trained(module, env, seed, steps)
 
 
+def _of_run(what: str, run: Path | None, env: str | None, seed: int) -> "Show":
+    """Return the agent of a run, which is of that file or topic, or is itself what was named, and tells whose it is."""
+    from npfl139 import demonstration
+    from npfl139.runs import CHECKPOINT, read_metadata
+
+    folder = run or Path(what)
+    _expect_run(folder)
+    author = what if run else read_metadata(folder / CHECKPOINT).get("agent", "") or what
+    return demonstration.restored(_module(author), folder / CHECKPOINT, env, seed)
+
+
+def _shipped(item: Assignment, env: str | None, seed: int) -> "Show | None":
+    """Return what is shipped of a topic: its trained agent, or its film where an exercise lacks; None if nothing that plays there."""
+    from npfl139 import demonstration
+    from npfl139.runs import read_metadata
+
+    if env is None and item.film.exists() and (exercise := _unwritten(item)) is not None:
+        say(f"This is the reference, filmed: {exercise} is not written yet in {item.name}.py here.")
+        return demonstration.filmed(item.film, item.name)
+    if item.checkpoint.exists() and env in (None, read_metadata(item.checkpoint).get("environment")):
+        return demonstration.restored(_module(item.name, item.program), item.checkpoint, env, seed)
+    return None
+
+
+def _unwritten(item: Assignment) -> str | None:
+    """Return the first exercise that lacks where there is no solution, of the file that has the topic's name, or of the skeleton."""
+    from npfl139.examples import is_written
+
+    module = _module(item.name, item.program)
+    return next((exercise for exercise in item.points if not is_written(vars(module), exercise)), None)
+
+
+def _expect_run(folder: Path) -> None:
+    """Raise a UserError that says where the runs are, if the folder is none."""
+    from npfl139.runs import CHECKPOINT
+
+    if (folder / CHECKPOINT).exists():
+        return
+    if not folder.is_dir():
+        raise UserError(missing(folder, "folder", (path for path in folder.parent.glob("*") if (path / CHECKPOINT).exists())))
+    inside = sorted(path.parent for path in folder.glob(f"*/{CHECKPOINT}"))
+    if inside:
+        raise UserError(f"{folder} holds several runs: name one, such as {inside[-1]}")
+    raise UserError(
+        f"there is no {CHECKPOINT} in {folder}: a training writes its first after a minute, and one that was stopped before has none"
+    )
+
+
 def _cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
     if file.exists():
         return UserError(f"{file} cannot be read: {error.strerror if error else 'unknown error'}")
-    beside = [path.name for path in file.parent.glob("*") if path.suffix in SUFFIXES]
-    near = difflib.get_close_matches(file.name, beside, n=1)
-    return UserError(f"there is no file {file}" + (f"; did you mean {file.with_name(near[0])}?" if near else ""))
+    return UserError(missing(file, "file", (path for path in file.parent.glob("*") if path.suffix in SUFFIXES)))
 
 
 def _expect_film(path: Path, suffix: str) -> None:
@@ -398,7 +452,7 @@ def _module(agent: str, skeleton: Path | None = None) -> types.ModuleType:
             raise UserError(
                 f"there is no solution of {agent} here, and no file {own}: begin with npfl139 start {agent}, or name your file"
                 if agent in known
-                else f"there is no topic {agent!r}, and no file {own}; {nearest(agent, known)}"
+                else f"there is no topic {agent!r}, and no file {own}; {suggested(agent, known)}"
             )
         agent = str(own)
     path = Path(agent)

@@ -1,16 +1,24 @@
 """A class is graded on a Dask cluster as on one machine; workers that would grade otherwise refuse, and killed ones cost nothing."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import CancelledError, Future
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from courses import HERE
 
 distributed = pytest.importorskip("distributed")
 
 
 from grader.classroom import cluster, engines  # noqa: E402
 from grader.classroom.session import grade_class  # noqa: E402
+from grader.classroom.store import Store  # noqa: E402
 from grader.contract.registry import load  # noqa: E402
 from grader.grading.provenance import basis_of  # noqa: E402
 from grader.records import Options, Submission  # noqa: E402
@@ -68,6 +76,77 @@ def victim(address):
         process = next(iter(client.run(os.getpid).values()))
     os.kill(process, signal.SIGKILL)
     return process
+
+
+@pytest.fixture
+def machines(tmp_path):
+    """A scheduler and a worker, each a process that may be killed: (address, scheduler, worker)."""
+    told, started = tmp_path / "scheduler.json", []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
+        started.append(subprocess.Popen(command, env=HERE, cwd=tmp_path, stderr=subprocess.DEVNULL))
+        return started[-1]
+
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", told)
+    while not told.exists():
+        assert scheduler.poll() is None
+        time.sleep(0.1)
+    address = json.loads(told.read_text())["address"]
+    yield address, scheduler, start("worker", address, "--nthreads", "1", "--no-nanny")
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("victim", "sentence"),
+    [(1, "the scheduler at tcp://.* was lost: start it and grade again"), (2, "has no workers any more: start some")],
+)
+def test_what_was_graded_before_the_cluster_was_lost_is_kept(folder, tmp_path, monkeypatch, machines, victim, sentence):
+    monkeypatch.setattr(cluster, "PATIENCE", 20)  # the first worker has to come in this time
+    graded = []
+
+    def engine(*task):
+        for result in cluster.graded(machines[0], *task):
+            yield result
+            graded.append(result.student)
+            monkeypatch.setattr(cluster, "PATIENCE", 1)
+            machines[victim].kill()
+
+    with pytest.raises(cluster.ClusterError, match=sentence):
+        grade_class([folder], tmp_path / "out", engine, options=OPTIONS)
+    kept = [result.student for result in Store(tmp_path / "out").results()[0]]
+    assert kept == graded and 1 <= len(kept) < 3
+
+    def others(submissions, *more):
+        left = list(submissions)
+        assert {each.student for each in left} == {"ada", "blaise", "carl"} - set(kept)
+        return engines.graded(left, *more)
+
+    assert len(grade_class([folder], tmp_path / "out", others, jobs=1, options=OPTIONS)) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (AttributeError("no _work"), cluster.ClusterError, "a worker failed with AttributeError: no _work; make it alike, and grade again"),
+        (CancelledError(), cluster.ClusterError, "it was lost"),
+        (distributed.KilledWorker("task", SimpleNamespace(address="tcp://a"), 3), distributed.KilledWorker, "tcp://a"),
+    ],
+)
+def test_what_a_task_fails_with_is_told_in_a_sentence(error, kind, sentence):
+    task = Future()
+    told = cluster._answered(task, "it was lost")
+    task.set_exception(error)
+    with pytest.raises(kind, match=sentence):
+        told.result(timeout=1)
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("closed"), CancelledError()])
+def test_a_scheduler_that_does_not_take_a_task_is_told_in_a_sentence(error):
+    with pytest.raises(cluster.ClusterError, match="it was lost"), cluster._told("it was lost"):
+        raise error
 
 
 def test_the_seed_is_in_no_representation_of_a_task():

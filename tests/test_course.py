@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from courses import DUE, SETTINGS, NoDisplay, course_in, delivery, engine, marked
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
-from grader.course import decisions, grading, models, questions
+from grader.course import checkcode, decisions, grading, models, questions
 from grader.course.arrivals import collected, take_in
 from grader.course.course import open_course
 from grader.course.gradebook import Gradebook, GradebookError
@@ -229,7 +229,7 @@ def test_what_the_topic_tells_needs_no_assignment(course):
     taken = take_in(course, [delivery(ADA, 1, topic="trpo"), delivery(BLAISE, 1, topic=None)], None)
     assert [each.assignment for each in taken] == ["trpo", None] and taken[1].status == "unassigned"
     assert count(course, Submission) == 1
-    with pytest.raises(CourseError, match="there is no assignment 'pop'; there are ppo, trpo"):
+    with pytest.raises(CourseError, match="there is no assignment 'pop'; did you mean 'ppo'"):
         take_in(course, [delivery(ADA, 1)], "pop")
 
 
@@ -237,14 +237,13 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
     decide(course, decisions.extend, ADA, DUE + 40 * HOUR, "", "jan")
     asked = []
 
-    def read(path, deadline):
-        asked.append(deadline)
-        at = next(hours for hours in (50, 30, -2) if DUE + hours * HOUR <= deadline)
-        return [delivery(ADA, {50: 3, 30: 2, -2: 1}[at], after=at, time_source="commit")]
+    def read(path, deadlines):
+        asked.extend(deadlines)
+        return [delivery(ADA, passing, after=at, time_source="commit") for at, passing in ((-2, 1), (29, 0), (30, 2), (50, 3))]
 
     found = collected(course, "ppo", [tmp_path], read)
-    assert sorted(asked)[0] == DUE + HOUR / 6 and sorted(asked)[-1] == DUE + 40 * HOUR + 7 * 24 * HOUR + HOUR / 6
-    assert sorted(each.submitted_at for each in found) == [DUE - 2 * HOUR, DUE + 30 * HOUR, DUE + 50 * HOUR]
+    assert asked[0] == DUE + HOUR / 6 and asked[-1] == DUE + 40 * HOUR + 7 * 24 * HOUR + HOUR / 6
+    assert [each.submitted_at for each in found] == [DUE - 2 * HOUR, DUE + 30 * HOUR, DUE + 50 * HOUR]
     take_in(course, found, "ppo")
     grade(course)
     assert (mark_of(course, ADA).attempt, mark_of(course, ADA).points) == (3, pytest.approx(5.4))
@@ -253,9 +252,9 @@ def test_of_a_history_the_versions_at_the_dates_that_matter_count(course, tmp_pa
 def test_of_a_history_each_assignment_looks_at_its_own_dates(course, tmp_path):
     later = 7 * 24  # when the other assignment is due
 
-    def read(path, deadline):
-        at = next(hours for hours in (later - 1, -2) if DUE + hours * HOUR <= deadline)
-        return [delivery(ADA, 1 if at < 0 else 2, after=at, topic=topic, time_source="commit", origin=topic) for topic in ("ppo", "trpo")]
+    def read(path, deadlines):
+        commits = [(topic, at) for topic in ("ppo", "trpo") for at in (-2, later - 1)]
+        return [delivery(ADA, 1, after=at, topic=topic, time_source="commit", origin=topic) for topic, at in commits]
 
     found = collected(course, None, [tmp_path], read)
     assert [(each.topic, each.submitted_at) for each in found if each.topic == "trpo"] == [("trpo", DUE + (later - 1) * HOUR)]
@@ -307,9 +306,50 @@ def test_a_changed_check_is_told_and_graded_again_when_asked(course, monkeypatch
     previous = mark_of(course, ADA, results=True).result.previous
     assert (previous.score, previous.max_score) == (2.0, 6.0)
     first, second = questions.changes(course, "1", "now")
-    assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == ("other checks",)
+    assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == (
+        "the same checks, in another version of the topic",
+    )
     assert first.parts == (("lambda_advantage, lambda_advantage_1", "wrong", "passed", 2.0),)
     assert (second.name, second.before, second.after) == (BLAISE, 4.0, 6.0)
+
+
+def test_which_check_changed_is_told(course, monkeypatch):
+    from grader.grading import provenance
+
+    take_in(course, [delivery(ADA, 1)], "ppo")
+    old, new = (
+        "SIZE = 3\ndef check_a(): pass\ndef check_b(): return SIZE",
+        "SIZE = 4  # larger\ndef check_a(): pass\ndef check_b(): return SIZE",
+    )
+    for version, text in enumerate((old, new)):
+        (course.folder / "checks.py").write_text(text)
+        monkeypatch.setattr(checkcode, "folder", lambda topic: course.folder)
+        monkeypatch.setattr(provenance, "_topic", lambda name, version=version: f"{version:064}")
+        grade(course, (engine, better)[version], regrade="changed")
+    [change] = questions.changes(course, "1", "now")
+    assert change.reasons == ("other checks: b",)
+    with course.gradebook.writing() as session:
+        session.execute(delete(models.CheckCode).where(models.CheckCode.topic_sha256 == "0" * 64))
+    assert questions.changes(course, "1", "now")[0].reasons == ("other checks",)
+
+
+def test_other_weights_and_penalties_run_nothing(course):
+    take_in(course, [delivery(ADA, 3), delivery(BLAISE, 3, after=30), delivery(ADA, 1, topic="trpo")], None)
+    grade(course)
+    assert mark_of(course, BLAISE).points == pytest.approx(6 - 2 * 0.6)
+    dearer = SETTINGS.replace("grace_minutes = 10", "grace_minutes = 10\npercent_per_day = 25").replace("weight = 2", "weight = 3")
+    again = course_in(course.folder, settings=dearer)
+
+    def never(*task):
+        raise AssertionError("something was graded again")
+
+    for regrade in (None, "changed", "faults"):
+        outcome = grade(again, never, regrade=regrade)
+        assert (outcome.results, outcome.changed) == ([], 0)
+    assert count(again, Grading) == 3 and count(again, Job) == 0
+    assert mark_of(again, BLAISE).points == pytest.approx(6 - 2 * 1.5)
+    [ada] = [each for each in totals(marks_of(again), DUE + 1000 * HOUR) if each.person.name == ADA]
+    assert (ada.points, ada.max_points) == (6 + 3 * 2, 6 + 3 * 6)
 
 
 def test_another_seed_version_attempt_or_adjustment_is_the_reason(course, monkeypatch):

@@ -84,6 +84,7 @@ def test_a_human_is_told_whom_somebody_resembles(course):
         assert likely(Claim("moodle", "9", "Jan Novák")) == ["jan@x.cz", "jan.novak@x.cz"]
         assert likely(Claim("moodle", "9", "LOVELACE, Ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Ada Lovelase")) == ["ada@x.cz"]
+        assert likely(Claim("folder", "ada", "ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Emmy Noether")) == []
 
 
@@ -171,8 +172,10 @@ def test_whoever_is_not_named_clearly_is_told(course):
     with course.gradebook.reading() as session:
         with pytest.raises(CourseError, match="'novák' may be any of 2 people .Jan Novák, jan@x.cz; Jan Novák, jan.novak@x.cz.: name one"):
             person_called(session, "novák")
-        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno': npfl139 course show --people lists them"):
+        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno'; npfl139 course show --people lists them"):
             person_called(session, "Zeno")
+        with pytest.raises(CourseError, match="nobody in the course is called 'Ada Lovelaec'; did you mean 'Ada Lovelace'?"):
+            person_called(session, "Ada Lovelaec")
 
 
 def test_pseudonyms_are_stable_and_tell_nothing(course):

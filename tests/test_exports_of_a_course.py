@@ -50,3 +50,19 @@ def test_json_lines_with_and_without_names(exported, tmp_path):
 def test_an_assignment_that_there_is_not(exported, tmp_path):
     status, _, complaint = exported("--format", "jsonl", "--out", tmp_path / "out.jsonl", "--assignment", "bandit")
     assert status == 2 and "bandit" in complaint
+
+
+def test_below_a_course_it_is_that_course(exported, tmp_path, command, monkeypatch):
+    (tmp_path / "course" / "notes").mkdir()
+    monkeypatch.chdir(tmp_path / "course" / "notes")
+    assert command("export", "--format", "jsonl", "--out", "out.jsonl")[0] == 0
+    assert len((tmp_path / "course" / "notes" / "out.jsonl").read_text().splitlines()) == 8
+
+
+def test_a_worksheet_in_another_language_says_what_came_and_what_to_do(exported, tmp_path):
+    (tmp_path / "in.csv").write_text("Identifikátor,Celé jméno,Známka\nÚčastník 11,Ada Lovelace,\n")
+    status, _, complaint = exported(
+        "--format", "moodle", "--out", tmp_path / "out.csv", "--into", tmp_path / "in.csv", "--assignment", "ppo"
+    )
+    told = " ".join(complaint.split())
+    assert status == 2 and "has no column Identifier and none Grade, but Identifikátor, Celé jméno, Známka: if these are" in told

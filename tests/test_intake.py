@@ -14,7 +14,7 @@ import pytest
 
 from grader import brought
 from grader.classroom.intake import collect
-from grader.intake import adapters, canvas, gradescope, moodle, repositories, words
+from grader.intake import adapters, archives, canvas, gradescope, moodle, repositories, words
 from grader.intake.adapters import deliveries
 from grader.intake.deliveries import Claim, Delivery
 from grader.intake.parcels import Export, NoSubmission
@@ -46,14 +46,15 @@ def zipped(files: dict[str, str | bytes]) -> bytes:
 
 @pytest.fixture(params=["folder", "archive", "above"])
 def export(request, tmp_path):
-    """Lay files out as a folder, as a zip archive, or in a folder below the one that is named."""
+    """Lay files out as a folder, as a zip archive, or in a folder of the same name below the one that is named, as unpacking makes it."""
 
     def lay(files: dict[str, str | bytes]) -> Path:
         if request.param == "archive":
             laid(tmp_path, {"export.zip": zipped(files)})
             return tmp_path / "export.zip"
-        laid(tmp_path / "export", files)
-        return tmp_path / "export" if request.param == "folder" else tmp_path
+        path = tmp_path / "export"
+        laid(path if request.param == "folder" else path / "export", files)
+        return path
 
     return lay
 
@@ -102,7 +103,7 @@ def test_moodle_tells_namesakes_by_their_numbers_and_reads_what_was_typed(export
 
 def test_moodles_worksheet_tells_mail_times_and_the_members_of_a_group(export):
     found = told(
-        deliveries(export(MOODLE | {"Grades-PPO.csv": WORKSHEET}), topics=TOPICS, deadline=datetime.datetime(2026, 10, 6, tzinfo=UTC))
+        deliveries(export(MOODLE | {"Grades-PPO.csv": WORKSHEET}), topics=TOPICS, deadlines=[datetime.datetime(2026, 10, 6, tzinfo=UTC)])
     )
     assert found["101"].members[0].email == "jan1@example.org"
     assert (found["101"].submitted_at, found["101"].time_source) == (datetime.datetime(2026, 10, 5, 10, 23, tzinfo=UTC), "platform")
@@ -132,24 +133,61 @@ def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_pa
     assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
 
 
+def test_a_folder_whose_name_only_looks_like_anothers_takes_nothing_from_them(tmp_path):
+    laid(tmp_path, {"ada/ppo.py": CODE, "ada\u202e/ppo.py": "x = 1\n", "eva/ppo.py": CODE})
+    assert set(told(deliveries(tmp_path, topics=TOPICS))) == {"ada", "ada_", "eva"}
+    assert [(one.student, one.problem) for one in collect([tmp_path], TOPICS)] == [("ada", None), ("ada_", None), ("eva", None)]
+
+
 IMITATED = {
-    "canvas": [f"mallory/adalovelace_{user}_11_ppo.py" for user in (1, 2)],
-    "moodle": [f"mallory/Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
-    "gradescope": ["mallory/submission_metadata.yml", "mallory/submission_1/ppo.py"],
-    "nbgrader": ["mallory/submitted/ada/ppo/ppo.py", "mallory/submitted/ada/ppo/timestamp.txt", "mallory/source/ppo.txt"],
+    "canvas": [f"adalovelace_{user}_11_ppo.py" for user in (1, 2)],
+    "moodle": [f"Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
+    "gradescope": ["submission_metadata.yml", "submission_1/ppo.py"],
+    "nbgrader": ["submitted/ada/ppo/ppo.py", "submitted/ada/ppo/timestamp.txt", "source/ppo.txt"],
+    "nbgrader, only times": [f"{who}/ps1/{what}" for who in ("ada", "eva") for what in ("ppo.py", "timestamp.txt")],
+    "folders": ["ada/ppo.py", "carl/ppo.py"],
 }
 
 
-@pytest.mark.parametrize("others", ["ppo.py", "notes.txt"])
+def imitation(folder: Path, of: str) -> Path:
+    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
+    return laid(folder, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[of]})
+
+
+@pytest.mark.parametrize("others", ["ppo.py", "notes.txt", ".nothing"])
 @pytest.mark.parametrize("imitated", IMITATED)
 def test_however_many_files_one_student_packs_like_a_platform_nobody_else_is_named(tmp_path, imitated, others):
-    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
-    laid(tmp_path, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[imitated]})
-    laid(tmp_path, {f"{student}/{others}": CODE for student in ("ada", "eva")})
-    if others == "ppo.py" or imitated in ("gradescope", "nbgrader"):
-        assert system(tmp_path) == "folders"
-    (tmp_path / "export").mkdir()
-    assert "ada@x.org" not in [member.key for one in deliveries(tmp_path, topics=TOPICS, assignment="ppo") for member in one.members]
+    imitation(tmp_path / "class" / "mallory", imitated)
+    laid(tmp_path / "class", {f"{student}/{others}": CODE for student in ("bob", "eva")})
+    for path in (tmp_path / "class", tmp_path):
+        assert system(path) == "folders"
+        assert {one.student for one in collect([path], TOPICS)} == {"bob", "eva", "mallory"}
+
+
+@pytest.mark.parametrize("imitated", [name for name in IMITATED if name != "folders"])
+def test_what_may_be_the_imitation_of_the_only_student_is_the_instructors_to_decide(tmp_path, imitated):
+    path = tmp_path / "class"
+    inside = imitation(path / "mallory", imitated)
+    name = imitated.partition(",")[0]
+    with pytest.raises(NoSubmission, match=f"mallory is the only folder and looks like what {name} packs, .* that, name this folder"):
+        collect([path], TOPICS)
+    files = [each for each in inside.rglob("*") if each.is_file()]
+    laid(tmp_path, {"class.zip": zipped({str(each.relative_to(path)): each.read_bytes() for each in files})})
+    with pytest.raises(NoSubmission, match="if it is that, unpack the archive and name this folder itself, otherwise let the student"):
+        deliveries(tmp_path / "class.zip", topics=TOPICS)
+    assert deliveries(path, "folders", topics=TOPICS), "a course says which platform it is from"
+    assert system(inside) == name
+
+
+@pytest.mark.parametrize("around", ["assignment_7_export", "submitted", "homework-submissions"])
+def test_a_folder_that_is_called_as_a_platform_calls_it_is_no_students(tmp_path, around):
+    if around == "assignment_7_export":
+        imitation(tmp_path / "class" / around, "gradescope")
+    elif around == "submitted":
+        imitation(tmp_path / "class" / around, "nbgrader, only times")
+    else:
+        cloned(tmp_path / "class" / around / "homework-ada", ("2026-10-01T12:00:00Z", {"ppo.py": CODE}))
+    assert system(tmp_path / "class") in ("gradescope", "nbgrader", "github")
 
 
 def test_folders_of_moodle_without_a_program_are_participants(tmp_path):
@@ -368,7 +406,7 @@ def test_github_only_commits_before_the_deadline_count(tmp_path):
     git(anna, "pack-refs", "--all")
     git(anna, "gc", "-q")
     assert system(tmp_path) == "github"
-    found = told(deliveries(tmp_path, topics=TOPICS, deadline=DEADLINE))
+    found = told(deliveries(tmp_path, topics=TOPICS, deadlines=[DEADLINE]))
     assert contents(found["anna-li"]) == {"ppo.py": "x = 1\n"} and found["anna-li"].members == (Claim("github", "anna-li"),)
     assert (found["anna-li"].submitted_at, found["anna-li"].time_source) == (datetime.datetime(2026, 10, 1, 12, tzinfo=UTC), "commit")
     assert found["bob"].problem == "nothing was committed until 2026-10-05 00:00 UTC: commit and push your work"
@@ -409,7 +447,7 @@ def test_a_repository_runs_nothing_and_reads_nothing_of_others(tmp_path):
         path = evil / ".git" / "hooks" / hook
         laid(evil, {f".git/hooks/{hook}": f"#!/bin/sh\n{command}\n"})
         path.chmod(0o755)
-    (found,) = deliveries(tmp_path / "class", "github", topics=TOPICS, deadline=DEADLINE)
+    (found,) = deliveries(tmp_path / "class", "github", topics=TOPICS, deadlines=[DEADLINE])
     assert contents(found) == {"ppo.py": "x = 1\n"} and not marker.exists()
 
 
@@ -490,6 +528,30 @@ def test_a_repository_with_too_long_a_list_or_too_many_objects(tmp_path, monkeyp
     assert deliveries(tmp_path, "github", topics=TOPICS)[0].problem == expected
     monkeypatch.setattr(repositories, "MAX_OBJECTS", 2)
     assert deliveries(tmp_path, "github", topics=TOPICS)[0].problem == expected
+
+
+def test_a_bomb_of_folders_and_an_endless_history_are_not_followed(tmp_path, monkeypatch):
+    bomb = cloned(tmp_path / "ppo-bomb", (EARLY, {"ppo.py": CODE}))
+    tree = git(bomb, "rev-parse", "HEAD^{tree}").strip()
+    for _ in range(9):  # ten times ten times ten …
+        lines = "".join(f"040000 tree {tree}\t{number}\n" for number in range(10))
+        tree = subprocess.run(["git", "mktree"], cwd=bomb, input=lines, capture_output=True, text=True, check=True).stdout.strip()
+    laid(bomb, {".git/refs/heads/main": git(bomb, "commit-tree", tree, "-m", "x")})
+    cloned(tmp_path / "ppo-long", *((LATE, {"ppo.py": f"x = {number}\n"}) for number in range(4)))
+    monkeypatch.setattr(repositories, "MAX_COMMITS", 3)
+    found = told(deliveries(tmp_path, "github", topics=TOPICS, deadlines=[DEADLINE]))
+    expected = "the repository holds too much: commit the assignment only"
+    assert (found["bomb"].problem, found["long"].problem) == (expected, expected)
+
+
+@pytest.mark.parametrize("change", [("committer", "comitter"), ("tree ", "tree 1")])
+def test_a_commit_as_git_writes_none(tmp_path, change):
+    odd = cloned(tmp_path / "ppo-odd", (EARLY, {"ppo.py": CODE}))
+    commit = git(odd, "cat-file", "commit", "HEAD").replace(*change).encode()
+    written = ["git", "hash-object", "-t", "commit", "-w", "--literally", "--stdin"]
+    laid(odd, {".git/refs/heads/main": subprocess.run(written, cwd=odd, input=commit, capture_output=True, check=True).stdout})
+    (found,) = deliveries(tmp_path, "github", topics=TOPICS)
+    assert (found.problem or "").startswith("the repository is damaged")
 
 
 def test_a_repository_that_nobody_may_read(tmp_path, monkeypatch):
@@ -641,3 +703,33 @@ def test_a_broken_adapter_or_two_of_one_name_are_sentences(tmp_path, another):
     another("one", "two")
     with pytest.raises(ValueError, match="two packages bring the adapter 'blackboard', one and two: uninstall one of them"):
         adapters.systems()
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "{student}/ppo.py",
+        "class/{student}/ppo.py",
+        "submitted/{student}/ppo/ppo.py",
+        "ppo/{student}/ppo.py",
+        "all/week 6 - ppo/anna{student}_{student}_{student}_ppo.py",
+        "assignment_6_export/submission_{student}/ppo.py",
+    ],
+)
+def test_however_large_a_class_is_each_student_may_hand_in_as_much(tmp_path, monkeypatch, layout):
+    monkeypatch.setattr(archives.Budget, "of_student", lambda: archives.Budget(files=2, unpacked_bytes=10_000, may_nest=False))
+    students = [str(number) for number in range(100, 105)]
+    laid(tmp_path, {layout.format(student=student): CODE for student in students})
+    others = {"ppo": "trpo/{student}/trpo.py", "assignment_6_export": "assignment_7_export/submission_{student}/trpo.py"}
+    if other := others.get(layout.partition("/")[0]):
+        laid(tmp_path, {other.format(student=student): CODE for student in students})
+    if layout.startswith("submitted"):
+        laid(tmp_path, {"nbgrader_config.py": "c = 1"})
+    read = list(archives.files_in(tmp_path, TOPICS))
+    assert {file.problem for file in read} == {None} and len(read) >= 5
+    own = tmp_path / layout.format(student=students[0])
+    if own.parent.name != "week 6 - ppo":  # in which nobody has a folder
+        laid(own.parent, {f"a{number}/b.py": CODE for number in range(3)})
+        refused = [file for file in archives.files_in(tmp_path, TOPICS) if file.problem]
+        assert {file.problem for file in refused} == {"this holds too much: hand in the assignment only"}
+        assert {students[0] in "/".join(file.parts) for file in refused} == {True}

@@ -45,8 +45,8 @@ def taken_in(folder, platform):
         for number in (1, 2):
             path = folder / "exports" / name / platform / str(number)
 
-            def read(path, deadline, name=name):
-                return deliveries(path, topics=available(), assignment=name, deadline=deadline)
+            def read(path, deadlines, name=name):
+                return deliveries(path, topics=available(), assignment=name, deadlines=deadlines)
 
             for arrival in take_in(course, collected(course, name, [path], read), name):
                 strangers += arrival.strangers

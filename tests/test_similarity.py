@@ -11,7 +11,7 @@ from test_report import HOSTILE, Page
 
 from examples.planted import drawn, parts_of, rewritten
 from grader.similarity.commands import similarity
-from grader.similarity.compare import FLAGGED, Entry, compared, similar
+from grader.similarity.compare import AGAINST, FLAGGED, Entry, compared, similar
 from grader.similarity.fingerprints import AS_GIVEN, Known, fingerprints, grams, units, winnowed
 from grader.similarity.page import NO_PROOF, anonymous, similarity_page, summary
 from grader.similarity.reading import chunks, statements, without_comments
@@ -213,7 +213,7 @@ def test_a_rare_mistake_that_both_made_is_evidence_and_a_common_one_is_not():
     (pair,) = compared(rare, GIVEN)
     (evidence, against) = pair.evidence
     assert (evidence.exercise, evidence.mistake, evidence.others_mistaken) == ("entropy", "takes the maximum", 0) and evidence.weight > 3
-    assert against.weight == -1 and "makes this mistake" in summary(pair)
+    assert against.weight == -AGAINST and "makes this mistake" in summary(pair)
     symptom = [
         replace(entry, result=made(None, feedback="off by a factor of 3")) if entry.who in ("p0", "p1") else entry for entry in entries
     ]
@@ -293,7 +293,7 @@ def test_the_command_compares_with_earlier_years_and_hides_names(tmp_path, capsy
 def test_the_command_says_what_it_needs(tmp_path, capsys):
     from grader.classroom.store import Store
 
-    with pytest.raises(UserError, match="there is no topic 'x'; the topics are"):
+    with pytest.raises(UserError, match="there is no topic 'x'; there are"):
         similarity([tmp_path], "x", None, None, False)
     Store(tmp_path / "results").write(result_of("ada", [check()]))
     with pytest.raises(UserError, match="results hold no programs: name the folder of the submissions too"):

@@ -1,10 +1,12 @@
 """Grades submissions on the machines of a Dask cluster. What comes back from where they ran is JSON, and nothing of it is unpickled."""
 
 import functools
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ from grader.records import Basis, Options, Record, Result, Submission
 
 __all__ = ["ClusterError", "graded"]
 
-PATIENCE = 60  # seconds in which the first worker has to come
+PATIENCE = 60  # seconds in which there has to be a worker
 
 
 class ClusterError(Exception):
@@ -67,29 +69,65 @@ def graded(
         started: told when a submission goes to a worker.
 
     Raises:
-        ClusterError: there is no scheduler or no worker, or a worker would grade otherwise than this machine or the first worker.
+        ClusterError: there is no scheduler or no worker, or not any more, or a worker fails, or would grade otherwise than this machine or
+            the first worker.
     """
     try:
         client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has few types
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or correct --address") from error
+    for name in ("distributed", "distributed.client"):  # what is wrong is told in a sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with client:
         cpu_capability = _expect_alike(client, address)
         executor = client.get_executor(pure=False)
+        lost = f"the scheduler at {address} was lost: start it and grade again, nothing graded is lost"
+        seen = time.monotonic()
 
         def submit(submission: Submission) -> Future[bytes]:
             task = Task(submission, options, basis_of(submission, options), cpu_capability)
-            handed_over: Future[bytes] = executor.submit(_work, Sealed(msgspec.json.encode(task)))
-            return handed_over
+            with _told(lost):
+                return _answered(executor.submit(_work, Sealed(msgspec.json.encode(task))), lost)
 
         def room() -> int:
-            return len(client.nthreads())
+            nonlocal seen
+            with _told(lost):
+                workers = len(client.nthreads())
+            now = time.monotonic()
+            seen = now if workers else seen
+            if now - seen > PATIENCE:
+                raise ClusterError(f"{address} has no workers any more: start some and grade again, nothing graded is lost")
+            return workers
 
+        for submission, answered in spread(submissions, submit, room, started, KilledWorker):
+            yield _result(submission, answered, options)
+
+
+@contextmanager
+def _told(lost: str) -> Iterator[None]:
+    """Tell in a sentence that the scheduler does not answer."""
+    try:
+        yield
+    except (OSError, RuntimeError, CancelledError) as error:  # whatever Dask was about when the connection broke
+        raise ClusterError(lost) from error
+
+
+def _answered(future: "Future[bytes]", lost: str) -> "Future[bytes]":
+    """Return a future of the same answer, whose errors are sentences; that all workers died on it is what it was."""
+    told: Future[bytes] = Future()
+
+    def done(ended: "Future[bytes]") -> None:
         try:
-            for submission, answered in spread(submissions, submit, room, started, KilledWorker):
-                yield _result(submission, answered, options)
-        except CancelledError as error:
-            raise ClusterError(f"the scheduler at {address} was lost: start it and grade again, nothing graded is lost") from error
+            told.set_result(ended.result())
+        except KilledWorker as error:
+            told.set_exception(error)
+        except CancelledError:
+            told.set_exception(ClusterError(lost))
+        except Exception as error:  # a worker could not even begin, or end
+            told.set_exception(ClusterError(f"a worker failed with {type(error).__name__}: {error}; make it alike, and grade again"))
+
+    future.add_done_callback(done)
+    return told
 
 
 def _result(submission: Submission, answered: bytes | None, options: Options) -> Result:

@@ -20,11 +20,12 @@ from grader.course.settings import Assignment
 from grader.intake.deliveries import Claim, Delivery
 from grader.intake.github import NOTHING
 from grader.records import Record
+from grader.show.groups import grouped
 from npfl139.text import printable
 
 __all__ = ["Arrival", "Stranger", "collected", "take_in"]
 
-Read = Callable[[Path, datetime.datetime], list[Delivery]]  # with the deadline, which matters where a platform keeps every version
+Read = Callable[[Path, list[datetime.datetime]], list[Delivery]]  # with the deadlines, which matter where a platform keeps every version
 
 
 class Stranger(Record, frozen=True):
@@ -60,25 +61,26 @@ def collected(course: Course, assignment: str | None, paths: Sequence[Path], rea
     Args:
         read: an adapter of the platform.
     """
-    own = {name: _deadlines(course, name) for name in ([assignment] if assignment else course.settings.assignments)}
-    deadlines = sorted(set().union(*own.values()))
+    names = [assignment] if assignment else list(course.settings.assignments)
+    own = {name: sorted(_deadlines(course, name)) for name in names}
+    everything = sorted(set().union(*own.values()))
     found: dict[tuple[object, ...], Delivery] = {}
     for path in paths:
-        at_last = read(path, deadlines[-1])
-        versions = any(delivery.time_source == "commit" for delivery in at_last)
-        looked = [(deadline, read(path, deadline)) for deadline in deadlines[:-1]] if versions else []
-        seen = [
-            delivery
-            for deadline, there in (*looked, (deadlines[-1], at_last))
-            for delivery in there
-            if not versions or deadline in own.get(assignment or _assignment_of(course, delivery) or "", deadlines)
-        ]
-        sound = {delivery.origin for delivery in seen if delivery.problem is None}
-        for delivery in seen:
-            nothing = (delivery.problem or "").startswith(NOTHING)  # which is no attempt
-            if not nothing and (delivery.problem is None or delivery.origin not in sound):
-                found.setdefault((path, delivery.origin, delivery.topic, _sha256(delivery), delivery.submitted_at), delivery)
+        of_origin = grouped(read(path, everything), lambda delivery: (delivery.origin, delivery.topic))
+        for (origin, topic), versions in of_origin.items():
+            deadlines = own.get(assignment or _assignment_of(course, versions[0]) or "", everything)
+            for delivery in _counting(versions, deadlines):
+                found.setdefault((path, origin, topic, _sha256(delivery), delivery.submitted_at), delivery)
     return list(found.values())
+
+
+def _counting(versions: Sequence[Delivery], deadlines: Sequence[datetime.datetime]) -> list[Delivery]:
+    """Return what counts of one origin: of a history the last version before each deadline, of those that can be graded."""
+    commits = [(each.submitted_at, each) for each in versions if each.time_source == "commit" and each.submitted_at]
+    last = [max((entry for entry in commits if entry[0] <= end), key=lambda entry: entry[0], default=None) for end in deadlines]
+    counting = [each for entry in commits if entry in last for each in entry[1:]]
+    others = [each for each in versions if each.time_source != "commit" and not (each.problem or "").startswith(NOTHING)]  # no attempt
+    return others + ([each for each in counting if each.problem is None] or counting)
 
 
 def _deadlines(course: Course, name: str) -> set[datetime.datetime]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from npfl139.terminal import UserError
+from npfl139.terminal import UserError, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
 
+    from grader.classroom.parts import Part
     from grader.classroom.reports import Written
     from grader.classroom.session import Engine
     from grader.course import models
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # commands answer at once
     from grader.course.screens import Screen
     from grader.similarity.compare import Entry
 
-__all__ = ["app", "compared_here", "grade_here", "report_here"]
+__all__ = ["app", "compared_here", "grade_here", "merge_into", "report_here"]
 
 PANEL = "For a course"
 NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
@@ -141,7 +142,7 @@ def alias(
     from grader.course.roster import SYSTEMS
 
     if system not in SYSTEMS:
-        raise UserError(f"there is no platform {system!r}; there are {', '.join(SYSTEMS)}")
+        raise UserError(f"there is no platform {system!r}; {suggested(system, SYSTEMS)}")
     with _opened(folder) as course, course.gradebook.writing() as session:
         person = person_called(session, student)
         row = course.row(session, assignment) if assignment else None
@@ -174,7 +175,7 @@ def intake(
             course,
             assignment,
             paths,
-            lambda path, deadline: deliveries(path, system, topics=available(), assignment=topic, deadline=deadline),
+            lambda path, deadlines: deliveries(path, system, topics=available(), assignment=topic, deadlines=deadlines),
         )
         taken = arrivals.take_in(course, found, assignment, dry_run)
         open_questions = overview.arrivals(course, taken, _screen(course, anonymous), dry_run, everything)
@@ -183,14 +184,17 @@ def intake(
 
 
 def grade_here(
+    part: "Part | None",
     engine: "Engine",
     assignment: list[str] | None,
     student: str | None,
     regrade: str | None,
     jobs: int | None,
     anonymous: bool,
+    seed_file: Path | None,
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""
+    from grader.classroom.store import Store
     from grader.course import overview
     from grader.course.grading import Regrade, grade_course
     from grader.course.people import person_called
@@ -199,6 +203,10 @@ def grade_here(
         mode = next((mode for mode in get_args(Regrade) if mode == regrade), None)
         if mode != regrade:
             raise UserError(f"--regrade is changed, all or faults, not {regrade!r}")
+        if seed_file is not None:
+            if isinstance(course.settings.seed, int):
+                raise UserError("course.toml tells the seed: leave out --seed-file")
+            Store(course.folder).share_seed(seed_file)
         outcome = grade_course(
             course,
             engine,
@@ -208,9 +216,20 @@ def grade_here(
             regrade=mode,
             jobs=jobs,
             anonymous=anonymous,
+            part=part,
         )
         overview.graded(course, outcome, _screen(course, anonymous))
         return not any(result.is_fault for result in outcome.results)
+
+
+def merge_into(folder: Path, copies: list[Path]) -> None:
+    """Take over what was graded in copies of the course in a folder, and say so."""
+    from grader.course import parts
+
+    with _opened(folder) as course:
+        for copy in copies:
+            count = parts.merge(course, copy, _author(None))
+            _screen(course).say(f"{copy}: {count} gradings taken over." if count else f"{copy}: nothing that is not in the gradebook.")
 
 
 def report_here(anonymous: bool) -> "Written":

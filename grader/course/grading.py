@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from grader.classroom.capacity import affordable_jobs
+from grader.classroom import parts
+from grader.classroom.capacity import jobs_for
 from grader.classroom.session import Engine
-from grader.course import models
+from grader.course import checkcode, models
 from grader.course.course import Course
 from grader.course.gradebook import GradebookError
 from grader.course.marking import Accounts
@@ -31,6 +32,7 @@ from grader.grading.provenance import basis_of
 from grader.records import Basis, CheckResult, Options, Part, Result
 from grader.records import Submission as Graded
 from grader.show.display import Display
+from npfl139.terminal import say
 
 __all__ = ["Outcome", "Regrade", "grade_course"]
 
@@ -60,6 +62,7 @@ def grade_course(
     regrade: Regrade | None = None,
     jobs: int | None = None,
     anonymous: bool = False,
+    part: parts.Part | None = None,
     display: Callable[[int, int], Display] = Display,
 ) -> Outcome:
     """Grade what was not graded yet, and what the grader failed at; what was begun and interrupted is gone on with.
@@ -70,15 +73,18 @@ def grade_course(
         assignments: only these.
         person_called: only what this person handed in.
         regrade: "changed": also what rests on something that is another now; "all": everything; "faults": only what the grader failed at.
-        jobs: submissions graded at a time.
+        jobs: submissions graded at a time, see `jobs_for`.
         anonymous: whether pseudonyms stand for people in what is shown.
+        part: only these of all submissions, in a copy of the course that `grader.course.parts.merge` takes over.
 
     Raises:
-        CourseError: there is no such assignment, or the secret seed is lost.
+        CourseError: there is no such assignment, or the secret seed is lost, or a part would draw one of its own.
         GradebookError: a result cannot be written; those written before are intact.
         SandboxUnavailable: this machine cannot have the sandbox.
     """
     names = list(assignments or course.settings.assignments)
+    if part is not None and not course.has_seed:
+        raise CourseError("all parts need the same seed: name one file for all with --seed-file, or copy the seed.txt of the course too")
     with course.gradebook.writing() as session:
         options = {name: course.options(name) for name in names}  # one at a time, so that only one secret seed is drawn
         _expect_same_seed(course, session, options[names[0]], regrade)
@@ -92,9 +98,9 @@ def grade_course(
         labels = {each.id: each.pseudonym if anonymous else called[each.id] for each in accounts.persons}
         if anonymous:
             labels[0] = "somebody"  # whom nobody is known to be
-        scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, outcome) for name in names}
+        scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, part, outcome) for name in names}
     work = _Work(course, outcome, scope)
-    jobs = max(1, min(jobs or affordable_jobs(), work.total))
+    jobs = jobs_for(work.total, jobs, say)
     shown = display(work.total, jobs)
     with shown, course.gradebook.kept_open(), work.alive():
         for name in names:
@@ -135,14 +141,17 @@ def _enqueued(
     options: Options,
     person: models.Person | None,
     regrade: Regrade | None,
+    part: parts.Part | None,
     outcome: Outcome,
 ) -> dict[int, str]:
     """Put into the queue what is to be graded; return all that is in it and may be graded now, with what to call whose it is."""
-    session, found = accounts.session, {}
+    session, found = accounts.session, dict[int, str]()
     queued = set(session.scalars(select(Job.submission_id)))
     topic = course.setting(name).topic
     for submission, label in _worth_grading(course, accounts, labels, name):
         if person is not None and person.id not in {member.person_id for member in submission.members}:
+            continue
+        if part is not None and not part.holds(str(submission.id), topic):
             continue
         last = accounts.last_grading(submission)
         failed = last is not None and last.fault
@@ -155,6 +164,8 @@ def _enqueued(
             found[submission.id] = label
         elif changed:
             outcome.changed += 1
+    if found:
+        checkcode.kept(session, topic, basis_of(_Named(topic, ""), options).topic_sha256)
     return found
 
 

@@ -213,6 +213,15 @@ class Part(Base):
     mistake: Mapped[str | None]
 
 
+class CheckCode(Base):
+    """The code of a check in one version of a topic."""
+
+    __tablename__ = "check_code"
+    topic_sha256: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+
+
 class Job(Base):
     """A submission that is to be graded. It goes in the transaction that stores its grading."""
 

@@ -156,7 +156,7 @@ def _strangers(taken: Sequence[Arrival], screen: Screen, dry_run: bool) -> bool:
         only = f" --assignment {arrival.assignment}" if system == "moodle" and arrival.assignment else ""
         screen.command(f"npfl139 course alias {system} {shlex.quote(key)} {guess}{only}")
     if not dry_run:
-        screen.say("What they handed in is taken in, and graded meanwhile.", "dim")
+        screen.say("What they handed in is taken in, and can be graded already.", "dim")
     return True
 
 
@@ -195,7 +195,7 @@ def person(course: Course, session: Session, who: Person, screen: Screen) -> Non
     name = screen.who(who.name, who.pseudonym)
     more = [] if screen.anonymous else [who.email, who.sid, who.group, f"pseudonym {who.pseudonym}"]
     screen.say(" · ".join([name, *filter(None, more)]), "bold")
-    found = [accounts.of(next(each for each in accounts.persons if each.id == who.id), each) for each in course.settings.assignments]
+    found = [accounts.of(who, each) for each in course.settings.assignments]
     for account in found:
         if account.tried or account.due <= now() or account.adjustments or account.excuses:
             screen.say()
@@ -208,9 +208,8 @@ def person(course: Course, session: Session, who: Person, screen: Screen) -> Non
 
 def mark(course: Course, session: Session, who: Person, assignment: str, screen: Screen) -> None:
     """Show how one mark came about."""
-    accounts = Accounts(course, session)
     screen.say(f"{who.name}:")
-    _account(accounts.of(next(each for each in accounts.persons if each.id == who.id), assignment), screen)
+    _account(Accounts(course, session).of(who, assignment), screen)
 
 
 def _account(account: Account, screen: Screen) -> None:

@@ -118,7 +118,7 @@ class People:
 
     def _resembling(self, name: str) -> tuple[Person, ...]:
         """Return who is probably meant, the likeliest first."""
-        ratios = [(1.0 if alike(person.name, name) else _ratio(person.name, name), -number) for number, person in enumerate(self.persons)]
+        ratios = [(_likeness(person.name, name), -number) for number, person in enumerate(self.persons)]
         return tuple(self.persons[-number] for ratio, number in sorted(ratios, reverse=True) if ratio > RESEMBLES)[:3]
 
 
@@ -144,8 +144,13 @@ def alike(one: str, other: str) -> bool:
     return _words(one) == _words(other)
 
 
-def _ratio(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
+def _likeness(known: str, told: str) -> float:
+    """Return 1 for the same words, nearly that where only some of them are told, such as a first name, and else how many letters agree."""
+    if alike(known, told):
+        return 1.0
+    if set(_words(told)) < set(_words(known)):
+        return 0.9
+    return difflib.SequenceMatcher(None, known.casefold(), told.casefold()).ratio()
 
 
 def _words(name: str) -> list[str]:
@@ -292,7 +297,10 @@ def person_called(session: Session, told: str) -> Person:
         if found:
             some = "; ".join(described(person) for person in found[:6]) + (" …" if len(found) > 6 else "")
             raise CourseError(f"{told!r} may be any of {len(found)} people ({some}): name one by e-mail address, number or pseudonym")
-    raise CourseError(f"nobody in the course is called {told!r}: npfl139 course show --people lists them")
+    names = [name for person in people for name in (person.name, *person.name.split(), person.email) if name]
+    near = difflib.get_close_matches(told.title() if told.islower() else told, names, n=1)
+    instead = f"did you mean {near[0]!r}?" if near else "npfl139 course show --people lists them"
+    raise CourseError(f"nobody in the course is called {told!r}; {instead}")
 
 
 def described(person: Person) -> str:

@@ -1,13 +1,15 @@
 """What a teaching assistant asks of a gradebook, as plain tables: computed here, printed by the commands."""
 
 import datetime
+import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from grader.course import models
+from grader.course.checkcode import changed_checks
 from grader.course.course import Course
 from grader.course.gradebook import Gradebook
 from grader.course.marking import Account, Accounts, Tried, result_of
@@ -188,6 +190,9 @@ def _share(passed: tuple[int, int]) -> float:
     return passed[0] / passed[1]
 
 
+ChangedChecks = Callable[[str, str], list[str] | None]  # as `changed_checks`, of one gradebook
+
+
 class Change(Record, frozen=True):
     """What one person gained or lost between two states of the marks, and why."""
 
@@ -236,22 +241,23 @@ def changes(course: Course, before: str, after: str) -> list[Change]:
     with course.gradebook.reading() as session:
         states = [moment(session, told, course.settings.zone) for told in (before, after)]
         old, new = (Accounts(course, session, state) for state in states)
+        changed = functools.cache(functools.partial(changed_checks, session))
         found = []
         for person in new.expected():
             for name in course.settings.assignments:
-                change = _change(old.of(person, name), new.of(person, name))
+                change = _change(old.of(person, name), new.of(person, name), changed)
                 if change is not None:
                     found.append(change)
     return sorted(found, key=lambda row: (row.after - row.before, row.name))
 
 
-def _change(old: Account, new: Account) -> Change | None:
+def _change(old: Account, new: Account, changed: ChangedChecks) -> Change | None:
     before, after = old.mark().points, new.mark().points
     parts, reasons = _parts(old.counting, new.counting), []
     if abs(before - after) < 1e-9 and not parts:
         return None
     if old.counting and new.counting and old.counting.grading and new.counting.grading:
-        reasons += _reasons(old.counting, new.counting, old.counting.grading, new.counting.grading)
+        reasons += _reasons(changed, old.counting, new.counting, old.counting.grading, new.counting.grading)
     elif new.counting and new.counting.grading:
         reasons.append("graded for the first time")
     if old.adjustment != new.adjustment:
@@ -261,12 +267,17 @@ def _change(old: Account, new: Account) -> Change | None:
     return Change(new.person.name, new.person.pseudonym, new.assignment, before, after, tuple(parts), tuple(reasons))
 
 
-def _reasons(old: Tried, new: Tried, before: Grading, after: Grading) -> list[str]:
-    same = old.submission.id == new.submission.id
-    told = [] if same else [f"attempt {new.number} counts in place of {old.number}"]
-    for what, name in (("checks", "topic_sha256"), ("seed", "seed_sha256"), ("version of the grader", "engine_sha256")):
+def _reasons(changed: ChangedChecks, old: Tried, new: Tried, before: Grading, after: Grading) -> list[str]:
+    told = [] if old.submission.id == new.submission.id else [f"attempt {new.number} counts in place of {old.number}"]
+    if before.topic_sha256 != after.topic_sha256:
+        checks = changed(before.topic_sha256, after.topic_sha256)
+        names = ", ".join(name.removeprefix("check_") for name in checks or ())
+        told.append(
+            "the same checks, in another version of the topic" if checks == [] else f"other checks: {names}" if names else "other checks"
+        )
+    for what, name in (("seed", "seed_sha256"), ("version of the grader", "engine_sha256")):
         if getattr(before, name) != getattr(after, name):
-            told.append(f"another {what}" if what != "checks" else "other checks")
+            told.append(f"another {what}")
     if not told and before.id != after.id:
         told.append("graded again" if before.basis_sha256 == after.basis_sha256 else "other options")
     return told

@@ -1,17 +1,16 @@
 """The reports of a course: made from what counts in its gradebook, as often as one likes."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from grader.classroom.intake import as_folder
 from grader.classroom.reports import Written, write_reports
 from grader.classroom.store import Store, write_atomically
 from grader.course.course import Course
+from grader.course.exports.places import folders
 from grader.course.marking import marks_of, totals
 from grader.course.marks import Mark
 from grader.course.models import now
@@ -32,11 +31,11 @@ def write_course(course: Course, out: Path, anonymous: bool = False) -> Written:
         StoreError: the folder cannot be written.
     """
     marks = marks_of(course, results=True, anonymous=anonymous)
-    folders, store, written = _folders(marks), Store(out), set()
+    names, store, written = folders(marks), Store(out), set()
     with store.writing():
         for mark in marks:
             if mark.result is not None:
-                path = store.path(folders[mark.person.pseudonym], mark.result.topic)
+                path = store.path(names[mark.person.pseudonym], mark.result.topic)
                 result = replace(mark.result, student=path.parent.name)
                 write_atomically(path, json.dumps(msgspec.to_builtins(result), indent=1, allow_nan=False) + "\n")
                 written.add(path)
@@ -48,15 +47,15 @@ def write_course(course: Course, out: Path, anonymous: bool = False) -> Written:
                     path.parent.rmdir()
         due = {course.setting(mark.assignment).topic: mark.max_points for mark in marks if mark.due is None or mark.due <= now()}
         title = f"{course.settings.title}, {course.settings.term}"
-        return write_reports(store, course=title, given=due, marks=_shown(course, marks, folders))
+        return write_reports(store, course=title, given=due, marks=_shown(course, marks, names))
 
 
-def _shown(course: Course, marks: Sequence[Mark], folders: Mapping[str, str]) -> Marks:
+def _shown(course: Course, marks: Sequence[Mark], names: Mapping[str, str]) -> Marks:
     """Return the marks as the page of the class shows them."""
     points = {}
     for mark in marks:
-        points[folders[mark.person.pseudonym], course.setting(mark.assignment).topic] = mark.points, _how(mark)
-    return Marks(points, {folders[each.person.pseudonym]: (each.points, each.max_points) for each in totals(marks, now())})
+        points[names[mark.person.pseudonym], course.setting(mark.assignment).topic] = mark.points, _how(mark)
+    return Marks(points, {names[each.person.pseudonym]: (each.points, each.max_points) for each in totals(marks, now())})
 
 
 def _how(mark: Mark) -> str:
@@ -69,11 +68,3 @@ def _how(mark: Mark) -> str:
     if mark.result and mark.score != mark.result.score:
         return "too late to count"
     return " ".join(told) if mark.adjustment or mark.penalty else ""
-
-
-def _folders(marks: Sequence[Mark]) -> dict[str, str]:
-    """Return what the folder of each person is called; that of a namesake tells the student number or the pseudonym too."""
-    names = {mark.person.pseudonym: as_folder(mark.person.name) for mark in marks}
-    count = Counter(name.casefold() for name in names.values())
-    more = {mark.person.pseudonym: mark.person.sid or mark.person.pseudonym for mark in marks}
-    return {pseudonym: name if count[name.casefold()] == 1 else f"{name} {more[pseudonym]}" for pseudonym, name in names.items()}

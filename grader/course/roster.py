@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grader.course.settings import CourseError
-from grader.intake.words import cleaned
+from grader.intake.words import cleaned, separator
 from grader.records import Record
 from npfl139.files import write_atomically
 
@@ -69,7 +69,7 @@ def read_roster(path: Path) -> list[Entry]:
         raise CourseError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CourseError(f"{path} is not in UTF-8: save it once more as CSV UTF-8") from error
-    lines = [line for line in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(cell.strip() for cell in line)]
+    lines = [line for line in csv.reader(io.StringIO(text), delimiter=separator(text)) if any(cell.strip() for cell in line)]
     if not lines:
         raise CourseError(f"{path} is empty: its first line names the columns, such as name,email,sid")
     columns = [_column(path, heading) for heading in lines[0]]
@@ -81,11 +81,6 @@ def read_roster(path: Path) -> list[Entry]:
     entries = [_entry(path, number, dict(zip(columns, line, strict=False))) for number, line in enumerate(lines[1:], start=2)]
     _expect_different(path, entries)
     return entries
-
-
-def _delimiter(text: str) -> str:
-    heading = text.splitlines()[0] if text else ""
-    return max(",;\t", key=heading.count)
 
 
 def _column(path: Path, heading: str) -> str | None:

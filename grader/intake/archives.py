@@ -12,7 +12,7 @@ import re
 import stat
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import IO
 
 from grader.intake.contents import Content
+from npfl139.catalogue import topic_of
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["IGNORED", "Budget", "File", "Listing", "Note", "files_in", "listing", "refused"]
+__all__ = ["CLONES", "GIVEN", "IGNORED", "SUBMITTED", "Budget", "File", "Listing", "Note", "files_in", "listing", "refused"]
 
 IGNORED = re.compile(r"\.|__MACOSX$|__pycache__$")  # hidden folders and files, and what systems leave behind
 NOTES = re.compile(r"submission_metadata\.yml|timestamp\.txt|onlinetext\.html|.+_text\.html|[^/]+\.csv", re.IGNORECASE)
+SUBMITTED = "submitted"  # the folder in which nbgrader collects
+CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
+GIVEN = re.compile(rf"{SUBMITTED}|assignment_\d+_export|{CLONES.pattern}")  # folders that platforms name, Gradescope too, and no student
 MAX_SHORT = 1000  # bytes of a note
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others need a dictionary whose size the archive may choose
 
@@ -149,15 +153,18 @@ def _member_opened(path: Path, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def files_in(path: Path) -> Iterator[File]:
+def files_in(path: Path, topics: Sequence[str]) -> Iterator[File]:
     """Yield the programs and notebooks in a file, a folder or a zip archive, in the order of their names.
+
+    Args:
+        topics: the names of all topics, by which the folders of assignments are recognized.
 
     Raises:
         OSError: the path itself cannot be read.
     """
     path.lstat()  # raises if there is nothing
     if path.is_dir():
-        yield from _in_folder(path)
+        yield from _in_folder(path, topics)
     elif path.suffix.lower() == ".zip":
         with path.open("rb") as stream:
             yield from _in_archive(stream, (), (path.name,), Budget.of_class())
@@ -192,15 +199,38 @@ class Budget:
             raise Unreadable("this holds too much: hand in the assignment only")
 
 
-def _in_folder(root: Path) -> Iterator[File]:
-    budgets: defaultdict[str, Budget] = defaultdict(Budget.of_student)  # by what lies directly in the folder: a student's folder or file
+def _in_folder(root: Path, topics: Sequence[str]) -> Iterator[File]:
+    found = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not IGNORED.match(name))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if path.suffix.lower() in (*SUFFIXES, ".zip") and not IGNORED.match(name):
-                parts = path.relative_to(root).parts
-                yield from _in_file(path, parts, budgets[parts[0]])
+        wanted = [name for name in sorted(names) if name.lower().endswith((*SUFFIXES, ".zip")) and not IGNORED.match(name)]
+        found += [(*Path(folder).relative_to(root).parts, name) for name in wanted]
+    shared = _shared_folders(found, topics)
+    budgets: defaultdict[tuple[str, ...], Budget] = defaultdict(Budget.of_student)
+    for parts in found:
+        own = next(parts[:length] for length in range(1, len(parts) + 1) if length == len(parts) or parts[:length] not in shared)
+        yield from _in_file(root.joinpath(*parts), parts, budgets[own])
+
+
+def _shared_folders(paths: Iterable[tuple[str, ...]], topics: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the folders in which more people's than one student's may lie, of those that lead to programs.
+
+    A folder that has none beside it is one, so are those of assignments side by side, and what a platform names. No student names these.
+    """
+    inside: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for parts in paths:
+        for length in range(len(parts) - 1):
+            inside[parts[:length]].add(parts[length])
+    found, waiting = set[tuple[str, ...]](), list[tuple[str, ...]]([()])
+    while waiting:
+        around = waiting.pop()
+        names = sorted(inside[around])
+        of_topics = {topic_of(name, topics)[0] for name in names}
+        apart = len(of_topics) == len(names) and None not in of_topics
+        inner = [(*around, name) for name in names if len(names) == 1 or apart or GIVEN.fullmatch(name)]
+        found.update(inner)
+        waiting += inner
+    return found
 
 
 def _in_file(path: Path, parts: tuple[str, ...], budget: Budget) -> Iterator[File]:

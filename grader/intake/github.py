@@ -1,21 +1,20 @@
 """What GitHub Classroom keeps: a repository for each student or team, `<assignment>-<login>`, cloned into one folder.
 
-Of each repository the last commit counts whose committer's date is not after the deadline, in the history of the branch that was cloned;
+Of each repository the last commit before each deadline counts, by the committer's date, in the history of the branch that was cloned;
 what lies in its working tree does not. Such a date is what the student's machine said: the platform's own record of pushes is in no clone.
 
 Source: GitHub, "Download assignments" (`gh classroom clone student-repos`).
 """
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from grader.intake.archives import Budget, File, refused
+from grader.intake.archives import CLONES, Budget, File, refused
 from grader.intake.contents import Content
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, NoSubmission, Parcel, shared
-from grader.intake.repositories import Repository
+from grader.intake.repositories import Commit, Repository
 from grader.intake.words import cleaned
 from npfl139.catalogue import topic_of
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
@@ -24,7 +23,6 @@ __all__ = ["NOTHING", "PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 20
 NOTHING = "nothing was committed"  # begins what is told of a repository that is empty at the deadline
-CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
 
 
 def recognized(export: Export) -> str | None:
@@ -41,7 +39,7 @@ def recognized(export: Export) -> str | None:
 
 
 def parcels(export: Export) -> list[Parcel]:
-    """Return what each student or team had committed until the deadline, or until today where there is none.
+    """Return what each student or team had committed until each deadline, or until today where there is none.
 
     Raises:
         NoSubmission: there is no repository, or they are in an archive.
@@ -55,7 +53,7 @@ def parcels(export: Export) -> list[Parcel]:
         raise NoSubmission(f"{export.path} holds repositories, and git, which reads them, is not installed: install it")
     names = sorted(parts[-1] for parts in export.listing.repositories if parts[:-1] == root)
     prefix = _prefix(_above(export, root), names, export.topics)
-    return [_parcel(export, export.path.joinpath(*root, name), name, prefix) for name in names]
+    return [parcel for name in names for parcel in _parcels(export, export.path.joinpath(*root, name), name, prefix)]
 
 
 def _root(export: Export) -> tuple[str, ...] | None:
@@ -79,36 +77,39 @@ def _prefix(above: str, names: Sequence[str], topics: Sequence[str]) -> str:
     return "".join(f"{word}-" for word in common)
 
 
-def _parcel(export: Export, path: Path, name: str, prefix: str) -> Parcel:
+def _parcels(export: Export, path: Path, name: str, prefix: str) -> list[Parcel]:
+    """Return what a repository held at each of the deadlines, once where that is the same commit."""
     topic, rest = topic_of(name, export.topics)
     login = name.removeprefix(prefix) if prefix and name.startswith(prefix) else rest or name
     claim = Claim("github", cleaned(login))
     try:
-        repository = Repository(path)
-        commit = repository.last_commit(export.deadline)
-        files = () if commit is None else tuple(_files(repository, commit.sha))
+        with Repository(path) as repository:
+            commits = dict.fromkeys(repository.last_commit(deadline) for deadline in sorted(export.deadlines) or (None,))
+            versions = [(commit.at, tuple(_files(repository, commit))) for commit in commits if commit is not None]
     except (Unreadable, OSError) as error:
         problem = str(error) if isinstance(error, Unreadable) else f"the repository cannot be read ({error.strerror}): clone it once more"
-        return Parcel(login, (claim,), name, topic=topic, problem=problem)
-    if commit is None:
-        until = f" until {export.deadline:%Y-%m-%d %H:%M %Z}" if export.deadline else ""
-        return Parcel(login, (claim,), name, topic=topic, problem=f"{NOTHING}{until}: commit and push your work")
-    return Parcel(login, (claim,), name, files, topic=topic, submitted_at=commit.at, time_source="commit")
+        return [Parcel(login, (claim,), name, topic=topic, problem=problem)]
+    if not versions:
+        until = f" until {max(export.deadlines):%Y-%m-%d %H:%M %Z}" if export.deadlines else ""
+        return [Parcel(login, (claim,), name, topic=topic, problem=f"{NOTHING}{until}: commit and push your work")]
+    return [Parcel(login, (claim,), name, files, topic=topic, submitted_at=at, time_source="commit") for at, files in versions]
 
 
-def _files(repository: Repository, commit: str) -> list[File]:
+def _files(repository: Repository, commit: Commit) -> list[File]:
     """Return the programs and notebooks of a commit, within the limits of any student's."""
     budget, found = Budget.of_student(), []
     for entry in repository.entries(commit):
-        if not entry.parts[-1].lower().endswith(SUFFIXES) or any(part.startswith(".") for part in entry.parts):
+        if not entry.parts[-1].lower().endswith(SUFFIXES) or entry.parts[-1].startswith("."):
             continue
         try:
             if entry.is_link:
                 raise Unreadable(f"{entry.parts[-1]} is a symbolic link: hand in the file itself")
-            if entry.size > MAX_BYTES:
+            budget.spend(files=1)
+            content = repository.content(entry, MAX_BYTES)
+            if content is None:
                 raise Unreadable(f"{entry.parts[-1]} has more than {MAX_BYTES // 2**20} MiB: hand in the assignment only")
-            budget.spend(files=1, unpacked_bytes=entry.size)
-            kept = Content(repository.content(entry))
+            budget.spend(unpacked_bytes=len(content))
+            kept = Content(content)
             found.append(File(entry.parts, kept.sha256, kept))
         except Unreadable as error:
             found.append(refused(entry.parts, str(error)))

@@ -18,7 +18,7 @@ from grader.intake import folders
 from grader.intake.archives import File
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, Parcel, most, typed
-from grader.intake.words import cleaned
+from grader.intake.words import cleaned, separator
 from npfl139.source import Unreadable
 
 __all__ = ["PRIORITY", "parcels", "recognized"]
@@ -43,7 +43,7 @@ class _Handed:
 def recognized(export: Export) -> str | None:
     """Return why it is from Moodle, None where it is not: most names of files or folders say so."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
-    found = {match["student"] for match in most(names or export.listing.folders, _packed)}
+    found = {match["student"] for match in most(names or export.listing.folders, export.listing.folders, _packed)}
     return f"{len(found)} names in it are as {min(found)}_assignsubmission_…" if found else None
 
 
@@ -96,7 +96,7 @@ def _parcel(handed: _Handed, blind: bool, rows: Sequence[dict[str, str]], export
     else:
         members = (_claim(own[0], number) if own else Claim("moodle", number, None if blind else name),)
     told = (own or group or [{"submitted": ""}])[0]
-    time = _time(told["submitted"], export.deadline)
+    time = _time(told["submitted"], export.deadlines)
     return Parcel(
         student=f"{handed.name}_{number}" if number else handed.name,
         members=members,
@@ -127,19 +127,19 @@ def _worksheets(export: Export) -> Iterator[dict[str, str]]:
         if note.parts[-1].lower().endswith(".csv") and _packed(note.parts) is None:
             try:
                 text = note.read(MAX_WORKSHEET).decode("utf-8-sig", errors="replace")
-                rows = csv.DictReader(io.StringIO(text, newline=""))
+                rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator(text))
                 if "Identifier" in (rows.fieldnames or ()):
                     yield from ({key: row.get(column) or "" for key, column in columns.items()} for row in rows)
             except (Unreadable, csv.Error):
                 continue  # nobody needs it to grade
 
 
-def _time(text: str, deadline: datetime.datetime | None) -> datetime.datetime | None:
-    """Return the time that a worksheet tells in the zone of whoever downloaded it, which is taken for that of the deadline, or ours."""
+def _time(text: str, deadlines: Sequence[datetime.datetime]) -> datetime.datetime | None:
+    """Return the time that a worksheet tells in the zone of whoever downloaded it, which is taken for that of the deadlines, or ours."""
     for form in TIMES:
         try:
             time = datetime.datetime.strptime(text.strip(), form)
         except ValueError:
             continue
-        return time.replace(tzinfo=deadline.tzinfo) if deadline else time.astimezone()
+        return time.replace(tzinfo=deadlines[0].tzinfo) if deadlines else time.astimezone()
     return None

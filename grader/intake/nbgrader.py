@@ -5,7 +5,7 @@ Source: nbgrader, "The philosophy and the approach" (directory structure) and `n
 
 from dataclasses import replace
 
-from grader.intake.archives import File
+from grader.intake.archives import SUBMITTED, File
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, NoSubmission, Parcel, lies_alone, shared
 from grader.intake.words import cleaned, moment
@@ -15,7 +15,6 @@ from npfl139.source import Unreadable
 __all__ = ["PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 30
-SUBMITTED = "submitted"
 BESIDE = {"nbgrader_config.py", "source", "release", "autograded", "feedback", "gradebook.db"}  # any of these, in the folder of a course
 TIMESTAMP = "timestamp.txt"
 MAX_TIMESTAMP = 1000

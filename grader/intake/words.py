@@ -6,7 +6,7 @@ import unicodedata
 import zoneinfo
 from html import unescape
 
-__all__ = ["cleaned", "moment", "text_of"]
+__all__ = ["cleaned", "moment", "separator", "text_of"]
 
 REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # what makes a text look like another
 MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)? ?(\S*)")
@@ -48,6 +48,15 @@ def moment(text: str, otherwise: datetime.tzinfo | None = None) -> datetime.date
         return datetime.datetime(year, month, day, hour, minute, second, tzinfo=zone)
     except ValueError:
         return None
+
+
+def separator(table: str) -> str:
+    """Return what separates the cells of a table, as its headings show: programs for spreadsheets write what their language has.
+
+    >>> separator("name;email,private\\n1,2,3"), separator("")
+    (';', ',')
+    """
+    return max(",;\t", key=table.partition("\n")[0].count)
 
 
 def _zone(name: str) -> datetime.tzinfo | None:

@@ -89,9 +89,10 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     others = _brought_by(topics)
     _write(folder, files | {"README.md": _readme(topics), "pyproject.toml": project(others), "constraints.txt": constraints(others)})
     for topic in topics:
-        checkpoint = topic.solution.parent.parent / "assignments" / f"{topic.name}.safetensors"
-        if checkpoint.exists():
-            shutil.copy(checkpoint, folder / "assignments")
+        for suffix in (".safetensors", ".webp"):  # the trained agent, and the film
+            shown = topic.solution.parent.parent / "assignments" / f"{topic.name}{suffix}"
+            if shown.exists():
+                shutil.copy(shown, folder / "assignments")
     shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(deep_rl_unit.__file__, folder)
 

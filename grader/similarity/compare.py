@@ -18,11 +18,12 @@ from grader.similarity.fingerprints import AS_GIVEN, REST, Known, fingerprints, 
 
 __all__ = ["FLAGGED", "Entry", "Evidence", "Pair", "compared", "similar"]
 
-# One pair in a thousand has as much by chance, were exercises independent; up to seven in classes put together at random, see benchmarks.
-FLAGGED = math.log(1000)
+# More than one small thing that two alone have in a class of 300, log(301 / 2). One pair in two hundred has as much by chance, were
+# exercises independent; in classes put together at random one or two in a thousand have, see benchmarks.
+FLAGGED = math.log(200)
 PER_IDEA = 8  # fingerprints, about three lines
 COMMON = 1 / 3  # of the class; what more of it have is not looked at, which keeps the lists of the index short
-AGAINST = 1.0  # where both wrote something of their own and nothing of it is the same
+AGAINST = 2.0  # where both wrote something of their own and nothing of it is the same: of what is copied, one in seven looks so
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def prose(lecture: Path, text: str) -> Callable[[str], str]:
         if kind == "{math}":
             return _equation(content, numbers)
         if kind == "{exercise}":
-            heading = f"Exercise {next(exercises)}. {html.escape(rest)}"
+            heading = f"Exercise {next(exercises)}. {markdown.renderInline(rest)}"
             return f'<section class="exercise"><p class="heading">{heading}</p>{markdown.render(content)}</section>'
         if kind == "{answer}":
             return f'<details class="answer"><summary>Answer</summary>{markdown.render(content)}</details>'

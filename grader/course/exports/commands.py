@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npfl139.terminal import UserError, say
+from npfl139.catalogue import topics_from
+from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
     from grader.course.marks import Mark
@@ -23,7 +24,10 @@ def export(
         str, typer.Option("--format", help="moodle, canvas, gradescope, nbgrader, junit, github, jsonl, or another package's.")
     ],
     out: Annotated[Path, typer.Option(help="File to write; for gradescope and github a folder.")],
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A course, or a folder of results; by default this one.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A course, or a folder of results.", show_default="the course around, or this one"),
+    ] = None,
     assignment: Annotated[list[str] | None, typer.Option(help="Only this assignment; may be given again.")] = None,
     into: Annotated[Path | None, typer.Option(help="The file of Moodle or Canvas that is filled in.")] = None,
     column: Annotated[str | None, typer.Option(help="Column of Canvas's gradebook, where the names do not tell it.")] = None,
@@ -38,10 +42,10 @@ def export(
     try:
         known = formats()
         if name not in known:
-            raise UserError(f"there is no format {name!r}; there are {', '.join(known)}")
+            raise UserError(f"there is no format {name!r}; {suggested(name, known)}")
         if anonymous and into is not None:
             raise UserError(f"{into} names persons, to whom pseudonyms cannot be matched: leave out --anonymous or --into")
-        marks, problems = _marks(folder or Path(), assignment)
+        marks, problems = _marks(folder, assignment)
         marks = without_names(marks) if anonymous else marks
         written = [known[name].write(Request(marks, out, into, column))]
         if feedback is not None:
@@ -61,7 +65,7 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def autograder(
-    topic: Annotated[str, typer.Argument()],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     out: Annotated[Path, typer.Option(help="Archive to write.")] = Path("autograder.zip"),
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; process, which is weaker; or auto, whichever the container allows.")] = "auto",
@@ -71,8 +75,9 @@ def autograder(
     from grader.course.exports.autograder import autograder as write
     from grader.course.exports.formats import ExportError
 
-    if sandbox not in ("auto", "bwrap", "process"):
-        raise UserError(f"there is no sandbox {sandbox!r}; there are auto, bwrap and process")
+    kinds = ("auto", "bwrap", "process")
+    if sandbox not in kinds:
+        raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, kinds)}")
     try:
         write(topic, out, training, sandbox, limit)
     except ExportError as error:
@@ -80,10 +85,12 @@ def autograder(
     say(f"written: {out}; the README.txt in it says what to choose in Gradescope")
 
 
-def _marks(folder: Path, assignments: list[str] | None) -> "tuple[list[Mark], list[str]]":
+def _marks(folder: Path | None, assignments: list[str] | None) -> "tuple[list[Mark], list[str]]":
     """Return the marks of a course, or of a folder of results, and sentences on what cannot be read."""
-    from grader.course.settings import FILE
+    from grader.course.settings import FILE, find_course
 
+    if folder is None:
+        folder = find_course(Path.cwd()) or Path()
     if (folder / FILE).is_file():
         return _of_course(folder, assignments), []
     from grader.course.exports.plain import plain_marks
@@ -92,7 +99,7 @@ def _marks(folder: Path, assignments: list[str] | None) -> "tuple[list[Mark], li
     known = list(dict.fromkeys(mark.assignment for mark in marks))
     for name in assignments or ():
         if name not in known:
-            raise UserError(f"there is no mark for {name!r}; there are some for {', '.join(known)}")
+            raise UserError(f"there is no mark for {name!r}; {suggested(name, known)}")
     return [mark for mark in marks if not assignments or mark.assignment in assignments], problems
 
 

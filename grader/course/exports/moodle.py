@@ -10,6 +10,7 @@ from grader.course.exports.formats import ExportError, Request, Written, cell, c
 from grader.course.exports.tables import Rule, Table, matched, name_words
 from grader.course.marks import Mark
 from grader.intake.moodle import PACKED
+from npfl139.text import one_line
 
 __all__ = ["write"]
 
@@ -27,8 +28,12 @@ def write(request: Request) -> Written:
     if request.given is None:
         raise ExportError("Moodle takes back the grading worksheet that it gave: name that with --into")
     table = Table.read(request.given)
-    if IDENTIFIER not in table.columns or GRADE not in table.columns:
-        raise ExportError(f"{request.given} has no columns {IDENTIFIER} and {GRADE}: download the grading worksheet in English")
+    lacking = [name for name in (IDENTIFIER, GRADE) if name not in table.columns]
+    if lacking:
+        raise ExportError(
+            f"{request.given} has no column {' and none '.join(lacking)}, but {one_line(', '.join(table.columns))}: if these are Moodle's "
+            "headings in another language, choose English there, and download the grading worksheet again"
+        )
     records = table.records()
     marks = [mark for mark in request.marks if settled(mark, request.now)]
     rows, left_out = matched(marks, records, RULES)

@@ -1,22 +1,26 @@
-"""Where the files of persons lie in an export."""
+"""Where the files of persons lie: in reports of a course, and in exports."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from grader.classroom.intake import as_folder
 from grader.course.marks import Mark
 
-__all__ = ["places"]
+__all__ = ["folders", "places"]
+
+
+def folders(marks: Sequence[Mark]) -> dict[str, str]:
+    """Return what the folder of each person is called, by pseudonym; that of a namesake tells the student number or the pseudonym too."""
+    people = {mark.person.pseudonym: mark.person for mark in marks}
+    names = {pseudonym: as_folder(person.name) for pseudonym, person in people.items()}
+    count = Counter(name.casefold() for name in names.values())
+    return {
+        pseudonym: name if count[name.casefold()] == 1 else as_folder(f"{name} {people[pseudonym].sid or pseudonym}")
+        for pseudonym, name in names.items()
+    }
 
 
 def places(marks: Sequence[Mark]) -> list[str]:
-    """Return `<person>/<assignment>` for each mark; of namesakes the later ones have a number."""
-    names: dict[str, str] = {}  # by pseudonym, which is a person's own
-    taken: set[str] = set()
-    for mark in marks:
-        if mark.person.pseudonym not in names:
-            name, number = as_folder(mark.person.name), 1
-            while (whole := f"{name} ({number})" if number > 1 else name).casefold() in taken:
-                number += 1
-            taken.add(whole.casefold())
-            names[mark.person.pseudonym] = whole
+    """Return `<person>/<assignment>` for each mark."""
+    names = folders(marks)
     return [f"{names[mark.person.pseudonym]}/{as_folder(mark.assignment)}" for mark in marks]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from grader.course.exports.formats import ExportError
 from grader.course.marks import Mark
-from grader.intake.words import cleaned
+from grader.intake.words import cleaned, separator
 from npfl139.files import write_atomically
 
 __all__ = ["Table", "matched", "name_words"]
@@ -40,9 +40,7 @@ class Table:
                 raise ExportError(f"{path} has more than {MAX_BYTES // 2**20} MiB: export it from the platform once more")
             content = path.read_bytes()
             text = content.decode("utf-8-sig")
-            first = text.partition("\n")[0]
-            separator = max(",;\t", key=first.count)
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator(text)))
         except OSError as error:
             raise ExportError(f"{path} cannot be read: {error.strerror}") from error
         except (UnicodeDecodeError, csv.Error) as error:
@@ -50,7 +48,7 @@ class Table:
         if not rows or len(set(rows[0])) != len(rows[0]):
             raise ExportError(f"{path} has no line of headings that differ: export it from the platform once more")
         line_end = "\r\n" if "\r\n" in text else "\n"
-        return cls(rows[0], rows[1:], separator, line_end, content.startswith(codecs.BOM_UTF8))
+        return cls(rows[0], rows[1:], separator(text), line_end, content.startswith(codecs.BOM_UTF8))
 
     def records(self) -> list[dict[str, str]]:
         """Return the rows by column; what a row lacks is empty."""
