@@ -133,7 +133,7 @@ def start(
         say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
     if notebook:
         say(f"Open it with: jupyter notebook {target}")
-        say("Below each exercise a cell checks it; the last cell trains.")
+        say("Below each exercise a cell checks it" + ("; the last cell trains." if item.has_agent else "."))
     else:
         say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
 
@@ -177,7 +177,7 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
         else:
             say(str(error), style="red")
         return False
-    report = Report(item.name, tuple(outcomes), f"Next: npfl139 train {file}, or hand it in.")
+    report = Report(item.name, tuple(outcomes), f"Next: {', or '.join([*_to_do_with(item, file), 'hand it in'])}.")
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
     else:
@@ -185,6 +185,13 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
             say(f"{file.name} is taken for {item.name}.", style="dim")
         report.show(console)
     return report.is_complete
+
+
+def _to_do_with(item: Assignment, file: Path) -> list[str]:
+    """Return what shows at work a file that is complete."""
+    if item.has_agent:
+        return [f"npfl139 train {file}"]
+    return [f"npfl139 lecture {item.name} --with {file}"] if item.lecture.is_file() else []
 
 
 app.command()(lecture)
