@@ -175,7 +175,7 @@ HALVED = {
     "env_count": 8, "rollout_length": 128, "max_kl": 0.03, "damping": 0.5, "value_learning_rate": 1e-3, "value_epochs": 10,
     "value_batch_size": 128,
 }  # fmt: skip
-BIG = {"steps": 400_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
+BIG = {"steps": 200_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
 
 STUDIES = {
     "suite": Study(agent57, tuple(f"npfl139/{task}-v0" for task in agent57.SUITE), FIRST_FIVE, SUITE, on_suite, 14, 15,

@@ -48,6 +48,11 @@ class Assignment:
         return self.folder / f"{self.name}.safetensors"
 
     @property
+    def has_agent(self) -> bool:
+        """Whether there is something to train."""
+        return "\ndef train(" in self.program.read_text(encoding="utf-8")
+
+    @property
     def film(self) -> Path:
         """What the reference shows, to watch where its solution is not at hand."""
         return self.folder / f"{self.name}.webp"

@@ -26,7 +26,7 @@ def check(exercises: Sequence[str]) -> Report:
     if item is None or not _share_defined(item, names):
         raise ValueError("this notebook defines no exercise: run the cells with their functions first, or begin with npfl139 start")
     outcomes = check_functions(item, names, lambda file, line: _place(shell, file, line), exercises or None)
-    return Report(item.name, tuple(outcomes), "Train and hand in.")
+    return Report(item.name, tuple(outcomes), "Next: train, and hand in." if item.has_agent else "Next: hand in.")
 
 
 def extend(shell: Any) -> None:

@@ -249,12 +249,23 @@ def test_what_was_printed_before_an_error_is_shown(project, command):
         ({"doubled": "return 3 * x"}, "Next: correct doubled, line 5."),
         ({"quadrupled": "return 3 * x"}, "Next: correct quadrupled, line 17."),
         ({"doubled": "return 2 * x", "quadrupled": "return Counter().add(x)"}, "Next: write Counter.add, line 30."),
-        ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: npfl139 train toy.py, or hand it in."),
+        ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: hand it in."),
     ],
 )
 def test_check_says_what_to_write_next(project, command, bodies, advice):
     (project / "toy.py").write_text(written(**bodies))
     assert command("check", "toy.py")[1].splitlines()[-1].rstrip() == advice
+
+
+def test_check_says_what_a_complete_file_can_do(project, command):
+    (project / "toy.py").write_text(COMPLETE)
+    lecture = project.parent / "project" / "lectures" / "toy.md"
+    lecture.parent.mkdir()
+    lecture.touch()
+    assert command("check", "toy.py")[1].splitlines()[-1] == "Next: npfl139 lecture toy --with toy.py, or hand it in."
+    assignment = project.parent / "project" / "assignments" / "toy.py"
+    assignment.write_text(SKELETON + "\n\ndef train(environments, config, monitor):\n    pass\n")
+    assert command("check", "toy.py")[1].splitlines()[-1] == "Next: npfl139 train toy.py, or hand it in."
 
 
 def test_check_says_where_the_cited_equation_is_read(tmp_path, command):

@@ -104,6 +104,7 @@ def test_without_a_file_it_is_the_lecture_with_the_references_figures(toy):
     page = lecture()
     assert figures(page) == 1 and "doubled 4" in page and "halved 2.0" in page
     assert 'alt="A &lt;line&gt;: y over x: twice"' in page
+    assert "<small>twice</small> (1)</a>" in page, "the name by which docstrings cite it"
     assert '<div class="equation" id="equation-toy-twice"><math' in page and 'href="#equation-toy-twice">(1)</a>' in page
     assert re.search(
         r"Exercise 1. What is twice two, .*<math>.*?</math>.*?\?.*<details.*<summary>Answer</summary><p>Four.</p>", page, re.DOTALL
@@ -151,7 +152,7 @@ def test_a_loop_is_ended_by_ctrl_c_and_the_page_is_written(toy, capsys):
 
 def test_refusals_are_sentences(toy, capsys):
     assert "npfl139: there is no lecture 'nope'; there are newton_fisher, " in refused(capsys, "nope")
-    assert refused(capsys, "toy", "--with", "nope.py") == "npfl139: nope.py cannot be read: No such file or directory"
+    assert refused(capsys, "toy", "--with", "nope.py") == "npfl139: there is no file nope.py"
     assert refused(capsys, "toy", "--out", "nowhere/a.html") == "npfl139: there is no folder nowhere to write a.html into"
     assert "toy cannot be written: Is a directory" in (Path("toy").mkdir() or refused(capsys, "toy", "--out", "toy"))
     Path("toy.py").write_text("def doubled(x:\n")

@@ -409,8 +409,9 @@ def forget(
             raise typer.Exit(1)
         decisions.forget(course, lambda session: session.get_one(type(person), person.id), keep_statistics)
         left = "; verdicts and scores are kept, of nobody" if keep_statistics else ""
+        kept = "".join(f" ({path.name})" for path in course.gradebook.copies)
         _screen(course).say(
-            f"{name} is forgotten{left}. Copies of the gradebook, reports, and the folders that were taken in, are yours to delete."
+            f"{name} is forgotten{left}. Copies of the gradebook{kept}, reports, and the folders that were taken in, are yours to delete."
         )
 
 

@@ -1,5 +1,6 @@
 """The database of a course: SQLite in a file, or PostgreSQL by its URL. All its errors are sentences."""
 
+import glob
 import re
 import sqlite3
 import threading
@@ -59,6 +60,12 @@ class Gradebook:
     @property
     def is_file(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def copies(self) -> list[Path]:
+        """The copies that were kept as its tables changed, which hold whatever it held then."""
+        path = Path(self.url.database or "")
+        return sorted(path.parent.glob(f"{glob.escape(path.name)}.before-*")) if self.is_file else []
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

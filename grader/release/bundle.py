@@ -175,7 +175,7 @@ Without `[notebook]` it installs what programs need, and no Jupyter. Activate th
 ## Work
 
     npfl139 topics              # exercises and points
-    npfl139 demo TOPIC          # what it is about, to watch; says so if it needs an exercise of yours first; Ctrl-C ends it
+    npfl139 demo TOPIC          # what it is about, to watch: the reference on film, until TOPIC.py here is complete; Ctrl-C ends it
     npfl139 lecture TOPIC       # writes TOPIC.html to read; the [TOPIC:...] of a docstring is an equation there
     npfl139 start TOPIC         # copies the assignment here as TOPIC.py
     npfl139 check TOPIC.py      # runs the examples, says what failed and what comes next; --watch does it whenever you save

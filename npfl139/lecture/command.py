@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from npfl139.catalogue import Assignment, assignments, topics_from
+from npfl139.named import cannot_be_read, expect_folder
 from npfl139.terminal import UserError, console, say, suggested
 
 __all__ = ["lecture"]
@@ -30,8 +31,7 @@ def lecture(
         lectures = [name for name, item in known.items() if item.lecture.is_file()]
         raise UserError(f"there is no lecture {topic!r}; {suggested(topic, lectures)}")
     item, out = known[topic], out or Path(f"{topic}.html")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.parent} to write {out.name} into")
+    expect_folder(out)
     try:
         theirs = _reference(item)
         mine = None if own is None else _drawn(item, own)
@@ -80,7 +80,7 @@ def _drawn(item: Assignment, own: Path) -> list:
             task = progress.add_task("your figures", total=len(cells))
             shown = run(cells, place, lambda number: progress.update(task, completed=number))
     except OSError as error:
-        raise UserError(f"{own} cannot be read: {error.strerror}") from error
+        raise cannot_be_read(own, error) from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
     for one in shown:

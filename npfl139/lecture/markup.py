@@ -107,7 +107,8 @@ def _equation(content: str, numbers: dict[str, int]) -> str:
     label, latex = re.match(r"(?::label: *(\S+) *\n)?(.*)", content, re.DOTALL).groups()  # type: ignore[union-attr]
     if label is None:
         return f'<div class="equation">{mathml(latex, display=True)}</div>'
-    name = f'<a class="number" href="#{anchor(label)}" title="{html.escape(label)}">({numbers[label]})</a>'
+    cited = html.escape(label.partition(":")[2])  # as docstrings do
+    name = f'<a class="number" href="#{anchor(label)}" title="{html.escape(label)}"><small>{cited}</small> ({numbers[label]})</a>'
     return f'<div class="equation" id="{anchor(label)}">{mathml(latex, display=True)}{name}</div>'
 
 
