@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -197,6 +198,15 @@ def test_to_answer_as_the_reference_does_is_evidence_where_it_is_rare_and_never_
     assert compared(padded(*[given] * 40), GIVEN) == []
     (pair,) = compared(padded(ONE, given + ONE[ONE.index("class") :]), GIVEN)
     assert [each.exercise for each in pair.evidence] == ["Moments.update"]
+
+
+def test_to_keep_what_was_given_is_no_evidence_although_most_hand_in_only_what_they_wrote():
+    known = Known.of_topic("ppo")
+    assert "Agent.act" in known.methods - known.exercises and "entropy" in known.exercises
+    whole = (Path(__file__).parents[1] / "assignments" / "ppo.py").read_text()
+    part = "def entropy(x):\n    a = {0} * x ** {0}\n    return a - {0}\n"
+    entries = [Entry(f"s{number}", "ppo", whole if number < 4 else part.format(number)) for number in range(20)]
+    assert [pair for pair in compared(entries, known) if pair.flagged] == []
 
 
 def made(mistake, verdict="wrong", **fields):
