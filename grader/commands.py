@@ -37,7 +37,7 @@ def grade(
         int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor and 3 GiB")
     ] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
-    sandbox: Annotated[str, typer.Option(help="bwrap; or process, in which submissions can read your files.")] = "bwrap",
+    sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker: for submissions that you trust.")] = "bwrap",
     seed: Annotated[
         int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
     ] = None,
