@@ -351,10 +351,12 @@ def test_the_reports_lie_in_the_folders_of_the_platform(tmp_path):
         "a:_/x/report.html",
     ]
     assert packed.PACKED.fullmatch(names[1].split("/")[0])["number"] == "102"
-    assert result.left_out == ("Blaise Pascal has no report for ppo",)
+    assert result.left_out == (), "who handed in nothing misses nothing"
     first = (tmp_path / "feedback.zip").read_bytes()
     write_feedback([*marks()[:4], hostile, *team], tmp_path / "feedback.zip")
     assert (tmp_path / "feedback.zip").read_bytes() == first
+    waiting = write_feedback([replace(marks()[3], state="waiting")], tmp_path / "feedback.zip")
+    assert waiting.left_out == ("Blaise Pascal has no report for ppo",)
 
 
 @pytest.mark.parametrize("module", [gradescope, nbgrader, junit, github, jsonl])

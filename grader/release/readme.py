@@ -63,17 +63,17 @@ def _training_rows(topic: Topic) -> Iterable[tuple[str, ...]]:
         reference = [score for scores in figures.reference.values() for score in scores.values() if score is not None]
         mistakes = figures.mistakes.values()
         failed, trained = sum(one.failed_all(figures.threshold) for one in mistakes), sum(bool(one.scores) for one in mistakes)
-        seeds = sorted({len(one.scores) for one in mistakes if one.scores})
-        tried = (
-            f"{failed} of {trained}, {'–'.join(map(str, seeds[:1] + seeds[1:][-1:]))} {'seed' if seeds == [1] else 'seeds'} each"
-            if trained
-            else "none trained"
-        )
+        seeds = {len(one.scores) for one in mistakes if one.scores}
+        tried = f"{failed} of {trained}, {_seeds(min(seeds), max(seeds))} each" if seeds else "none trained"
         yield (
             topic.name, training.name, f"{figures.threshold:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
             f"{100 * figures.false_fail_bound:.1f} %", tried,
             f"{sum(one.stops for one in mistakes)} of {len(mistakes)}",
         )  # fmt: skip
+
+
+def _seeds(fewest: int, most: int) -> str:
+    return ("1 seed" if most == 1 else f"{most} seeds") if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -21,7 +21,7 @@ WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same reports are the same archive
 
 
 def write_feedback(marks: Sequence[Mark], out: Path) -> Written:
-    """Write the archive; who has no result has no report in it.
+    """Write the archive; who has no result has no report in it, which is told of those who handed in something.
 
     Raises:
         ExportError: it cannot be written.
@@ -36,8 +36,8 @@ def write_feedback(marks: Sequence[Mark], out: Path) -> Written:
                 taken.add(folder)
                 archive.writestr(zipfile.ZipInfo(f"{folder}/{REPORT}", WHEN), student_page([mark.result], known_band), zipfile.ZIP_DEFLATED)
     save(out, stream.getvalue())
-    without = [f"{mark.person.name} has no report for {mark.assignment}" for mark in marks if mark.result is None]
-    return Written((out,), tuple(without))
+    without = [each for each in marks if each.result is None and each.state != "missing"]  # whoever handed in nothing misses nothing
+    return Written((out,), tuple(f"{each.person.name} has no report for {each.assignment}" for each in without))
 
 
 def _same(origin: str) -> str:
