@@ -7,7 +7,8 @@
 A batch of 32x40+80 has 32 sequences of 40 rows of burn-in and 80 steps; `paper` is what the configuration says. Learning includes drawing
 the batch and updating its priorities. Times are CPU seconds, and seconds on a GPU. "In kernels" is the share of the time that torch's
 profiler sees in the kernels of the GPU, or on the CPU in torch's operators (in brackets: in convolutions and products of matrices alone).
-What remains is Python, numpy and waiting.
+What remains is Python, numpy and waiting. "Off by" says of convolutions in bfloat16 how far the values of a new network are from those of
+the same network in float32: the root mean square over a batch, as a share of the values' standard deviation.
 
 deep_rl_zoo (https://github.com/michaelnny/deep_rl_zoo) is no dependency of ours: `--peer` is the folder of a clone. Its actors act one
 environment each, and its learner gets a batch that is ready, so that neither its replay nor its queues count.
@@ -16,6 +17,7 @@ frames with us and one frame there.
 """
 
 import argparse
+import copy
 import dataclasses
 import re
 import time
@@ -35,6 +37,7 @@ import solutions.ngu as ngu
 import solutions.r2d2 as r2d2
 from npfl139.eager import skip_compiler
 from npfl139.recurrent.actors import Actors, play
+from npfl139.recurrent.networks import Convolutions
 from npfl139.rollout import Collector
 from npfl139.seeding import numpy_stream
 
@@ -125,8 +128,19 @@ def update(agent: r2d2.Agent, replay: r2d2.SequenceReplay) -> None:
     replay.update_priorities(batch.key, agent.improve(batch, len(replay))[0])
 
 
-def ours(config: r2d2.R2D2Config, name: str, held: int, repetitions: int) -> tuple[Speed, Speed, int]:
-    """Return how fast our agent acts (a step in every environment) and learns (an update), and its parameters."""
+def rounding(agent: r2d2.Agent, batch: r2d2.Batch) -> float:
+    """Return by which share of their standard deviation the values of the batch differ from those of a torso that computes in float32."""
+    exact = copy.deepcopy(agent.network)
+    for module in exact.modules():
+        if isinstance(module, Convolutions):
+            module.dtype = torch.float32
+    with torch.no_grad():
+        rounded, reference = (agent.values(network, batch) for network in (agent.network, exact))
+    return float((rounded - reference).square().mean().sqrt() / reference.std())
+
+
+def ours(config: r2d2.R2D2Config, name: str, held: int, repetitions: int) -> tuple[Speed, Speed, int, float]:
+    """Return how fast our agent acts (a step in every environment) and learns (an update), its parameters, and its `rounding`."""
     environments = Frames(config.env_count)
     agent = AGENTS[name].make_agent(environments.single_observation_space, environments.single_action_space, config)
     replay, collector, streams = r2d2.make_replay(agent, config), Collector(environments), np.arange(config.env_count)
@@ -138,16 +152,19 @@ def ours(config: r2d2.R2D2Config, name: str, held: int, repetitions: int) -> tup
         replay.add(streams, first.row, state, nobody, first.successor)
 
     agent.updates = 1  # past the first, random steps
+    off = rounding(agent, agent.batch(replay.sample(np.linspace(0, 0.999, config.batch_size))))
 
     acting = measured(lambda: replay.add(streams, *play(collector, actors)), 3 * repetitions, agent.device)
     learning = measured(lambda: update(agent, replay), repetitions, agent.device)
-    return acting, learning, sum(parameter.numel() for parameter in agent.network.parameters())
+    return acting, learning, sum(parameter.numel() for parameter in agent.network.parameters()), off
 
 
-def told(name: str, precision: str, batch: str, parameters: int, envs: int, acting: Speed, learning: Speed) -> str:
+def told(
+    name: str, precision: str, batch: str, parameters: int, envs: int, acting: Speed, learning: Speed, off: float | None = None
+) -> str:
     shares = [f"{speed.kernels:4.0%}" + (f" ({speed.matrix:.0%})" if speed.matrix is not None else "") for speed in (acting, learning)]
     return (f"{name:12} {precision:9} {batch:9} {parameters / 1e6:6.1f} {envs / acting.seconds:11.0f} {shares[0]:>11} "
-            f"{1 / learning.seconds:10.3f} {shares[1]:>11}")  # fmt: skip
+            f"{1 / learning.seconds:10.3f} {shares[1]:>11} {'' if off is None else f'{off:.2%}':>7}")  # fmt: skip
 
 
 def main() -> None:
@@ -168,15 +185,16 @@ def main() -> None:
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {options.threads} threads"
     print(f"{where}; {options.envs} environments, {options.held} states in each episodic memory; torch {torch.__version__}")
     print(
-        f"{'':12} {'torso':9} {'batch':9} {'10⁶ p.':>6} {'env steps/s':>11} {'in kernels':>11} {'updates/s':>10} {'in kernels':>11}",
+        f"{'':12} {'torso':9} {'batch':9} {'10⁶ p.':>6} {'env steps/s':>11} {'in kernels':>11} "
+        f"{'updates/s':>10} {'in kernels':>11} {'off by':>7}",
         flush=True,
     )
     for batch in options.batches:
         for name in options.agents:
             for precision in options.precisions:
                 config = configured(name, batch, options.envs, options.device, precision)
-                acting, learning, parameters = ours(config, name, options.held, options.repetitions)
-                print(told(name, precision, batch, parameters, options.envs, acting, learning), flush=True)
+                acting, learning, parameters, off = ours(config, name, options.held, options.repetitions)
+                print(told(name, precision, batch, parameters, options.envs, acting, learning, off), flush=True)
             if options.peer:
                 import recurrent_peer
 

@@ -10,14 +10,16 @@ tables of the lines. Settings were chosen on seeds 101 to 110; seeds that are re
 The studies:
     suite    Agent57, its ablations, NGU and R2D2 on the six tasks: greedy scores, 0 for random play and 1 for the best
     coin     two heads or one, for growing curiosity, on RandomCoin: the score of the incurious policy (Badia et al., 2020b, Figure 5)
-    maze     NGU and its ablations on the Disco Maze of 7 × 7: the share of the maze that a greedy episode of 40 steps covers
+    maze     NGU and its ablations on the Disco Maze of 7 × 7: the share of the maze that a greedy episode of 40 steps covers; and how
+             often, in episodes of random steps, a cell that is new to the episode earns more curiosity than a known one
+    mazes    the same in another maze in each episode, as in the paper, and three times as many steps
     goal     the same variants where the farthest cell pays: the score of the incurious policy
     bigmaze  NGU on mazes of 21 × 21, another one in each episode
     hopper   TRPO with the settings that it had, and with smaller batches and longer steps: mean greedy returns
     swimmer  the same with the settings that it has
     settles  R2D2 on tasks of memory: mean greedy returns all along the run, to see whether it ends where it arrives
 
-Needed are torch, numpy, gymnasium, safetensors and rich, and mujoco for Hopper.
+Needed are torch, numpy, scipy, gymnasium, safetensors and rich, and mujoco for Hopper.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import scipy.stats
 import torch
 
 import solutions.agent57 as agent57
@@ -76,24 +79,34 @@ def on_suite(agent: agent57.Agent, environment_id: str, options: dict[str, Any],
 
 
 def on_maze(agent: ngu.Agent, environment_id: str, options: dict[str, Any], end: bool) -> Measures:
-    """The mean share of the floor that a greedy episode of each policy covers; and the score of policy 0 where a goal pays."""
-    measures: Measures = {"coverage": [coverage(agent, environment_id, arm, options) for arm in range(agent.config.policies)]}
+    """The shares of the floor that a greedy episode of each policy covers, and one of random steps; and the score where a goal pays."""
+    covered = [coverage(agent, environment_id, arm, 0.0, options)[0] for arm in range(agent.config.policies)]
+    by_chance, told_apart = coverage(agent, environment_id, 0, 1.0, options)
+    measures: Measures = {"coverage": covered, "coverage by chance": by_chance, "told apart": told_apart}
     return measures | ({"score": score(agent, environment_id)} if "Goal" in environment_id else {})
 
 
-def coverage(agent: ngu.Agent, environment_id: str, arm: int, options: dict[str, Any], episodes: int = 64) -> float:
+def coverage(
+    agent: ngu.Agent, environment_id: str, arm: int, epsilon: float, options: dict[str, Any], episodes: int = 64
+) -> tuple[float, float]:
+    """The share of the floor that an ε-greedy episode covers; how often a step into a new cell earns more than another, a tie half."""
     environments = envs.make(environment_id, episodes, EVALUATION_SEED, **options)
     collector, actors = Collector(environments), agent.evaluators(episodes)
-    actors.arm[:] = arm
+    actors.arm[:], actors.epsilon[:], actors.rng = arm, epsilon, np.random.default_rng(EVALUATION_SEED)
     covered, alive = environments.coverage, np.ones(episodes, bool)
+    new, known = [], []
     while alive.any():
         actors.begin(collector.observation, collector.first)
         action, _ = actors.act(actors.see(collector.observation, collector.reward, collector.first), collector.first)
         step = collector.step(action + agent.first_action)
         actors.experience(step.next_observation, step.reward)
         alive &= ~collector.first  # the last step is not counted: the environment has begun another episode
+        is_new = environments.coverage > covered
+        new += actors.intrinsic[alive & is_new].tolist()
+        known += actors.intrinsic[alive & ~is_new].tolist()
         covered = np.where(alive, environments.coverage, covered)
-    return float(covered.mean())
+    told_apart = scipy.stats.mannwhitneyu(new, known).statistic / len(new) / len(known) if new and known else np.nan
+    return float(covered.mean()), float(told_apart)
 
 
 def on_returns(episodes: int) -> Callable[[Any, str, dict[str, Any], bool], Measures]:
@@ -136,7 +149,7 @@ COIN = {
     for heads in ("split", "shared")
     for weight in (0.3, 1, 10)
 }
-ONE, FAMILY = {"policies": 1}, {"policies": 4, "cross_mixture": 0.25}
+ONE, FAMILY, RAW = {"policies": 1}, {"policies": 4, "cross_mixture": 0.25}, {"life_long_input": "raw"}
 MAZE = {
     "NGU": ONE,
     "NGU without life-long novelty": ONE | {"novelty": "episodic"},
@@ -145,6 +158,11 @@ MAZE = {
     "no novelty": ONE | {"novelty": "none"},
     "NGU, N = 4": FAMILY,
     "NGU, N = 4, without life-long novelty": FAMILY | {"novelty": "episodic"},
+    "NGU, raw": ONE | RAW,
+    "life-long novelty alone, raw": ONE | RAW | {"novelty": "life-long"},
+    "random embedding, raw": ONE | RAW | {"embedding": "random"},
+    "random embedding, without life-long novelty": ONE | {"embedding": "random", "novelty": "episodic"},
+    "NGU, N = 4, raw": FAMILY | RAW,
 }
 GOAL = {
     "NGU": {},
@@ -157,13 +175,16 @@ HALVED = {
     "env_count": 8, "rollout_length": 128, "max_kl": 0.03, "damping": 0.5, "value_learning_rate": 1e-3, "value_epochs": 10,
     "value_batch_size": 128,
 }  # fmt: skip
-BIG = {"steps": 100_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
+BIG = {"steps": 200_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
 
 STUDIES = {
     "suite": Study(agent57, tuple(f"npfl139/{task}-v0" for task in agent57.SUITE), FIRST_FIVE, SUITE, on_suite, 14, 15,
                    {"Agent57": FIRST_TEN} | {name: FIRST_THREE for name in SUITE if "γ" in name or "alone" in name}),
     "coin": Study(agent57, ("npfl139/RandomCoin-v0",), FIRST_FIVE, COIN, on_suite, 7, 15, base={"family_discounts": (0.9, 0.9)}),
     "maze": Study(ngu, ("npfl139/SmallDiscoMaze-v0",), FIRST_TEN, MAZE, on_maze, 12, 6),
+    "mazes": Study(ngu, ("npfl139/DiscoMaze-v0",), FIRST_FIVE, {name: MAZE[name] for name in MAZE if "raw" in name or "N =" not in name},
+                   on_maze, 6, 12, options={"size": 7, "new_maze": True, "steps": 40},
+                   base={"steps": 60_000, "sequence_length": 20, "sequence_period": 10, "target_period": 5}),
     "goal": Study(ngu, ("npfl139/DiscoGoal-v0",), FIRST_TEN, GOAL, on_maze, 12, 14),
     "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 4, 400,
                      options={"size": 21, "new_maze": True, "steps": 200}, base=BIG),

@@ -15,7 +15,7 @@ Needed are numpy and scipy, and for the statistics of the suite what Agent57 nee
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def interval(*samples: list[float], statistic: Callable[..., float] = np.mean) -
 
 
 def shown(value: float, digits: int) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0
+    return f"{round(value, digits) + 0.0:.{digits}f}" if np.isfinite(value) else "not measured"  # no -0
 
 
 def summary(values: list[float], digits: int = 2) -> str:
@@ -150,8 +150,10 @@ def statistics_of(samples: list[list[float]], names: list[str]) -> list[str]:
     return cells
 
 
-def by_variant(value: Callable[[Line], float], digits: int, first: str | None = None) -> Callable[[list[Line]], str]:
-    """Return what makes a table of each task's variants, and compares the first of them with the others."""
+def by_variant(
+    value: Callable[[Line], float], digits: int, first: str | None = None, also: Mapping[str, Callable[[Line], float]] = {}
+) -> Callable[[list[Line]], str]:
+    """Return what makes a table of each task's variants, with means of what else is asked for, and compares one of them with the others."""
 
     def made(lines: list[Line]) -> str:
         parts = []
@@ -162,10 +164,11 @@ def by_variant(value: Callable[[Line], float], digits: int, first: str | None = 
                 values = [value(line) for line in group]
                 compared = "" if variant == first or first is None else comparison(variants[first], group, value, digits)
                 seconds = np.median([line["seconds"] for line in group])
-                rows.append([variant, summary(values, digits), ", ".join(shown(one, digits) for one in values), f"{seconds:.0f}", compared])
-            parts.append(
-                table([short(task), "mean (interval; seeds)", "by seed", "CPU seconds", f"{first} against it" if first else ""], rows)
-            )
+                means = [shown(np.mean([other(line) for line in group]), 2) for other in also.values()]
+                by_seed = ", ".join(shown(one, digits) for one in values)
+                rows.append([variant, summary(values, digits), by_seed, *means, f"{seconds:.0f}", compared])
+            header = [short(task), "mean (interval; seeds)", "by seed", *also, "CPU seconds", f"{first} against it" if first else ""]
+            parts.append(table(header, rows))
         return "\n\n".join(parts)
 
     return made
@@ -198,12 +201,14 @@ def settles(lines: list[Line]) -> str:
     return table(["task", "end, by seed", "worst of the last five evaluations before", "first reached"], rows)
 
 
+TOLD_APART = {"new cells told from known ones": lambda line: line["end"].get("told apart", np.nan)}
 TABLES = {
     "suite": suite,
     "coin": by_variant(lambda line: line["end"]["arms"][0], 2),
-    "maze": by_variant(coverage, 2, "NGU"),
+    "maze": by_variant(coverage, 2, "NGU", TOLD_APART),
+    "mazes": by_variant(coverage, 2, "NGU", TOLD_APART),
     "goal": by_variant(score, 2, "NGU"),
-    "bigmaze": by_variant(coverage, 2),
+    "bigmaze": by_variant(coverage, 2, also={"random steps": lambda line: line["end"]["coverage by chance"]} | TOLD_APART),
     "hopper": hopper,
     "swimmer": by_variant(greedy, 0),
     "settles": settles,

@@ -57,7 +57,8 @@ def _block(translator, node) -> None:
     translator.body.append(translator.starttag(node, "div", CLASS="equation"))
     translator.body.append(mathml(node.astext(), display=True))
     if node["number"]:
-        translator.body.append(f'<span class="number">({node["number"]})')
+        cited = (node["label"] or "").partition(":")[2]  # as docstrings do
+        translator.body.append(f'<span class="number"><small>{cited}</small> ({node["number"]})')
         translator.add_permalink_ref(node, "Link to this equation")
         translator.body.append("</span>")
     translator.body.append("</div>\n")

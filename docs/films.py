@@ -1,11 +1,13 @@
-"""Films agents at the start, half-way and at the end of one training: python -m docs.films writes _static/films/ and films.json.
+"""Films agents at the start, half-way and at the end of one training: python -m docs.films [TOPIC]... writes _static/films/ and films.json.
 
-The films are committed, as training anew for each build of the site would take minutes; films.json says by which command each was made.
+Without topics all are filmed. The films are committed, as training anew for each build of the site would take minutes; films.json says by
+which command each was made.
 """
 
 import dataclasses
 import importlib
 import json
+import sys
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +20,20 @@ from PIL import Image
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.rollout import Collector
-from npfl139.runs import MemoryMonitor
+from npfl139.runs import MemoryMonitor, config_for
 
 DOCS = Path(__file__).resolve().parent
 SEED, EPISODES = 1, 20
 WIDTH, FRAMES, MILLISECONDS = 220, 70, 60
 SHOTS = ("start", "middle", "end")
 ROLES = (
+    ("trpo", "CartPole-v1", "TRPO balances a pole", "The same pole, with steps that are as long as the divergence allows."),
     ("ppo", "CartPole-v1", "PPO balances a pole", "Every step that the pole stands earns 1, at most 500."),
     ("ppo", "npfl139/CollectContinuous-v0", "PPO with continuous actions", "A puck is pushed to a place, and stays until that jumps."),
     ("ppo", "LunarLander-v3", "PPO lands", "A landing between the flags is worth about 200."),
     ("r2d2", "npfl139/TwoRooms-v0", "R2D2 remembers", "Two rooms ask for a cue that was shown at the entrance; 2 is the best return."),
+    ("ngu", "npfl139/DiscoGoal-v0", "NGU finds a goal that nobody points at", "Walls flicker; only the cell farthest from the start pays."),
+    ("agent57", "npfl139/Vaults-v0", "Agent57 opens vaults", "Three combination locks; each vault pays a third, once an episode."),
 )  # fmt: skip
 
 
@@ -77,22 +82,27 @@ def save(frames: list[np.ndarray], path: Path) -> None:
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=35, method=6, minimize_size=True)
 
 
-def main() -> None:
-    """Train and film every role."""
+def main(topics: list[str]) -> None:
+    """Train and film the roles of the topics, by default all; the films of the others stay."""
     torch.set_num_threads(1)
-    films = []
+    films = json.loads((DOCS / "films.json").read_text())
     for topic, environment, title, text in ROLES:
+        if topics and topic not in topics:
+            continue
         module = importlib.import_module(f"solutions.{topic}")
-        config = dataclasses.replace(module.CONFIGS[environment], seed=SEED)
+        config = dataclasses.replace(config_for(module, environment), seed=SEED)
         name = f"{topic}-{environment.rpartition('/')[2].lower()}"
         cameraman = Cameraman(environment, name, config.steps)
         module.train(envs.make(environment, config.env_count, SEED), config, cameraman)
         cameraman.shoot(config.steps)
         made = {"date": date.today().isoformat(), "torch": version("torch"), "command": "python -m docs.films", "seed": SEED}
         command = f"npfl139 train {topic} --env {environment} --seed {SEED}"
+        films = [film for film in films if film["title"] != title]
         films.append({"title": title, "text": text, "command": command, "made": made, "shots": cameraman.shots})
+        titles = [role[2] for role in ROLES]
+        films.sort(key=lambda film: titles.index(film["title"]))
         (DOCS / "films.json").write_text(json.dumps(films, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

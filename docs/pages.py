@@ -12,11 +12,12 @@ from nbformat import v4
 
 import npfl139
 from grader.contract.spec import Topic
-from grader.release.readme import ours, tables
+from grader.release.readme import ours, thresholds_table, topics_table
 from npfl139.equations import cited, equations, equations_of
 from npfl139.files import write_atomically
+from npfl139.lecture.page import is_wide
 from npfl139.lecture.reference import reference
-from npfl139.lecture.running import Shown, to_json
+from npfl139.lecture.running import Shown
 from npfl139.lecture.text import Prose, parts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,8 @@ def notebook(topic: str) -> str:
             cells.append(v4.new_markdown_cell(part.markdown, id=f"{topic}-{number}"))
         else:
             one = next(shown)
-            metadata = {"tags": ["hide-input"], "mystnb": {"image": {"alt": "; ".join(one.words)}}}
+            image = {"alt": "; ".join(one.words), "classes": "wide" if any(map(is_wide, one.figures)) else ""}
+            metadata = {"tags": ["hide-input"], "mystnb": {"image": image}}
             cells.append(v4.new_code_cell(part.source, outputs=_outputs(one), metadata=metadata, id=f"{topic}-{number}"))
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "language_info": {"name": "python"}}
     return nbformat.writes(v4.new_notebook(cells=cells, metadata=kernel))
@@ -60,13 +62,13 @@ def notebook(topic: str) -> str:
 
 def _outputs(shown: Shown) -> list:
     printed = [v4.new_output("stream", name="stdout", text=shown.printed)] if shown.printed else []
-    return printed + [v4.new_output("display_data", data={"image/png": picture}) for picture in to_json(shown)["figures"]]
+    return printed + [v4.new_output("display_data", data={"image/svg+xml": picture.decode()}) for picture in shown.figures]
 
 
 def topics_page(topics: list[Topic]) -> str:
     """Return the table of topics, and for each what its exercises ask for and cite."""
     text = "# Topics and exercises\n\n"
-    text += re.sub(r"(?m)^\| (\w+) \| ([^|]+?) \|", _linked_row, tables(topics)["topics"])
+    text += re.sub(r"(?m)^\| (\w+) \| ([^|]+?) \|", _linked_row, topics_table(topics))
     for topic in topics:
         text += (
             f"\n## {topic.title}\n\n[The lecture](../lectures/{topic.name}.ipynb). `npfl139 start {topic.name}` gives the assignment.\n\n"
@@ -165,7 +167,7 @@ def proof_page(topics: list[Topic]) -> str:
     checks = sum(len(topic.checks) for topic in topics)
     return (
         text.replace("@audit@", audit)
-        .replace("@thresholds@", tables(topics)["thresholds"])
+        .replace("@thresholds@", thresholds_table(topics))
         .replace("@counts@", f"{checks} checks, {mistakes} catalogued mistakes")
     )
 

@@ -1,5 +1,6 @@
 """The instructor's commands of `npfl139`, which finds them by their entry point. They are in no student bundle."""
 
+import itertools
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from npfl139.terminal import UserError, console, say
+from npfl139.catalogue import topics_from
+from npfl139.terminal import UserError, console, missing, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from grader.classroom.session import Engine
@@ -15,6 +17,8 @@ if TYPE_CHECKING:  # commands answer at once
     from grader.records import Result
 
 __all__ = ["app", "engine"]
+
+COURSE, SEVERAL = "In a course", "On several machines"  # headings in the help of grade
 
 app = typer.Typer()
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
@@ -25,31 +29,40 @@ def grade(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH", help="Files, folders, archives; in a course, none: what was taken in.")
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Grade this topic only; needed where the files' names tell none.", autocompletion=topics_from)
+    ] = None,
     out: Results = Path("results"),
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor and 3 GiB")
     ] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
-    sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker.")] = "bwrap",
+    sandbox: Annotated[str, typer.Option(help="bwrap; or process, in which submissions can read your files.")] = "bwrap",
     seed: Annotated[
         int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
     ] = None,
     limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds of its own that one submission may use in all.", show_default="as its checks need")
     ] = None,
-    assignment: Annotated[list[str] | None, typer.Option(help="In a course: only this one; may be given again.")] = None,
-    student: Annotated[str | None, typer.Option(help="In a course: only what this one handed in.")] = None,
+    assignment: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.", rich_help_panel=COURSE)] = None,
+    student: Annotated[str | None, typer.Option(help="Only what this one handed in.", rich_help_panel=COURSE)] = None,
     regrade: Annotated[
-        str | None, typer.Option(metavar="changed|all|faults", help="In a course: what else rests on other checks now, or all.")
+        str | None, typer.Option(metavar="changed|all|faults", help="Also what rests on other checks now, or all.", rich_help_panel=COURSE)
     ] = None,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="In a course: pseudonyms in place of names.")] = False,
-    part: Annotated[str | None, typer.Option(metavar="I/N", help="Only this of N disjoint parts; `npfl139 merge` joins them.")] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Pseudonyms in place of names.", rich_help_panel=COURSE)] = False,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only this of N disjoint parts; `npfl139 merge` joins them.", rich_help_panel=SEVERAL)
+    ] = None,
     seed_file: Annotated[
-        Path | None, typer.Option(help="File of the secret seed that all parts share; drawn into it where it is missing.")
+        Path | None,
+        typer.Option(help="File of the secret seed that all parts share; drawn into it where it is missing.", rich_help_panel=SEVERAL),
     ] = None,
-    on: Annotated[str, typer.Option("--engine", metavar="local|dask", help="Where: on this machine, or on a Dask cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the scheduler of the cluster, such as tcp://10.0.0.1:8786.")] = None,
+    on: Annotated[
+        str, typer.Option("--engine", metavar="local|dask", help="On this machine, or on a Dask cluster.", rich_help_panel=SEVERAL)
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the cluster's scheduler, such as tcp://10.0.0.1:8786.", rich_help_panel=SEVERAL)
+    ] = None,
 ) -> None:
     """Grade submissions. What was graded before is not graded again.
 
@@ -61,15 +74,13 @@ def grade(
 
     grading = _engine(on, address)
     if not paths:
-        from grader.course.commands import grade_here
-
+        _expect_course()
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
-        try:
-            sound = grade_here(grading, assignment, student, regrade, jobs, anonymous, Part.of(part) if part else None, seed_file)
-        except (ValueError, SandboxUnavailable, StoreError) as error:
-            raise UserError(str(error)) from error
-        raise typer.Exit(0 if sound else 3)
+        raise typer.Exit(0 if _graded_in_course(part, grading, assignment, student, regrade, jobs, anonymous, seed_file) else 3)
+    for path in paths:
+        if not path.exists():
+            raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
     if assignment or student or regrade or anonymous:
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
@@ -79,10 +90,10 @@ def grade(
     from grader.records import SANDBOXES, Options
 
     if topic is not None and topic not in available():
-        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+        raise UserError(f"there is no topic {topic!r}; {suggested(topic, available())}")
     kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
     if kind is None:
-        raise UserError(f"there is no sandbox {sandbox!r}; there are {' and '.join(SANDBOXES)}")
+        raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, SANDBOXES)}")
     if seed is not None and seed_file:
         raise UserError("--seed and --seed-file exclude each other")
     if part and seed is None and seed_file is None:
@@ -96,6 +107,26 @@ def grade(
         raise UserError(str(error)) from error
     if any(result.is_fault for result in results):
         raise typer.Exit(3)
+
+
+def _expect_course() -> None:
+    from grader.course.settings import find_course
+
+    if find_course(Path.cwd()) is None:
+        raise UserError("name what to grade, such as npfl139 grade submissions/; without it a course is graded, and here is no course.toml")
+
+
+def _graded_in_course(part: str | None, grading: "Engine", *chosen: Any) -> bool:
+    """Grade what the course around the current directory took in; return whether the grader did not fail on any of it."""
+    from grader.classroom.parts import Part
+    from grader.classroom.store import StoreError
+    from grader.course.commands import grade_here
+    from grader.grading.sandbox import SandboxUnavailable
+
+    try:
+        return grade_here(Part.of(part) if part else None, grading, *chosen)
+    except (ValueError, SandboxUnavailable, StoreError) as error:
+        raise UserError(str(error)) from error
 
 
 def engine(*task: Any) -> "Iterator[Result]":
@@ -184,7 +215,9 @@ def report(
 
 @app.command(rich_help_panel="For instructors")
 def release(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="The topics of a student bundle.", autocompletion=topics_from)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="assignments; for a bundle, bundle")] = None,
 ) -> None:
     """Regenerate the assignments of this checkout from its solutions; or, for TOPICs, build the bundle that their students download."""
@@ -203,9 +236,11 @@ def release(
 
 @app.command(rich_help_panel="For instructors")
 def calibrate(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all", autocompletion=topics_from)
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
-    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake; 3 where one of these passes.")] = 5,
+    mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write.", show_default="calibrated.json beside the checks, in a checkout")
@@ -216,11 +251,10 @@ def calibrate(
 
     Runs that are stored already are kept while solution, checks, library and versions are as they were; only missing seeds are added.
     """
-    from rich.progress import Progress
-
     from grader.contract import figures, registry, sources
     from grader.grading import calibrate as calibration
     from grader.grading.thresholds import summary
+    from npfl139.progress import bar
 
     declared = [_known(topic) for topic in topics or registry.available()]
     for topic in declared:
@@ -230,14 +264,17 @@ def calibrate(
             raise UserError(
                 f"{topic.name} is installed in {topic.files}, where nothing is written: name a folder with --out, or use its checkout"
             )
-    with Progress(console=console) as progress:
-        task = progress.add_task(", ".join(topic.name for topic in declared))
+    with bar(console, ", ".join(topic.name for topic in declared)) as tell:
+        counted = itertools.count(1)
 
         def finished(label: str, total: int) -> None:
-            progress.update(task, description=label, total=total, advance=1)
+            tell(label, next(counted), total)
 
         try:
             paths = calibration.calibrate(declared, seeds, mistake_seeds, jobs, finished, out, also or ())
+        except KeyboardInterrupt:
+            say("Interrupted: the runs that ended are kept, and the same command goes on from there.")
+            raise typer.Exit(130) from None
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for path in paths:
@@ -263,14 +300,16 @@ def new_topic(
 
 @app.command(rich_help_panel="For instructors")
 def audit(
-    topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all", autocompletion=topics_from)
+    ] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be given again.")] = None,
     since: Annotated[str | None, typer.Option(metavar="REVISION", help="Only topics that differ from this revision.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per processor")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the hidden inputs.")] = 0,
     html: Annotated[Path | None, typer.Option(help="File to write a page for instructors to.")] = None,
 ) -> None:
-    """Make every small change of the solutions, and see whether a check notices. The status is 1 where one survives unreviewed."""
+    """Make every small change of the solutions: a check of the exercise must notice, and no other's. The status is 1 where it is not so."""
     from grader.audit.audits import AuditError, audited
 
     try:

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from npfl139.text import nearest
+from npfl139.terminal import suggested
 
-__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of"]
+__all__ = ["Assignment", "CatalogueError", "assignment", "assignments", "lecture_order", "topic_of", "topics_from"]
 
 
 class CatalogueError(ValueError):
@@ -48,6 +48,16 @@ class Assignment:
         return self.folder / f"{self.name}.safetensors"
 
     @property
+    def has_agent(self) -> bool:
+        """Whether there is something to train."""
+        return "\ndef train(" in self.program.read_text(encoding="utf-8")
+
+    @property
+    def film(self) -> Path:
+        """What the reference shows, to watch where its solution is not at hand."""
+        return self.folder / f"{self.name}.webp"
+
+    @property
     def max_score(self) -> float:
         return sum(self.points.values()) + self.training_points
 
@@ -82,8 +92,13 @@ def assignment(name: str) -> Assignment:
     """
     known = assignments()
     if name not in known:
-        raise CatalogueError(f"there is no assignment {name!r}; {nearest(name, known)}")
+        raise CatalogueError(f"there is no assignment {name!r}; {suggested(name, known)}")
     return known[name]
+
+
+def topics_from(beginning: str) -> list[str]:
+    """Return the topics that the tab key completes."""
+    return [name for name in assignments() if name.startswith(beginning)]
 
 
 def lecture_order(prerequisites: Mapping[str, Collection[str]], place: Mapping[str, float]) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ class Report:
         )
         several = len(self.outcomes) > 1
         details = "".join(
-            f"{f'<b><code>{html.escape(outcome.exercise)}</code></b>' if several else ''}<pre>{html.escape(outcome.details)}</pre>"
+            (f"<b><code>{html.escape(outcome.exercise)}</code></b>" if several else "")
+            + f"<pre style='font-family: monospace'>{html.escape(outcome.details)}</pre>"
             for outcome in self.outcomes
             if outcome.details
         )

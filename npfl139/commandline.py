@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from npfl139.examples import missing_exercise
 from npfl139.options import options
 from npfl139.runs import config_for, config_type_of, run
 from npfl139.seeding import derived_seed
-from npfl139.text import nearest
+from npfl139.terminal import suggested
 
 __all__ = ["main"]
 
@@ -44,7 +45,7 @@ def main(train: Callable, arguments: Sequence[str] | None = None, program: str |
     program = program or Path(sys.argv[0]).name
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     try:
-        app.command(help=_title(train))(_trainer(train, program))
+        app.command(help=_title(train))(_trainer(train, program, sys.argv[1:] if arguments is None else arguments))
     except RunError as error:
         _refuse(program, error)
     try:
@@ -55,14 +56,15 @@ def main(train: Callable, arguments: Sequence[str] | None = None, program: str |
         raise
 
 
-def _trainer(train: Callable, program: str) -> Callable:
-    """Return the function of which typer makes the command."""
+def _trainer(train: Callable, program: str, arguments: Sequence[str]) -> Callable:
+    """Return the function of which typer makes the command; its help shows the defaults of what the arguments name."""
     module = sys.modules[train.__module__]
     presets = getattr(module, "CONFIGS", {})
     usual = next(iter(presets), "CartPole-v1")
+    preset = _named(arguments, "--config") or _named(arguments, "--env") or usual
 
     def trainer(
-        env: Annotated[str, typer.Option(metavar="ENVIRONMENT", help="Gymnasium's id of it, or ours.")] = usual,
+        env: Annotated[str, typer.Option(metavar="ENVIRONMENT", help="Where: an id of Gymnasium, or of ours, npfl139/….")] = usual,
         config: Annotated[
             str | None, typer.Option(help=escape(_preset_help(presets)), metavar="NAME", show_default="the environment's own")
         ] = None,
@@ -73,7 +75,8 @@ def _trainer(train: Callable, program: str) -> Callable:
         episodes: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Episodes of the final evaluation.")] = 20,
         threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads of torch; small networks are fastest with one.")] = 1,
         engine: Annotated[
-            Literal["local", "ray"], typer.Option(help="Where the actors are: in this process, or in others under Ray.")
+            Literal["local", "ray"],
+            typer.Option(metavar="local|ray", help="Where the actors are: in this process, or in others under Ray."),
         ] = "local",
         actors: Annotated[
             int | None,
@@ -106,19 +109,28 @@ def _trainer(train: Callable, program: str) -> Callable:
         returns = evaluate(agent.act, environments, episodes)
         print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes")
         print(f"Its curves, logs and weights are in {out}.")
-        print(f"Next: npfl139 plot {out}, or npfl139 demo {out}; everything that was logged: tensorboard --logdir {out.parent}")
+        print(f"Compare them with the reference's: npfl139 plot {out}")
+        print(f"Watch the agent: npfl139 demo {out}")
+        print(f"See everything that was logged: tensorboard --logdir {out.parent}")
         return agent
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    panel = f"Configuration, with the defaults of {usual}"
-    vars(trainer)["__signature__"] = inspect.Signature([*own, *options(config_type_of(train), config_for(module, usual), panel)])
+    panel = f"Configuration, defaults of {preset}"
+    vars(trainer)["__signature__"] = inspect.Signature([*own, *options(config_type_of(train), config_for(module, preset), panel)])
     return trainer
+
+
+def _named(arguments: Sequence[str], option: str) -> str | None:
+    """Return the value of an option as far as it can be told before they are parsed."""
+    values = (value for name, value in itertools.pairwise(["", *arguments, ""]) if name == option)
+    joined = (argument.removeprefix(f"{option}=") for argument in arguments if argument.startswith(f"{option}="))
+    return next(itertools.chain(values, joined), None)
 
 
 def _settings(module: types.ModuleType, preset: str | None, env: str, fields: dict[str, tuple[object] | None]) -> Config:
     presets = getattr(module, "CONFIGS", {})
     if preset is not None and preset not in presets:
-        raise ValueError(f"there is no configuration {preset!r}; {nearest(preset, presets)}")
+        raise ValueError(f"there is no configuration {preset!r}; {suggested(preset, presets)}")
     given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
     return dataclasses.replace(config_for(module, preset or env), **given)
 
@@ -138,7 +150,11 @@ def _title(train: Callable) -> str:
 
 
 def _preset_help(presets: dict[str, Config]) -> str:
-    return f"Configuration to start from: {', '.join(presets)}." if presets else "Configuration to start from; there are none."
+    return (
+        f"Configuration to start from: {', '.join(presets)}. With --help, its defaults are shown."
+        if presets
+        else "Configuration to start from; there are none."
+    )
 
 
 def _refuse(program: str, error: object) -> typing.NoReturn:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from npfl139.catalogue import Assignment, assignments, topic_of
 from npfl139.checkpoints import RunError, read_metadata
 from npfl139.logs import read_log
 from npfl139.monitor import CHECKPOINT, LOG
+from npfl139.terminal import suggested
 
-__all__ = ["Band", "bands", "draw", "recorded", "reference"]
+__all__ = ["Band", "bands", "draw", "recorded", "references"]
 
 POINTS = 100  # of a curve
 RESAMPLES = 2000
@@ -50,13 +52,27 @@ def bands(folders: Sequence[Path], scalar: str) -> list[Band]:
     return [_band(_label(runs, first), [run.points for run in runs]) for runs in groups.values()]
 
 
-def reference(checkpoint: Path, environment: str) -> Band | None:
-    """Return the curve of the reference's seeds that a shipped checkpoint holds, None where it is of another environment."""
-    metadata = read_metadata(checkpoint)
+def references(run: Path) -> list[Band]:
+    """Return the curves of the reference's seeds in the environment of a run, of its topic if the name of its agent tells that.
+
+    Raises:
+        RunError: the folder holds no run.
+    """
+    metadata, known = read_metadata(run / CHECKPOINT), assignments()
+    topic, _ = topic_of(metadata.get("agent", ""), known)
+    items = (item for name, item in known.items() if topic in (None, name) and item.checkpoint.exists())
+    found = (_shipped(item, metadata.get("environment", "")) for item in items)
+    return [band for band in found if band is not None]
+
+
+def _shipped(item: Assignment, environment: str) -> Band | None:
+    """Return the curve that goes with the trained agent of a topic, None where that plays elsewhere."""
+    metadata = read_metadata(item.checkpoint)
     if metadata.get("environment") != environment or "curves" not in metadata:
         return None
     stored = json.loads(metadata["curves"])
-    return _interval(f"the reference, {len(stored['returns'])} seeds", np.array(stored["steps"]), np.array(stored["returns"]))
+    label = f"the reference of {item.name}, {len(stored['returns'])} seeds"
+    return _interval(label, np.array(stored["steps"]), np.array(stored["returns"]))
 
 
 def recorded(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +108,7 @@ def _read(folder: Path, scalar: str) -> Run:
     except OSError as error:
         raise RunError(f"{folder / LOG} cannot be read: {error.strerror}") from error
     if scalar not in scalars:
-        raise RunError(f"the run {folder} has not logged {scalar!r}; there are {', '.join(sorted(scalars)) or 'none'}")
+        raise RunError(f"the run {folder} has not logged {scalar!r}; {suggested(scalar, sorted(scalars))}")
     config = json.loads(metadata.get("config", "{}"))
     config.pop("seed", None)
     return Run(folder, metadata.get("environment", ""), config, np.array(scalars[scalar], float))

@@ -17,7 +17,7 @@ from npfl139.film import Frame, picture_of
 from npfl139.rollout import Collector
 from npfl139.seeding import derived_seed
 
-__all__ = ["Show", "played", "restored", "staged", "trained"]
+__all__ = ["Show", "filmed", "played", "restored", "staged", "trained"]
 
 if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
     os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it when it is imported; without a screen its default cannot draw
@@ -56,6 +56,23 @@ def staged(module: types.ModuleType) -> Show:
         return (Frame(picture_of(figure), caption) for figure, caption in module.demonstration())
 
     return Show(module.__name__.removeprefix("solutions."), 8, frames, told)
+
+
+def filmed(path: Path, title: str) -> Show:
+    """Return a film that was shipped, an animated picture."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as film:
+        pictures = [(np.asarray(picture.convert("RGB")), picture.info.get("duration", 100)) for picture in ImageSequence.Iterator(film)]
+    frames_per_second = 1000 * len(pictures) / sum(duration for _, duration in pictures)
+
+    def frames(episodes: int) -> Iterator[Frame]:
+        return (Frame(picture, f"{title}, filmed with the reference solution") for picture, _ in pictures)
+
+    def told(episodes: int) -> Iterator[str]:
+        yield f"{path}, {len(pictures) / frames_per_second:.0f} seconds: a terminal with colours shows it, --render human, or a browser."
+
+    return Show(title, frames_per_second, frames, told)
 
 
 def trained(module: types.ModuleType, environment_id: str | None, seed: int, steps: int | None) -> Show:

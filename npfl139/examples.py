@@ -20,7 +20,7 @@ from npfl139.equations import cited, equation_place
 from npfl139.modules import define
 from npfl139.source import Source, read_source
 
-__all__ = ["LoadError", "Outcome", "check_examples", "check_functions", "indented", "load_module", "missing_exercise"]
+__all__ = ["LoadError", "Outcome", "check_examples", "check_functions", "indented", "is_written", "load_module", "missing_exercise"]
 
 MAX_SHOWN_LINES = 12
 Locate = Callable[[str, int], str | None]  # (file, line) -> where its author finds the line, None if it is not the author's
@@ -133,7 +133,7 @@ class _Run:
             kind = type(came.error).__name__
             return self._with("failed", which + kind, example=shown, raised=_explained(came.error, self.locate))
         expected, got = example.want.rstrip("\n") or "no output", came.output.rstrip("\n") or "no output"
-        return self._with("failed", which + "another result", example=shown, expected=expected, got=got)
+        return self._with("failed", which + "not as expected", example=shown, expected=expected, got=got)
 
     def _with(self, status: str, summary: str, **details: str) -> Outcome:
         place = self.locate(self.code.co_filename, self.code.co_firstlineno) if self.code else None
@@ -195,6 +195,11 @@ def _explained(error: BaseException, locate: Locate) -> str:
         if place is not None:
             return f"{what}, in {place}: {linecache.getline(frame.filename, frame.lineno or 0).strip()}"
     return what
+
+
+def is_written(names: Mapping[str, Any], exercise: str) -> bool:
+    """Return whether the exercise is defined under these names, and no stub any more."""
+    return _is_defined(names, exercise) and not _is_stub(_code_of(names, exercise), exercise)
 
 
 def _docstrings(skeleton: str) -> dict[str, str]:

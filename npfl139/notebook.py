@@ -7,7 +7,7 @@ from typing import Any
 from npfl139.catalogue import Assignment, assignments
 from npfl139.checking import Report
 from npfl139.examples import check_functions, missing_exercise
-from npfl139.text import nearest
+from npfl139.terminal import suggested
 
 __all__ = ["check", "extend"]
 
@@ -20,13 +20,13 @@ def check(exercises: Sequence[str]) -> Report:
     every = [exercise for item in known for exercise in item.points]
     for exercise in exercises:
         if exercise not in every:
-            raise ValueError(f"there is no exercise {exercise!r}; {nearest(exercise, every)}")
+            raise ValueError(f"there is no exercise {exercise!r}; {suggested(exercise, every)}")
     candidates = [item for item in known if set(exercises) <= item.points.keys()]
     item = max(candidates, key=lambda item: _share_defined(item, names), default=None)
     if item is None or not _share_defined(item, names):
         raise ValueError("this notebook defines no exercise: run the cells with their functions first, or begin with npfl139 start")
     outcomes = check_functions(item, names, lambda file, line: _place(shell, file, line), exercises or None)
-    return Report(item.name, tuple(outcomes), "Train and hand in.")
+    return Report(item.name, tuple(outcomes), "Next: train, and hand in." if item.has_agent else "Next: hand in.")
 
 
 def extend(shell: Any) -> None:

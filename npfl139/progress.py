@@ -1,20 +1,60 @@
-"""How far a training is: a bar and a curve in the terminal, a figure in a notebook."""
+"""How far long work is: a bar in the terminal, for a training with its curve, or a figure in a notebook; in a log a line a minute."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from npfl139 import in_notebook
 from npfl139.charts import Curve, chart
 
-__all__ = ["Display", "display"]
+__all__ = ["Display", "Pace", "bar", "display"]
 
 Scalars = Mapping[str, Sequence[Sequence[float]]]  # name -> [[steps, value], ...]
 RETURN = "episode_return"
 CURVE_HEIGHT = 8  # lines
+MINUTE = 60.0  # seconds
+
+
+class Pace:
+    """How long the rest of some work takes, from how long it took until now: for logs, in which no bar can move."""
+
+    def __init__(self, done: float = 0):
+        self.before, self.start = done, time.monotonic()
+        self.told = self.start
+
+    def left(self, done: float, total: float) -> str:
+        """Return the time that remains in words, which begin with a comma; empty where it is less than a minute, or unknown."""
+        seconds = (time.monotonic() - self.start) * (total - done) / (done - self.before) if done > self.before else 0.0
+        hours, minutes = divmod(round(seconds / MINUTE), 60)
+        return f", about {f'{hours} h ' if hours else ''}{minutes} min left" if hours or minutes else ""
+
+    def is_due(self) -> bool:
+        """Return whether a minute went by since this was last true, or since the beginning."""
+        if time.monotonic() - self.told < MINUTE:
+            return False
+        self.told = time.monotonic()
+        return True
+
+
+@contextmanager
+def bar(console: Console, description: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what shows (description, done, total) as a bar that vanishes at the end; in a log as a line now and then."""
+    pace = Pace()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=None)
+
+        def tell(description: str, done: int, total: int) -> None:
+            progress.update(task, description=description, completed=done, total=total)
+            if not console.is_terminal and pace.is_due():
+                console.print(Text(f"{description}: {done} of {total}{pace.left(done, total)}"), soft_wrap=True)
+
+        yield tell
 
 
 class Display(Protocol):
@@ -37,6 +77,7 @@ class Terminal:
 
     def __init__(self, console: Console, total: int, done: int):
         self.console = console
+        self.total, self.pace = total, Pace(done)
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
             console=console, auto_refresh=False,
@@ -52,6 +93,9 @@ class Terminal:
         latest = returns[-20:]
         note = f"return {sum(value for _, value in latest) / len(latest):.1f}" if latest else ""
         self.bar.update(self.task, completed=steps, note=note)
+        if not self.console.is_terminal and self.pace.is_due():
+            told = f"{steps} of {self.total} steps{f', {note}' if note else ''}{self.pace.left(steps, self.total)}"
+            self.console.print(Text(told), soft_wrap=True)
         has_room = self.console.is_terminal and self.console.height > 2 * CURVE_HEIGHT and len(returns) > 1
         curve = [chart([Curve(*_smooth(returns))], min(self.console.width, 100), CURVE_HEIGHT)] if has_room else []
         self.live.update(Group(*curve, self.bar), refresh=True)

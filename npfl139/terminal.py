@@ -1,9 +1,15 @@
 """What all commands of `npfl139` share, wherever they come from: how they print, and how they refuse."""
 
+import difflib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["UserError", "console", "say"]
+from npfl139.text import nearest
+
+__all__ = ["UserError", "console", "missing", "say", "suggested"]
 
 console = Console()
 
@@ -15,3 +21,23 @@ class UserError(Exception):
 def say(text: str, style: str = "") -> None:
     """Print a text as it is: no markup, no wrapping."""
     console.print(Text(text, style=style), soft_wrap=True)
+
+
+def missing(path: Path, kind: str, beside: Iterable[Path]) -> str:
+    """Return what to say of a path at which there is nothing: which of those beside it may be meant.
+
+    >>> missing(Path("work/pop.py"), "file", [Path("work/ppo.py"), Path("work/notes.txt")])
+    'there is no file work/pop.py; did you mean work/ppo.py?'
+    """
+    near = difflib.get_close_matches(path.name, [other.name for other in beside], n=1)
+    return f"there is no {kind} {path}" + (f"; did you mean {path.with_name(near[0])}?" if near else "")
+
+
+def suggested(name: str, known: Collection[str]) -> str:
+    """Return what to say of a name that nothing has: which one may be meant, or else which ones there are.
+
+    >>> suggested("pop", ["trpo", "ppo"]), suggested("x", ["trpo", "ppo"]), suggested("x", ["ppo"])
+    ("did you mean 'ppo'?", 'there are trpo, ppo', 'there is only ppo')
+    """
+    told = nearest(name, known)
+    return told.replace("there are", "there is only", 1) if len(known) == 1 else told

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.main import get_command
 
 __all__ = ["answer"]
 
-WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}  # what the help calls the value of an option that does not say it
+WORDS = {int: "INTEGER", float: "NUMBER", Path: "PATH"}  # what the help calls the value of an option; of others it repeats the name
 
 
 def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> object:
@@ -27,7 +28,8 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
         result = _readable(get_command(app))(arguments, prog_name=program, standalone_mode=False)
     except TyperException as error:
         message = _sentence(error)
-        typer.echo(message if "\n" in message else f"{program}: {message}", err=True)  # several lines are the help of a bare command
+        if message:  # a bare command has shown its help, and says nothing besides
+            typer.echo(f"{program}: {message}", err=True)
         sys.exit(error.exit_code)
     if isinstance(result, int):  # so typer returns the status of an Exit
         sys.exit(result)
@@ -35,15 +37,27 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
 
 
 def _readable(command: Any) -> Any:
-    """Return the command with a help that speaks of what a value is, not of Python's types: `--out PATH`, not `--out <path>`."""
+    """Return the command with a help that is broken where the terminal ends, and speaks of what a value is, not of Python's types.
+
+    That is `FILE` and `--out PATH`, not `{FILE}` and `--out <path>`.
+    """
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (command.help or "").split("\n\n"))
     for one in command.commands.values() if isinstance(command, TyperGroup) else ():
         _readable(one)
     for parameter in [*command.params, command.get_help_option(typer.Context(command))]:
         if isinstance(parameter, TyperArgument):
+            parameter.metavar = parameter.metavar or (parameter.name or "").upper()
             parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name is in capitals already
+            parameter.get_usage_pieces = partial(_in_usage, parameter)  # type: ignore[method-assign]
         elif isinstance(parameter, TyperOption) and parameter.metavar is None:
-            parameter.metavar = "" if parameter.is_flag else WORDS.get(parameter.type_descriptor.annotation, "TEXT")
+            word = WORDS.get(parameter.type_descriptor.annotation, (parameter.name or "").upper())
+            parameter.metavar = "" if parameter.is_flag else word
     return command
+
+
+def _in_usage(argument: TyperArgument, context: object) -> list[str]:
+    word = argument.display_name_raw.strip("[].")
+    return [f"{word if argument.required else f'[{word}]'}{'...' if argument.nargs != 1 else ''}"]
 
 
 def _sentence(error: TyperException) -> str:

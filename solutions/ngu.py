@@ -517,6 +517,9 @@ class NGUConfig(r2d2.R2D2Config):
     # Deviation: in the paper the scale of r^i is what ε, k and P make it. Divided by its root mean square, one β suits all tasks.
     intrinsic_scale: str = "unit"  # unit, or raw as in the paper
     intrinsic_input: str = "shown"  # shown: the network sees the previous r^i as in the paper; hidden: 0 in its place
+    # What g and ĝ see: every number normalized as in Burda et al. (2019), or raw; in the paper we found nothing about it. Where the same
+    # pixels always show where the agent is, normalized ones tell how seldom it was there.
+    life_long_input: str = "normalized"
     embedding_size: int = 16  # P; 32 in the paper
     novelty_sizes: tuple[int, ...] = (64,)  # hidden layers of f, of its classifier, of g and ĝ
     neighbours: int = 5  # k; 10 in the paper
@@ -536,7 +539,7 @@ class NGUConfig(r2d2.R2D2Config):
     def __post_init__(self):
         super().__post_init__()
         allowed = {"embedding": ("controllable", "random"), "novelty": ("both", "episodic", "life-long", "none")}
-        allowed |= {"intrinsic_scale": ("unit", "raw"), "intrinsic_input": ("shown", "hidden")}
+        allowed |= {"intrinsic_scale": ("unit", "raw"), "intrinsic_input": ("shown", "hidden"), "life_long_input": ("normalized", "raw")}
         for field, choices in allowed.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be {' or '.join(choices)}, got {getattr(self, field)!r}")
@@ -573,13 +576,14 @@ class Novelty(nn.Module):
         self.embed, self.predict, self.random = (Encoder(shape, config.novelty_sizes, size, generator) for _ in range(3))
         self.random.requires_grad_(False)
         self.classify = MLP(2 * size, config.novelty_sizes, action_count, generator, activation=torch.relu)
-        self.observations = RunningMoments(math.prod(shape))  # g and ĝ see normalized observations, as in Burda et al. (2019)
+        self.observations = RunningMoments(math.prod(shape))
         self.distances, self.errors, self.squared_rewards = RunningMoments(1), RunningMoments(1), RunningMoments(1)
 
     def errors_of(self, observation: Tensor) -> Tensor:
         """Return err(x) [N]; gradients flow into ĝ."""
-        normalized = self.observations(observation.flatten(1)).view(observation.shape)
-        return prediction_error(self.predict(normalized), self.random(normalized))
+        if self.config.life_long_input == "normalized":
+            observation = self.observations(observation.flatten(1)).view(observation.shape)
+        return prediction_error(self.predict(observation), self.random(observation))
 
     def memory(self, rows: int) -> EpisodicMemory:
         """Return an empty memory for episodes in `rows` rows, which shares its mean distance with all others."""

@@ -90,13 +90,13 @@ def sample_class():
     """Return a class in which everything that can happen happens once."""
     bootstraps = {
         "verdict": "wrong",
-        "feedback": "the advantage has the right shape, but not the right values",
+        "feedback": "the advantage had the right shape, but not the right values",
         "mistake": "bootstraps through a terminal state",
         "hint": "When an episode terminated there is no next state: what is its value?",
     }
     maximum = {
         "verdict": "wrong",
-        "feedback": "the objective has the right shape, but not the right values",
+        "feedback": "the objective had the right shape, but not the right values",
         "mistake": "takes the maximum of the two terms",
         "hint": "The bound is pessimistic: which of the two terms is the lower one?",
     }

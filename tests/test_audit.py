@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -20,12 +21,13 @@ from grader import brought, commands
 from grader.audit import audits
 from grader.audit.changes import changed_files, touched
 from grader.audit.equivalents import judged, reviewed
-from grader.audit.mutants import mutants_of
+from grader.audit.mutants import Mutant, mutants_of
 from grader.audit.pool import DIED, OVERDUE, limited, worked
-from grader.audit.runner import audit
+from grader.audit.runner import Audit, Finding, audit
 from grader.audit.show import page, table
 from grader.contract import registry, spec
 from grader.contract.registry import available, load
+from grader.records import Verdict
 from npfl139.seeding import numpy_stream
 
 SOLUTION = '''
@@ -47,11 +49,11 @@ def halved(x: Tensor, least: float) -> Tensor:
 
 
 def count_down(start: int) -> int:  # is not mutated
-    """Return how many halvings it takes to get below 1."""
+    """Return how many steps lead down to 0, each of them half of 2."""
     steps = 0
     while start >= 1:
-        start = float(halved(torch.tensor(start), 0.0))
-        steps = steps + 1
+        start = start - 1
+        steps = steps + float(halved(torch.tensor(2.0), 0.0))
     return steps
 '''
 CHECKS = '''
@@ -61,6 +63,7 @@ import torch
 
 from grader.contract.expect import expect_close, expect_error
 from grader.contract.spec import Topic, check, checks_of
+from solutions.tiny import halved
 
 
 @check("halved")
@@ -81,10 +84,10 @@ def check_refuses(student, rng):
     expect_error(lambda: student.halved(torch.ones(1), -1.0), "ValueError", "a negative bound")
 
 
-@check("count_down")
+@check("count_down", stands_on=(halved,))
 def check_counts(student, rng):
-    """The halvings are counted."""
-    expect_close(student.count_down(5.0), 3.0)
+    """The steps are counted."""
+    expect_close(student.count_down(5.0), 5.0)
 
 
 TOPIC = Topic("tiny", "Tiny <i>topic</i>", ("halved", "count_down"), checks_of(__name__))
@@ -119,7 +122,7 @@ def put(folder, monkeypatch, checks=CHECKS, mistakes=MISTAKES):
     for name, text in (("__init__", ""), ("checks", checks), ("mistakes", mistakes)):
         (package / f"{name}.py").write_text(text)
     (answers / "tiny.py").write_text(SOLUTION)
-    for name in [name for name in sys.modules if name.startswith("tiny_topic")]:
+    for name in [name for name in sys.modules if name.startswith(("tiny_topic", "solutions.tiny"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(solutions, "__path__", [*solutions.__path__, str(answers)])
@@ -236,24 +239,63 @@ def test_survivors_are_those_that_the_checks_leave(found):
 
 
 def test_what_each_check_contributes_is_counted(found):
-    figures = {check.name: check for check in found.checks}
-    assert figures["check_halves"].killed == figures["check_halves_again"].killed > 5
-    assert figures["check_halves"].alone == figures["check_halves_again"].alone == 0
-    assert figures["check_refuses"].alone >= 3
+    halves, refuses, again = found.contributions("halved")
+    assert (halves.name, refuses.name, again.name) == ("check_halves", "check_refuses", "check_halves_again")
+    assert halves.noticed == halves.added == again.noticed > 5 and again.added == 0
+    assert 3 <= refuses.added < refuses.noticed
+    assert halves.added + refuses.added == sum(one.killed for one in found.of("halved"))
 
 
-def test_names_and_checks_of_other_exercises_are_told(found):
+def test_few_checks_that_notice_everything_come_first():
+    """The strongest check is idle here: what it notices the two others notice, too, which both are needed."""
+    noticed = {"check_middle": "bcdef", "check_left": "abcx", "check_right": "defy", "check_never": ""}
+    functions = [named(name) for name in noticed]
+    topic = spec.Topic("one", "One", ("f",), tuple(spec.Check("f", 1.0, function) for function in functions))
+    mutants = [Mutant(letter, "f", 1, "", "", "") for letter in "abcdefxyz"]
+    verdicts = [
+        {name: Verdict.WRONG if mutant.id in letters else Verdict.PASSED for name, letters in noticed.items()} for mutant in mutants
+    ]
+    findings = tuple(map(Finding, mutants, verdicts))
+    contributions = [(one.name, one.noticed, one.added) for one in Audit(topic, ("f",), findings, 0.0).contributions("f")]
+    assert contributions == [("check_left", 4, 4), ("check_right", 4, 4), ("check_middle", 5, 0), ("check_never", 0, 0)]
+
+
+def named(name):
+    def function(student, rng):
+        raise AssertionError("it is not run")
+
+    function.__name__ = name
+    return function
+
+
+def test_names_are_told(found):
     doubled = finding(found, "halved · arithmetic · x / 2 → x * 2")
     assert doubled.names == ("doubles",) and not doubled.false_names
-    assert "check_counts" in finding(found, "halved · add minus").elsewhere
-    assert finding(found, "count_down · constant · 0 → 1").elsewhere == ()
+
+
+def test_no_check_of_another_exercise_fails_where_it_stands_on_the_right_one(found):
+    assert not any(one.elsewhere for one in found.findings)
+
+
+def test_a_mutant_at_which_checks_of_other_exercises_fail_fails_the_audit(tmp_path, monkeypatch):
+    topic = put(tmp_path, monkeypatch, CHECKS.replace(", stands_on=(halved,)", ""))
+    try:
+        alone = audit(topic, ("halved",))
+    finally:
+        monkeypatch.undo()
+        forget()
+    judgement = judged(alone, {one.mutant.id: "a reason" for one in alone.findings if not one.killed})
+    assert finding(alone, "halved · add minus").elsewhere == ("check_counts",)
+    assert finding(alone, "halved · add minus") in judgement.elsewhere and not judgement.survivors and not judgement.passed
+    assert re.search(r"fails elsewhere, line \d+: halved · add minus · .*: check_counts\n", shown(judgement))
+    assert f"{len(judgement.elsewhere)} make checks of other exercises fail" in page([judgement])
 
 
 def test_symptoms_are_told_and_what_tells_nothing_is_none(found):
     doubled = finding(found, "halved · arithmetic · x / 2 → x * 2")
     assert doubled.symptom is None and doubled.is_told and not replace(doubled, named={}).is_told
     assert finding(found, "halved · exception").symptom.startswith("a negative bound must raise a ValueError")
-    assert finding(found, "count_down · drop · start = float(").symptom == OVERDUE
+    assert finding(found, "count_down · drop · start = start - 1").symptom == OVERDUE
 
 
 def test_a_name_that_does_not_hold_on_further_seeds_is_false(tmp_path, monkeypatch):
@@ -287,7 +329,7 @@ def shown(judgement):
 
 
 def test_an_infinite_loop_is_stopped_and_counts_as_noticed(found):
-    endless = finding(found, "count_down · drop · start = float(")
+    endless = finding(found, "count_down · drop · start = start - 1")
     assert endless.killed and endless.stopped == OVERDUE and endless.verdicts == {"check_counts": "timeout"}
 
 
@@ -346,9 +388,10 @@ def test_the_page_escapes_and_needs_nothing_else(found):
 
 def test_the_table_tells_survivors_idle_checks_and_outdated_entries(found):
     text = shown(judged(found, {"gone · drop · x": "a reason"}))
-    assert "check_halves_again kills no mutant that no other check kills" in text and "check_refuses kills no" not in text
+    assert re.search(r"halved: check_halves notices \d+, check_refuses \d+ more; nothing is added by check_halves_again", text)
+    assert re.search(r"count_down: check_counts notices \d+\n", text)
     assert "halved · comparison · least < 0 → least <= 0" in text and "gone · drop · x: there is no such mutant" in text
-    assert "% of those noticed have a name or a symptom, 0 false names" in text
+    assert "% of those noticed have a name or a symptom, 0 false names, 0 make checks of other exercises fail" in text
 
 
 def test_the_command(tiny, tmp_path, monkeypatch):

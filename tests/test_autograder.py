@@ -63,7 +63,7 @@ def test_what_is_installed_from_the_wheel_makes_the_same_wheel(archive, tmp_path
 
 
 def test_what_cannot_be_packed_is_a_sentence(tmp_path, monkeypatch):
-    with pytest.raises(ExportError, match="there is no topic 'bandit'; the topics are newton_fisher, "):
+    with pytest.raises(ExportError, match="there is no topic 'bandit'; there are newton_fisher, "):
         autograder.autograder("bandit", tmp_path / "out.zip")
 
     class Linked(Distribution):

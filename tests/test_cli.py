@@ -95,6 +95,7 @@ def test_topics_lists_titles_points_prerequisites_and_exercises(project, command
     assert [line.rstrip() for line in printed.splitlines()] == [
         "toy", "  A toy, 7.5 points", "  doubled, quadrupled, Counter.add",
         "toy_two", "  Another, 7.5 points, builds on toy", "  doubled, quadrupled, Counter.add",
+        "", "Begin with npfl139 start TOPIC, or watch what it is about: npfl139 demo TOPIC",
     ]  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def test_check_shows_the_expected_and_the_actual_result(project, command):
     (project / "toy.py").write_text(written(doubled="return 3 * x"))
     status, printed, _ = command("check", "toy.py")
     assert status == 1
-    assert "doubled      failed   example 1 of 2: another result" in printed
+    assert "doubled      failed   example 1 of 2: not as expected" in printed
     assert "doubled\n>>> doubled(2)\nexpected\n    4\ngot\n    6\n" in printed
 
 
@@ -233,7 +234,7 @@ def test_what_a_file_prints_is_shown_apart_and_is_no_mistake(project, command):
 def test_a_printed_result_is_no_returned_one(project, command):
     (project / "toy.py").write_text(written(doubled="print(x * 2, end='')", quadrupled="print(4)"))
     status, printed, _ = command("check", "toy.py")
-    assert status == 1 and "doubled      failed   example 1 of 2: another result" in printed
+    assert status == 1 and "doubled      failed   example 1 of 2: not as expected" in printed
 
 
 def test_what_was_printed_before_an_error_is_shown(project, command):
@@ -248,12 +249,23 @@ def test_what_was_printed_before_an_error_is_shown(project, command):
         ({"doubled": "return 3 * x"}, "Next: correct doubled, line 5."),
         ({"quadrupled": "return 3 * x"}, "Next: correct quadrupled, line 17."),
         ({"doubled": "return 2 * x", "quadrupled": "return Counter().add(x)"}, "Next: write Counter.add, line 30."),
-        ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: npfl139 train toy.py, or hand it in."),
+        ({"doubled": "return 2 * x", "quadrupled": "return 4 * x", "add": "pass"}, "Next: hand it in."),
     ],
 )
 def test_check_says_what_to_write_next(project, command, bodies, advice):
     (project / "toy.py").write_text(written(**bodies))
     assert command("check", "toy.py")[1].splitlines()[-1].rstrip() == advice
+
+
+def test_check_says_what_a_complete_file_can_do(project, command):
+    (project / "toy.py").write_text(COMPLETE)
+    lecture = project.parent / "project" / "lectures" / "toy.md"
+    lecture.parent.mkdir()
+    lecture.touch()
+    assert command("check", "toy.py")[1].splitlines()[-1] == "Next: npfl139 lecture toy --with toy.py, or hand it in."
+    assignment = project.parent / "project" / "assignments" / "toy.py"
+    assignment.write_text(SKELETON + "\n\ndef train(environments, config, monitor):\n    pass\n")
+    assert command("check", "toy.py")[1].splitlines()[-1] == "Next: npfl139 train toy.py, or hand it in."
 
 
 def test_check_says_where_the_cited_equation_is_read(tmp_path, command):
@@ -352,12 +364,12 @@ def test_check_explains_a_file_that_cannot_be_run(project, command, content, mes
         (("train", "empty.py"), "empty.py has no function train, so there is nothing to train"),
         (("train", "broken.py"), "Python cannot read the code in line 1, `def f(:`: invalid syntax"),
         (("demo", "empty.py"), "empty.py has no agent to show"),
-        (("release", "toys"), "there is no topic 'toys'; the topics are "),
-        (("grade", "nowhere"), "nowhere cannot be read: No such file or directory"),
-        (("grade", "empty.py", "--topic", "toys"), "there is no topic 'toys'; the topics are "),
-        (("grade", "empty.py", "--sandbox", "chroot"), "there is no sandbox 'chroot'; there are bwrap and process"),
+        (("release", "toys"), "there is no topic 'toys'; "),
+        (("grade", "nowhere"), "there is no file or folder nowhere"),
+        (("grade", "empty.py", "--topic", "toys"), "there is no topic 'toys'; "),
+        (("grade", "empty.py", "--sandbox", "chroot"), "there is no sandbox 'chroot'; there are bwrap, process"),
         (("report", "nowhere"), "there is no folder nowhere"),
-        (("calibrate", "toys"), "there is no topic 'toys'; the topics are "),
+        (("calibrate", "toys"), "there is no topic 'toys'; "),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(project, command, arguments, message):
@@ -470,6 +482,18 @@ def test_the_agent_of_an_assignment_is_shown_before_anything_is_written(project,
     assert "belongs to an agent of another configuration" in command("demo", "toy")[2]
 
 
+def test_where_an_exercise_lacks_the_film_of_the_reference_is_shown(project, command):
+    pictures = [Image.new("RGB", (16, 16), colour) for colour in ("red", "green", "blue")]
+    film = project.parent / "project" / "assignments" / "toy.webp"
+    pictures[0].save(film, save_all=True, append_images=pictures[1:], duration=500)
+    status, printed, _ = command("demo", "toy")
+    told = "This is the reference, filmed: doubled is not written yet in toy.py here.\n"
+    assert (status, printed) == (0, f"{told}{film}, 2 seconds: a terminal with colours shows it, --render human, or a browser.\n")
+    assert "▀" in command("demo", "toy", "--render", "terminal")[1]
+    (project / "toy.py").write_text(COMPLETE)
+    assert "toy has no agent to show" in command("demo", "toy")[2]
+
+
 def test_runs_are_compared(project, command):
     (project / "toy.py").write_text(AGENT)
     for seed, gain in ((1, 1.0), (2, 1.0), (3, 2.0)):
@@ -477,7 +501,10 @@ def test_runs_are_compared(project, command):
     runs = ("run1", "run2", "run3")
     status, printed, _ = command("plot", *runs)
     assert status == 0 and "gain=1.0, 2 runs" in printed and "one run" in printed and "tensorboard --logdir ." in printed
-    first, second = json.loads(command("plot", *runs, "--json")[1])
+    (project / "stopped").mkdir()
+    status, printed, complaint = command("plot", *runs, "stopped", "--json")
+    assert status == 0 and complaint == "stopped is left out: it has no agent.safetensors yet\n"
+    first, second = json.loads(printed)
     assert first["low"] <= first["mean"] <= first["high"] and second["low"] == second["mean"] == second["high"]
     assert [end["mean"] for end in json.loads(command("plot", *runs, "--scalar", "gain", "--json")[1])] == pytest.approx([1, 2])
     assert command("plot", *runs, "--out", "curves.pdf")[0] == 0 and (project / "curves.pdf").read_bytes().startswith(b"%PDF")
@@ -495,14 +522,22 @@ def test_runs_are_compared(project, command):
         (("demo", "toy.py", "--mp4", "one.gif"), "the name of the film must end in .mp4: --mp4 one.mp4"),
         (("demo", "toy.py", "--render", "humna"), "there is no --render humna; did you mean 'human'?"),
         (("demo", "tyo"), "there is no topic 'tyo', and no file tyo.py; did you mean 'toy'?"),
-        (("plot", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
+        (("plot", "nowhere"), "there is no folder nowhere"),
+        (("plot", "empty"), "there is no agent.safetensors in empty: a training writes its first after a minute, and one that was "),
+        (("plot", "runs"), "runs holds several runs: name one, such as runs/two"),
+        (("plot", "runs/tow"), "there is no folder runs/tow; did you mean runs/two?"),
+        (("demo", "empty"), "there is no agent.safetensors in empty: a training writes its first after a minute, and one that was "),
         (("plot", "nowhere", "--out", "curves.gif"), "the name of the picture must end in .png, .pdf or .svg: --out curves.png"),
-        (("demo", "toy.py", "--run", "nowhere"), "there is no checkpoint nowhere/agent.safetensors"),
+        (("demo", "toy.py", "--run", "nowhere"), "there is no folder nowhere"),
         (("demo", "toy.py", "--gif", "nowhere/one.gif"), "there is no folder nowhere to write one.gif into"),
     ],
 )
 def test_what_cannot_be_trained_or_shown_is_explained(project, command, arguments, message):
     (project / "toy.py").write_text(AGENT)
+    for folder in ("empty", "runs/one", "runs/two"):
+        (project / folder).mkdir(parents=True)
+    for run in ("one", "two"):
+        (project / "runs" / run / "agent.safetensors").touch()
     status, _, complaint = command(*arguments)
     assert status == 2
     assert message in complaint and "Traceback" not in complaint
@@ -532,12 +567,18 @@ def test_train_help_lists_the_fields_of_the_configuration(project, command):
     (project / "toy.py").write_text(AGENT)
     status, printed, _ = command("train", "toy.py", "--help")
     assert status == 0 and "--gain" in printed and "of the observation [default: 1.0]" in " ".join(printed.split())
+    (project / "toy.py").write_text(AGENT + '\nCONFIGS["huge"] = ToyConfig(gain=7.0)\n')
+    for chosen, default in (([], 1.0), (["--config", "huge"], 7.0), (["--env=huge"], 7.0), (["--env", "elsewhere"], 1.0)):
+        assert f"of the observation [default: {default}]" in " ".join(command("train", "toy.py", *chosen, "--help")[1].split())
     status, printed, _ = command("train", "--help")
     assert status == 0 and "TOPIC|FILE" in printed
 
 
 def test_tab_completes_commands_and_topics(project, command, monkeypatch):
-    for typed, completed in (("npfl139 st", "start"), ("npfl139 start toy_", "toy_two")):
+    for typed, completed in (
+        ("npfl139 st", "start"),
+        *((f"npfl139 {words} toy_", "toy_two") for words in ("start", "demo", "lecture", "audit", "grade --topic")),
+    ):
         monkeypatch.setenv("_NPFL139_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", typed)
         monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))

@@ -229,7 +229,7 @@ def test_what_the_topic_tells_needs_no_assignment(course):
     taken = take_in(course, [delivery(ADA, 1, topic="trpo"), delivery(BLAISE, 1, topic=None)], None)
     assert [each.assignment for each in taken] == ["trpo", None] and taken[1].status == "unassigned"
     assert count(course, Submission) == 1
-    with pytest.raises(CourseError, match="there is no assignment 'pop'; there are ppo, trpo"):
+    with pytest.raises(CourseError, match="there is no assignment 'pop'; did you mean 'ppo'"):
         take_in(course, [delivery(ADA, 1)], "pop")
 
 

@@ -66,9 +66,11 @@ def test_a_course_begins_with_a_roster_and_its_template_is_one(tmp_path, monkeyp
 
 
 def test_what_needs_a_course_says_so(tmp_path, monkeypatch):
-    for command in (["course", "show"], ["grade"], ["show", "ada"], ["intake", "."]):
+    for command in (["course", "show"], ["show", "ada"], ["intake", "."]):
         status, told = npfl139_in(tmp_path, monkeypatch, *command)
         assert (status, told) == (2, "npfl139: there is no course.toml in this folder or above it: npfl139 course init writes one\n")
+    status, told = npfl139_in(tmp_path, monkeypatch, "grade")
+    assert status == 2 and told.startswith("npfl139: name what to grade, such as npfl139 grade submissions/")
 
 
 def test_from_moodles_folder_to_marks(course, run, tmp_path):
@@ -93,14 +95,14 @@ def test_from_moodles_folder_to_marks(course, run, tmp_path):
 
 def test_what_cannot_be_taken_in_is_told(course, run, tmp_path):
     export = packed(tmp_path / "export", ("Ada Lovelace", 11, 3))
-    assert "there is no assignment 'pop'; there are ppo, trpo" in run("intake", export, "--assignment", "pop", status=2)
+    assert "there is no assignment 'pop'; did you mean 'ppo'?" in run("intake", export, "--assignment", "pop", status=2)
     assert "there is no adapter 'modle'" in run("intake", export, "--from", "modle", status=2)
     assert "cannot be read: No such file or directory" in run("intake", tmp_path / "nothing", status=2)
     (export / "Ada Lovelace_11_assignsubmission_file_" / "ppo.py").rename(export / "Ada Lovelace_11_assignsubmission_file_" / "mine.py")
     told = run("intake", export, status=3)
     assert "1 not taken in, since nothing tells for which assignment: Ada Lovelace_11_assignsubmission_file_. Say it:\n" in told
     assert "  npfl139 intake PATH --assignment ppo|trpo\n" in told
-    assert "there is no platform 'modle'; there are moodle, canvas" in run("course", "alias", "modle", "1", "ada", status=2)
+    assert "there is no platform 'modle'; did you mean 'moodle'?" in run("course", "alias", "modle", "1", "ada", status=2)
 
 
 def test_a_large_class_is_told_in_a_few_lines(course, run, tmp_path):
@@ -144,8 +146,11 @@ def test_humans_decide(graded, run):
 def test_what_nobody_can_decide_is_told(graded, run):
     for arguments, sentence in (
         (("adjust", "zeno", "ppo", "1", "--reason", "x"), "nobody in the course is called 'zeno'"),
-        (("adjust", "ada", "pop", "1", "--reason", "x"), "there is no assignment 'pop'; there are ppo, trpo"),
+        (("adjust", "ada", "pop", "1", "--reason", "x"), "there is no assignment 'pop'; did you mean 'ppo'?"),
         (("adjust", "ada", "ppo", "0", "--reason", "x"), "an adjustment of 0 points changes nothing"),
+        (("adjust", "ada", "ppo", "inf", "--reason", "x"), "an adjustment has at most 10000 points, got +inf: say how many are given"),
+        (("adjust", "ada", "ppo", "nan", "--reason", "x"), "an adjustment has at most 10000 points, got +nan"),
+        (("adjust", "ada", "ppo", "-1e308", "--reason", "x"), "an adjustment has at most 10000 points, got -1e+308"),
         (("adjust", "ada", "ppo", "1"), "Missing option '--reason'"),
         (
             ("extend", "ada", "ppo", "soon"),

@@ -84,6 +84,7 @@ def test_a_human_is_told_whom_somebody_resembles(course):
         assert likely(Claim("moodle", "9", "Jan Novák")) == ["jan@x.cz", "jan.novak@x.cz"]
         assert likely(Claim("moodle", "9", "LOVELACE, Ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Ada Lovelase")) == ["ada@x.cz"]
+        assert likely(Claim("folder", "ada", "ada")) == ["ada@x.cz"]
         assert likely(Claim("moodle", "9", "Emmy Noether")) == []
 
 
@@ -151,12 +152,34 @@ def test_a_roster_that_makes_one_of_two_people_is_told(course):
         course_in(course.folder, roster="name,email,sid,github,moodle\nAda,,,ada-l,m-5\n")
 
 
+def test_whoever_takes_anothers_name_on_a_platform_takes_nothing_else_of_theirs(course):
+    """Many let people call themselves what they like; there, two numbers are two people."""
+    names = ("Ada Lovelace", "Ada Lovelace", "Noël Ó Briain")
+    export = [delivery(name, number, key=str(number)) for number, name in enumerate(names)]
+    for arrival in take_in(course, export, "ppo")[:2]:
+        assert [(stranger.reason, stranger.likely) for stranger in arrival.strangers] == [
+            ("several people are called so there", ("Ada Lovelace, ada@x.cz",))
+        ]
+    with course.gradebook.writing() as session:
+        assert people.rematch(session) == 0
+    decided(course, "moodle", "1", "ada@x.cz")
+    with course.gradebook.writing() as session:
+        assert people.rematch(session) == 0
+    assert emails(course) == [None, "ada@x.cz", "noel@x.cz"]
+    [later] = take_in(course, [delivery("Noël Ó Briain", 7, key="7")], "ppo")
+    assert later.strangers[0].reason == "several people are called so there"
+    [in_another] = take_in(course, [delivery("Noël Ó Briain", 8, topic="trpo", key="8")], "trpo")
+    assert in_another.who[0][0] == "Noël Ó Briain", "Moodle numbers people anew for each assignment"
+
+
 def test_without_a_roster_the_platforms_say_who_takes_part(tmp_path):
     course = course_in(tmp_path / "course", roster=None)
     taken = take_in(course, [delivery("Ada Lovelace", 1), delivery("Jan Novák", 2)], "ppo")
     assert [arrival.who[0][0] for arrival in taken] == ["Ada Lovelace", "Jan Novák"] and all(arrival.added for arrival in taken)
     [again] = take_in(course, [delivery("Ada Lovelace", 1, topic="trpo")], "trpo")
     assert again.who == taken[0].who and not again.added
+    one, other = take_in(course, [delivery("Eva Nová", 1, key="8"), delivery("Eva Nová", 2, key="9")], "ppo")
+    assert one.added and other.added and one.who != other.who, "two numbers are two people"
 
 
 @pytest.mark.parametrize("told", ["1001", "ADA@x.cz", "ada-l", "Ada Lovelace", "lovelace", "Lovelace, Ada"])
@@ -171,8 +194,10 @@ def test_whoever_is_not_named_clearly_is_told(course):
     with course.gradebook.reading() as session:
         with pytest.raises(CourseError, match="'novák' may be any of 2 people .Jan Novák, jan@x.cz; Jan Novák, jan.novak@x.cz.: name one"):
             person_called(session, "novák")
-        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno': npfl139 course show --people lists them"):
+        with pytest.raises(CourseError, match="nobody in the course is called 'Zeno'; npfl139 course show --people lists them"):
             person_called(session, "Zeno")
+        with pytest.raises(CourseError, match="nobody in the course is called 'Ada Lovelaec'; did you mean 'Ada Lovelace'?"):
+            person_called(session, "Ada Lovelaec")
 
 
 def test_pseudonyms_are_stable_and_tell_nothing(course):

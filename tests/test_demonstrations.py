@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 import types
 from itertools import islice
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from grader.contract.registry import available, load
 from grader.release import demonstrations
 from npfl139 import comparison, demonstration, film, runs
 from npfl139.catalogue import assignments
+from npfl139.checkpoints import save_checkpoint
 from npfl139.examples import missing_exercise
 from npfl139.film import Frame
 from npfl139.modules import define
@@ -28,6 +31,14 @@ def test_every_topic_has_something_to_show():
     assert sum(path.stat().st_size for path in SHIPPED.values()) < 2**20
 
 
+@pytest.mark.parametrize("name", available())
+def test_the_film_of_a_topic_moves_at_a_speed_that_can_be_watched(name):
+    show = demonstration.filmed(assignments()[name].film, name)
+    frames = list(show.frames(1))
+    assert 1 < len(frames) <= demonstrations.FILM_FRAMES and any((frame.image != frames[0].image).any() for frame in frames)
+    assert 3 < len(frames) / show.frames_per_second < 60
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_agent_loads_into_the_solution_and_plays(name):
     show = demonstration.restored(importlib.import_module(f"solutions.{name}"), SHIPPED[name], None, seed=1)
@@ -38,13 +49,23 @@ def test_a_shipped_agent_loads_into_the_solution_and_plays(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_agent_says_how_it_was_made_and_has_the_curves_of_all_seeds(name):
+def test_a_shipped_agent_says_how_it_was_made_and_has_the_curves_of_all_seeds(name, tmp_path):
     metadata = runs.read_metadata(SHIPPED[name])
     assert metadata["agent"] == name and metadata["made_by"].startswith(f"python -m grader.release.demonstrations {name}")
-    band = comparison.reference(SHIPPED[name], metadata["environment"])
-    assert band is not None and band.runs == len(demonstrations.SEEDS)
+    shutil.copy(SHIPPED[name], tmp_path / "agent.safetensors")
+    (band,) = comparison.references(tmp_path)
+    assert band.runs == len(demonstrations.SEEDS) and band.label == f"the reference of {name}, 3 seeds"
     assert (band.low <= band.mean).all() and (band.mean <= band.high).all()
-    assert comparison.reference(SHIPPED[name], "another") is None
+
+
+def test_a_run_elsewhere_or_of_an_agent_that_tells_no_topic_has_the_references_of_its_environment(tmp_path):
+    for agent, environment, topics in (
+        ("ppo", "elsewhere", []),
+        ("mine", "CartPole-v1", ["trpo", "ppo"]),
+        ("my_trpo", "CartPole-v1", ["trpo"]),
+    ):
+        save_checkpoint(tmp_path / "agent.safetensors", torch.nn.Linear(1, 1), {"agent": agent, "environment": environment, "config": "{}"})
+        assert [band.label for band in comparison.references(tmp_path)] == [f"the reference of {topic}, 3 seeds" for topic in topics]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -83,6 +104,8 @@ def test_an_agent_is_made_with_its_provenance(tmp_path, monkeypatch, solution):
     assert metadata["environment"] == "CartPole-v1" and "median" in metadata["evaluation"]
     assert len(json.loads(metadata["curves"])["returns"]) == len(demonstrations.SEEDS)
     assert list(demonstration.restored(module, path, None, seed=1).told(1))
+    made = demonstrations.make_film("toy")
+    assert made == tmp_path / "assignments" / "toy.webp" and len(list(demonstration.filmed(made, "toy").frames(1))) > 1
 
 
 def test_what_demonstrates_itself_or_has_no_agent_is_not_trained(solution):

@@ -415,7 +415,7 @@ def test_the_command_without_names(results, tmp_path, command):
             "in.csv names persons, to whom pseudonyms cannot be matched: leave",
         ),
         (("--format", "moodle"), "Moodle takes back the grading worksheet that it gave: name that with --into"),
-        (("--format", "jsonl", "--assignment", "trpo"), "there is no mark for 'trpo'; there are some for ppo"),
+        (("--format", "jsonl", "--assignment", "trpo"), "there is no mark for 'trpo'; there is only ppo"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence(results, tmp_path, command, arguments, message):

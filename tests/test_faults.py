@@ -208,6 +208,22 @@ def test_shared_memory_counts(weak_sandbox):
         student.load(source, "work", "work.py")
 
 
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """Return a function that makes this a machine of eight processors with so many GiB left, in a control group with these limits."""
+    monkeypatch.setattr(capacity.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(capacity, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(capacity, "CONTROL_GROUPS", tmp_path)
+
+    def of(available, groups):
+        if available is not None:
+            (tmp_path / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable: {available * 2**20} kB\n")
+        for name in ("memory.max", "memory.current"):
+            (tmp_path / name).write_text(str(groups[name] * 2**30) if groups.get(name) else "max\n")
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("available", "groups", "jobs"),
     [
@@ -219,15 +235,22 @@ def test_shared_memory_counts(weak_sandbox):
         (100, {"memory.max": None}, 8),
     ],
 )
-def test_no_more_jobs_than_memory_allows(tmp_path, monkeypatch, available, groups, jobs):
-    monkeypatch.setattr(capacity.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(capacity, "MEMORY", tmp_path / "meminfo")
-    monkeypatch.setattr(capacity, "CONTROL_GROUPS", tmp_path)
-    if available is not None:
-        (tmp_path / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable: {available * 2**20} kB\n")
-    for name in ("memory.max", "memory.current"):
-        (tmp_path / name).write_text(str(groups[name] * 2**30) if groups.get(name) else "max\n")
-    assert capacity.affordable_jobs() == jobs
+def test_no_more_jobs_than_memory_allows(memory, available, groups, jobs):
+    memory(available, groups)
+    warnings = []
+    assert capacity.jobs_for(100, None, warnings.append) == jobs
+    assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("submissions", "wanted", "jobs", "lasting"), [(100, 4, 4, 2), (100, 2, 2, None), (1, 4, 1, None), (0, 4, 1, None)]
+)
+def test_more_jobs_than_memory_lasts_for_are_had_with_a_warning(memory, submissions, wanted, jobs, lasting):
+    memory(7, {})
+    warnings = []
+    assert capacity.jobs_for(submissions, wanted, warnings.append) == jobs
+    assert [warning.split("; ")[-1] for warning in warnings] == ([f"use --jobs {lasting}"] if lasting else [])
+    assert not lasting or warnings[0].startswith("4 submissions at a time may need 12 GiB of memory, and 7.0 GiB are left: ")
 
 
 @pytest.mark.parametrize("kind", ["bwrap", "process"])

@@ -46,14 +46,15 @@ def zipped(files: dict[str, str | bytes]) -> bytes:
 
 @pytest.fixture(params=["folder", "archive", "above"])
 def export(request, tmp_path):
-    """Lay files out as a folder, as a zip archive, or in a folder below the one that is named."""
+    """Lay files out as a folder, as a zip archive, or in a folder of the same name below the one that is named, as unpacking makes it."""
 
     def lay(files: dict[str, str | bytes]) -> Path:
         if request.param == "archive":
             laid(tmp_path, {"export.zip": zipped(files)})
             return tmp_path / "export.zip"
-        laid(tmp_path / "export", files)
-        return tmp_path / "export" if request.param == "folder" else tmp_path
+        path = tmp_path / "export"
+        laid(path if request.param == "folder" else path / "export", files)
+        return path
 
     return lay
 
@@ -132,24 +133,61 @@ def test_one_students_folder_that_looks_like_moodles_changes_nobodys_name(tmp_pa
     assert {one.members[0].key for one in deliveries(tmp_path, topics=TOPICS)} == {"mallory", "ada", "eva", "carl"}
 
 
+def test_a_folder_whose_name_only_looks_like_anothers_takes_nothing_from_them(tmp_path):
+    laid(tmp_path, {"ada/ppo.py": CODE, "ada\u202e/ppo.py": "x = 1\n", "eva/ppo.py": CODE})
+    assert set(told(deliveries(tmp_path, topics=TOPICS))) == {"ada", "ada_", "eva"}
+    assert [(one.student, one.problem) for one in collect([tmp_path], TOPICS)] == [("ada", None), ("ada_", None), ("eva", None)]
+
+
 IMITATED = {
-    "canvas": [f"mallory/adalovelace_{user}_11_ppo.py" for user in (1, 2)],
-    "moodle": [f"mallory/Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
-    "gradescope": ["mallory/submission_metadata.yml", "mallory/submission_1/ppo.py"],
-    "nbgrader": ["mallory/submitted/ada/ppo/ppo.py", "mallory/submitted/ada/ppo/timestamp.txt", "mallory/source/ppo.txt"],
+    "canvas": [f"adalovelace_{user}_11_ppo.py" for user in (1, 2)],
+    "moodle": [f"Ada Lovelace_{user}_assignsubmission_file_/ppo.py" for user in (1, 2)],
+    "gradescope": ["submission_metadata.yml", "submission_1/ppo.py"],
+    "nbgrader": ["submitted/ada/ppo/ppo.py", "submitted/ada/ppo/timestamp.txt", "source/ppo.txt"],
+    "nbgrader, only times": [f"{who}/ps1/{what}" for who in ("ada", "eva") for what in ("ppo.py", "timestamp.txt")],
+    "folders": ["ada/ppo.py", "carl/ppo.py"],
 }
 
 
-@pytest.mark.parametrize("others", ["ppo.py", "notes.txt"])
+def imitation(folder: Path, of: str) -> Path:
+    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
+    return laid(folder, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[of]})
+
+
+@pytest.mark.parametrize("others", ["ppo.py", "notes.txt", ".nothing"])
 @pytest.mark.parametrize("imitated", IMITATED)
 def test_however_many_files_one_student_packs_like_a_platform_nobody_else_is_named(tmp_path, imitated, others):
-    metadata = "submission_1:\n  :submitters:\n  - :name: Ada\n    :email: ada@x.org\n"
-    laid(tmp_path, {name: metadata if name.endswith(".yml") else CODE for name in IMITATED[imitated]})
-    laid(tmp_path, {f"{student}/{others}": CODE for student in ("ada", "eva")})
-    if others == "ppo.py" or imitated in ("gradescope", "nbgrader"):
-        assert system(tmp_path) == "folders"
-    (tmp_path / "export").mkdir()
-    assert "ada@x.org" not in [member.key for one in deliveries(tmp_path, topics=TOPICS, assignment="ppo") for member in one.members]
+    imitation(tmp_path / "class" / "mallory", imitated)
+    laid(tmp_path / "class", {f"{student}/{others}": CODE for student in ("bob", "eva")})
+    for path in (tmp_path / "class", tmp_path):
+        assert system(path) == "folders"
+        assert {one.student for one in collect([path], TOPICS)} == {"bob", "eva", "mallory"}
+
+
+@pytest.mark.parametrize("imitated", [name for name in IMITATED if name != "folders"])
+def test_what_may_be_the_imitation_of_the_only_student_is_the_instructors_to_decide(tmp_path, imitated):
+    path = tmp_path / "class"
+    inside = imitation(path / "mallory", imitated)
+    name = imitated.partition(",")[0]
+    with pytest.raises(NoSubmission, match=f"mallory is the only folder and looks like what {name} packs, .* that, name this folder"):
+        collect([path], TOPICS)
+    files = [each for each in inside.rglob("*") if each.is_file()]
+    laid(tmp_path, {"class.zip": zipped({str(each.relative_to(path)): each.read_bytes() for each in files})})
+    with pytest.raises(NoSubmission, match="if it is that, unpack the archive and name this folder itself, otherwise let the student"):
+        deliveries(tmp_path / "class.zip", topics=TOPICS)
+    assert deliveries(path, "folders", topics=TOPICS), "a course says which platform it is from"
+    assert system(inside) == name
+
+
+@pytest.mark.parametrize("around", ["assignment_7_export", "submitted", "homework-submissions"])
+def test_a_folder_that_is_called_as_a_platform_calls_it_is_no_students(tmp_path, around):
+    if around == "assignment_7_export":
+        imitation(tmp_path / "class" / around, "gradescope")
+    elif around == "submitted":
+        imitation(tmp_path / "class" / around, "nbgrader, only times")
+    else:
+        cloned(tmp_path / "class" / around / "homework-ada", ("2026-10-01T12:00:00Z", {"ppo.py": CODE}))
+    assert system(tmp_path / "class") in ("gradescope", "nbgrader", "github")
 
 
 def test_folders_of_moodle_without_a_program_are_participants(tmp_path):

@@ -28,7 +28,7 @@ import matplotlib.pyplot as plt
 from solutions.toy import doubled, halved
 ```
 
-:::::{exercise} What is twice two?
+:::::{exercise} What is twice two, $2 \\cdot 2$?
 Think.
 ::::{answer}
 Four.
@@ -95,7 +95,7 @@ def refused(capsys, *arguments: str) -> str:
 
 
 def figures(page: str) -> int:
-    return page.count("data:image/png")
+    return page.count("data:image/svg+xml")
 
 
 def test_without_a_file_it_is_the_lecture_with_the_references_figures(toy):
@@ -104,8 +104,11 @@ def test_without_a_file_it_is_the_lecture_with_the_references_figures(toy):
     page = lecture()
     assert figures(page) == 1 and "doubled 4" in page and "halved 2.0" in page
     assert 'alt="A &lt;line&gt;: y over x: twice"' in page
+    assert "<small>twice</small> (1)</a>" in page, "the name by which docstrings cite it"
     assert '<div class="equation" id="equation-toy-twice"><math' in page and 'href="#equation-toy-twice">(1)</a>' in page
-    assert re.search(r"Exercise 1. What is twice two\?.*<details.*<summary>Answer</summary><p>Four.</p>", page, re.DOTALL)
+    assert re.search(
+        r"Exercise 1. What is twice two, .*<math>.*?</math>.*?\?.*<details.*<summary>Answer</summary><p>Four.</p>", page, re.DOTALL
+    )
 
 
 def test_what_is_not_written_yet_is_an_open_box_beside_the_reference(toy):
@@ -149,7 +152,7 @@ def test_a_loop_is_ended_by_ctrl_c_and_the_page_is_written(toy, capsys):
 
 def test_refusals_are_sentences(toy, capsys):
     assert "npfl139: there is no lecture 'nope'; there are newton_fisher, " in refused(capsys, "nope")
-    assert refused(capsys, "toy", "--with", "nope.py") == "npfl139: nope.py cannot be read: No such file or directory"
+    assert refused(capsys, "toy", "--with", "nope.py") == "npfl139: there is no file nope.py"
     assert refused(capsys, "toy", "--out", "nowhere/a.html") == "npfl139: there is no folder nowhere to write a.html into"
     assert "toy cannot be written: Is a directory" in (Path("toy").mkdir() or refused(capsys, "toy", "--out", "toy"))
     Path("toy.py").write_text("def doubled(x:\n")
@@ -198,3 +201,14 @@ def test_the_reference_is_run_once_and_again_when_something_changed(tmp_path, mo
 
 def test_catalogue_tells_where_the_lecture_lies(toy):
     assert catalogue.assignment("toy").lecture == toy / "lectures" / "toy.md"
+
+
+def test_a_diagram_has_all_its_boxes_and_is_described_by_them():
+    cell = (
+        "from npfl139.lecture.diagram import diagram\n"
+        "diagram({'actor': (1, 1, 'plain'), 'learner': (3, 1, 'learns')}, [('actor', 'learner', 'rows')], (4, 2))"
+    )
+    (shown,) = running.run([cell])
+    assert shown.words == ("actor, learner, rows",) and len(shown.figures) == 1
+    (shown,) = running.run([cell.replace("('actor', 'learner'", "('actor', 'replay'")])
+    assert shown.problem == "KeyError: 'replay'"

@@ -30,7 +30,7 @@ def test_every_cell_runs_and_the_page_shows_what_it_shows(topic):
     shown = reference.reference(lecture)
     assert len(shown) == len(code_of(lecture.read_text())) > 0
     made = page.page(lecture, shown)
-    assert made.count("data:image/png;base64,") == sum(len(one.figures) for one in shown) > 0
+    assert made.count("data:image/svg+xml;base64,") == sum(len(one.figures) for one in shown) > 0
     assert not re.search(r"""(src|href)=["'](https?:)?//""", made), "a page that needs the network"
 
 

@@ -163,7 +163,20 @@ def test_a_network_from_which_the_intrinsic_reward_is_hidden_does_not_depend_on_
         assert torch.equal(agent.values(agent.network, batch), before) == (shown == "hidden")
 
 
-@pytest.mark.parametrize("field", ["embedding", "novelty", "intrinsic_scale", "intrinsic_input"])
+def test_a_pixel_that_is_seldom_lit_is_strange_only_where_observations_are_normalized():
+    seen = torch.zeros(1000, 147)
+    seen[::2, 0], seen[0, 1] = 1.0, 1.0
+    often, seldom = torch.eye(147)[:2]
+    strange = {}
+    for taken in ("normalized", "raw"):
+        novelty = made(life_long_input=taken)[0].novelty
+        novelty.observations.update(seen)
+        errors = novelty.errors_of(torch.stack([often, seldom]))
+        strange[taken] = (errors[1] / errors[0]).item()
+    assert strange["normalized"] > 20 and 0.3 < strange["raw"] < 3
+
+
+@pytest.mark.parametrize("field", ["embedding", "novelty", "intrinsic_scale", "intrinsic_input", "life_long_input"])
 def test_a_choice_that_does_not_exist_is_refused(field):
     with pytest.raises(ValueError, match=f"{field} must be .* or .*, got 'other'"):
         dataclasses.replace(TINY, **{field: "other"})

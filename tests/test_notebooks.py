@@ -63,7 +63,7 @@ def test_checks_are_tables_with_a_text_for_whoever_cannot_show_them(run_all):
     page, text = shown(outputs, "text/html"), shown(outputs, "text/plain")
     assert not failed
     assert page.count("<table>") == 3 and "<code>doubled</code>" in page and "&gt;&gt;&gt; doubled(2)" in page
-    assert re.search("doubled +failed +example 1 of 2: another result", text) and "expected\n    4\ngot\n    6" in text
+    assert re.search("doubled +failed +example 1 of 2: not as expected", text) and "expected\n    4\ngot\n    6" in text
     assert "raised IndexError: list index out of range, in cell [" in text and "it printed:\n    x is 1" in text
     assert "Counter.add  missing  not implemented yet" in text
 

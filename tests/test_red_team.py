@@ -215,3 +215,19 @@ def test_an_endless_dotted_name_is_refused(dot):
 @pytest.mark.parametrize("text", ["x" * 190_000, "x = 1 " + " " * 190_000, "x = [" + "0.5," * 40_000 + "]", "x = y" + ".z" * 90 + ".real"])
 def test_a_long_text_without_such_a_name_is_read_at_once(text):
     assert read_source(text.encode(), "ppo.py").text == text
+
+
+@pytest.mark.parametrize("least", [1e-3, 1e-4])
+def test_an_entropy_that_bounds_small_probabilities_is_wrong_for_nearly_certain_policies(least):
+    """Right where a probability is 0 and where none is small."""
+    right = "-(log_prob.exp() * log_prob).sum(-1)"
+    assert right in SOLUTION
+    student = InProcess(SOLUTION.replace(right, f"-(log_prob.exp() * log_prob.clamp(min=math.log({least}))).sum(-1)"), "bounds", "ppo.py")
+    failed = []
+    for check in TOPIC.checks:
+        if check.exercise == "entropy":
+            try:
+                check.run(student, seed=1)
+            except Wrong:
+                failed.append(check.name)
+    assert "check_entropy_of_certain_actions" in failed

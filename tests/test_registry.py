@@ -90,8 +90,8 @@ def test_the_names_and_the_figures_of_the_topics_are_told_without_torch():
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ([], "there is no topic 'ppo'; the topics are none: install the project once more"),
-        ([("other", "grader.topics.ppo")], "there is no topic 'ppo'; the topics are other"),
+        ([], "there is no topic 'ppo'; there are none: install the project once more"),
+        ([("other", "grader.topics.ppo")], "there is no topic 'ppo'; there is only other"),
         ([("ppo", "grader.topics.ppo"), ("ppo", "elsewhere")], "two packages bring the topic 'ppo', grader.topics.ppo and elsewhere"),
         ([("ppo", "no_such_package")], "the topic 'ppo' cannot be loaded from no_such_package.checks, which must define TOPIC: No module"),
         ([("ppo", "grader.topics.trpo")], "declares the topic 'trpo', but is registered as 'ppo': give both one name"),

@@ -36,7 +36,11 @@ def bundles(tmp_path_factory) -> dict[str, Path]:
 @functools.cache
 def texts(folder: Path) -> dict[Path, str]:
     """Return the texts in a folder; of notebooks their code."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".safetensors"]
+    paths = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".safetensors", ".webp")
+    ]
     return {path: read_source(path.read_bytes(), path.name).text if path.suffix in SUFFIXES else path.read_text() for path in paths}
 
 
@@ -48,7 +52,7 @@ def leaks(topic, folder: Path) -> list[str]:
 def test_assignments_are_byte_for_byte_what_the_generator_makes():
     folder = ROOT / "assignments"
     expected = {name: text.encode() for topic in TOPICS for name, text in assignment_files(topic).items()}
-    actual = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".safetensors"}
+    actual = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix not in (".safetensors", ".webp")}
     assert sorted(actual) == sorted(expected), "run npfl139 release, and remove what is left over"
     assert [name for name in expected if actual[name] != expected[name]] == [], "run npfl139 release"
 
@@ -78,7 +82,8 @@ def test_a_bundle_holds_the_assignment_the_library_and_earlier_solutions_only(to
     own = {f"assignments/{topic.name}.py", f"assignments/{topic.name}.ipynb", f"assignments/{topic.name}.json"}
     own |= {f"lectures/{topic.name}.md", f"lectures/{topic.name}.json"}
     figures = {f"lectures/interactive/{name}.html" for name in interactive_figures((ROOT / "lectures" / f"{topic.name}.md").read_text())}
-    agent = {f"assignments/{topic.name}.safetensors"} if (ROOT / "assignments" / f"{topic.name}.safetensors").exists() else set()
+    watched = (f"assignments/{topic.name}.safetensors", f"assignments/{topic.name}.webp")
+    agent = {name for name in watched if (ROOT / name).exists()}
     assert names - library == own | figures | agent | earlier | {"README.md", "pyproject.toml", "constraints.txt"}
 
 
@@ -136,7 +141,7 @@ def test_a_bundle_is_not_written_over_anything(tmp_path):
 
 
 def test_an_unknown_topic_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no topic 'agent99'; the topics are .*"):
+    with pytest.raises(ValueError, match="there is no topic 'agent99'; did you mean 'agent57'"):
         bundle(["agent99"], tmp_path)
 
 

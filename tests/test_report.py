@@ -206,7 +206,7 @@ def test_a_mistake_is_named_with_its_hint_and_comes_first():
     assert "Start with lambda_advantage Your outputs equal those of an implementation that bootstraps through a terminal state." in text
     assert "Likely mistake: your outputs equal those of an implementation that bootstraps through a terminal state." in text
     assert "When an episode terminated there is no next state: what is its value?" in text
-    assert "The advantage has the right shape, but not the right values." in text
+    assert "The advantage had the right shape, but not the right values." in text
     assert "An earlier hand-in had 4 / 11 points." in text
 
 

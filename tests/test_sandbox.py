@@ -21,7 +21,7 @@ from grader.contract.student import StudentError
 from grader.grading import sandbox as sandbox_module
 from grader.grading.remote import Sandboxed
 from grader.grading.sandbox import SandboxUnavailable, Worker, open_sandbox
-from grader.inside import seccomp
+from grader.inside import landlock, seccomp
 from grader.inside.limits import Limits
 
 LIMITS = Limits(seconds=20, cpu_seconds=20, memory=256 * 2**20, scratch=2**20)
@@ -115,6 +115,46 @@ DEATHS = {
     "too much": ("import os, time\ndef f():\n    os.write(3, b'\\xff' * 4)\n    time.sleep(1000)", "violation"),
     "half a frame": ("import os, time\ndef f():\n    os.write(3, b'\\x40\\0\\0\\0')\n    time.sleep(1000)", "timeout"),
 }
+
+
+CHANGES = """
+    import os
+    def refused(place):
+        ways = {
+            "write": lambda: open(f"{place}/seed.txt", "w"), "append": lambda: open(f"{place}/seed.txt", "a"),
+            "truncate": lambda: os.truncate(f"{place}/seed.txt", 0), "remove": lambda: os.unlink(f"{place}/seed.txt"),
+            "make": lambda: open(f"{place}/new.txt", "w"), "rename": lambda: os.rename(f"{place}/seed.txt", f"{place}/old.txt"),
+            "link": lambda: os.symlink("/etc/passwd", f"{place}/link"), "folder": lambda: os.mkdir(f"{place}/folder"),
+        }
+        found = []
+        for name, way in ways.items():
+            try: way()
+            except OSError: found.append(name)
+        return found
+    def scratch():
+        with open("/dev/null", "w") as nothing: nothing.write("x")
+        with open(f"{os.environ['TMPDIR']}/own.txt", "w") as own: own.write("x")
+        os.rename(own.name, own.name + "2")
+        os.unlink(own.name + "2")
+        return 1
+"""
+ASK_LANDLOCK = "from grader.inside.landlock import only_writes; raise SystemExit(0 if only_writes(['/dev/null']) else 1)"
+
+
+@needs_linux
+def test_a_worker_changes_no_file_but_in_its_scratch_folder(either, tmp_path):
+    if either.kind == "process" and subprocess.run([sys.executable, "-c", ASK_LANDLOCK], check=False).returncode:
+        pytest.skip("this kernel has no Landlock")
+    (tmp_path / "seed.txt").write_text("7")
+    with loaded(either, CHANGES) as student:
+        assert student.refused(str(tmp_path)) == ["write", "append", "truncate", "remove", "make", "rename", "link", "folder"]
+        assert student.scratch() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["seed.txt"] and (tmp_path / "seed.txt").read_text() == "7"
+
+
+def test_a_kernel_without_landlock_keeps_a_process_from_nothing(monkeypatch):
+    monkeypatch.setattr(landlock, "CREATE_RULESET", 100_000)
+    assert not landlock.only_writes([os.devnull])
 
 
 @pytest.mark.parametrize("name", DEATHS)

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -199,6 +200,15 @@ def test_to_answer_as_the_reference_does_is_evidence_where_it_is_rare_and_never_
     assert [each.exercise for each in pair.evidence] == ["Moments.update"]
 
 
+def test_to_keep_what_was_given_is_no_evidence_although_most_hand_in_only_what_they_wrote():
+    known = Known.of_topic("ppo")
+    assert "Agent.act" in known.methods - known.exercises and "entropy" in known.exercises
+    whole = (Path(__file__).parents[1] / "assignments" / "ppo.py").read_text()
+    part = "def entropy(x):\n    a = {0} * x ** {0}\n    return a - {0}\n"
+    entries = [Entry(f"s{number}", "ppo", whole if number < 4 else part.format(number)) for number in range(20)]
+    assert [pair for pair in compared(entries, known) if pair.flagged] == []
+
+
 def made(mistake, verdict="wrong", **fields):
     return result_of("x", [replaced_check(mistake, verdict, **fields)])
 
@@ -293,7 +303,7 @@ def test_the_command_compares_with_earlier_years_and_hides_names(tmp_path, capsy
 def test_the_command_says_what_it_needs(tmp_path, capsys):
     from grader.classroom.store import Store
 
-    with pytest.raises(UserError, match="there is no topic 'x'; the topics are"):
+    with pytest.raises(UserError, match="there is no topic 'x'; there are"):
         similarity([tmp_path], "x", None, None, False)
     Store(tmp_path / "results").write(result_of("ada", [check()]))
     with pytest.raises(UserError, match="results hold no programs: name the folder of the submissions too"):

@@ -152,6 +152,16 @@ def test_folders_of_one_student_called_by_their_topics_are_no_students(tmp_path)
     assert found(collect([folder(tmp_path, "novak/ppo/ppo.py", "novak/trpo/trpo.py")], TOPICS)) == [("novak", "trpo"), ("novak", "ppo")]
 
 
+def test_a_student_with_more_folders_than_there_are_others_stops_nobody(tmp_path):
+    versions = {f"mallory/version {number}/ppo.py": f"x = {number}\n" for number in range(9)}
+    root = folder(tmp_path, "ada/ppo.py", "eva/ppo.py", *versions)
+    for name, content in versions.items():
+        (root / name).write_text(content)
+    ada, eva, mallory = collect([root], TOPICS)
+    assert (ada.problem, eva.problem) == (None, None)
+    assert mallory.problem and mallory.problem.endswith("they differ: hand in one of them only")
+
+
 @pytest.mark.parametrize("topic", [None, "ppo"])
 def test_a_class_among_other_folders_is_refused_as_a_student(tmp_path, topic):
     root = folder(tmp_path, *(f"export/{name}/ppo.py" for name in ("ada", "blaise", "carl")), "notes/hints.py")

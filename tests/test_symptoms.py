@@ -1,8 +1,13 @@
 """A symptom tells the pattern of what is wrong, and never a right value."""
 
+import math
+import re
+
 import numpy as np
 import pytest
+import torch
 
+from grader.contract.expect import Wrong, expect_close
 from grader.contract.symptoms import symptom
 
 RIGHT = np.array([[1.0, -2.5, 4.0], [0.5, 9.0, -7.0], [3.0, 2.0, 8.0], [6.0, -1.0, 5.0]])
@@ -66,3 +71,11 @@ def test_words_give_no_right_value_away():
         right = rng.normal(size=(3, 4)).round(3) + 1234
         words = told(right * (1 + 0.1 * (rng.random((3, 4)) < 0.5)) + 1e-3, right)
         assert not any(f"{number:.4g}" in words for number in right.ravel())
+
+
+@pytest.mark.parametrize("what", ["the loss", "the values"])
+@pytest.mark.parametrize("actual", [[-1.0, -2.0], [1.0], [1.0, math.nan], [1j, 2j]])
+def test_what_is_wrong_is_told_of_one_thing_as_of_many(what, actual):
+    with pytest.raises(Wrong) as wrong:
+        expect_close(torch.tensor(actual), [1.0, 2.0], what)
+    assert re.match(f"{what} (had|contained|must be) ", str(wrong.value))

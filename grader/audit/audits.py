@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from grader.audit import runner
 from grader.audit.changes import changed_files, touched
@@ -12,7 +11,8 @@ from grader.audit.equivalents import Judgement, judged, reviewed
 from grader.audit.show import page, table
 from grader.contract.registry import available, load
 from grader.contract.spec import Topic
-from npfl139.terminal import console
+from npfl139.progress import bar
+from npfl139.terminal import console, suggested
 
 __all__ = ["AuditError", "audited"]
 
@@ -58,15 +58,14 @@ def audited(
 def _chosen(topic: Topic, exercises: list[str] | None) -> tuple[str, ...]:
     unknown = [name for name in exercises or () if name not in topic.exercises]
     if unknown:
-        raise ValueError(f"{topic.name} has no exercise {unknown[0]}; its exercises are {', '.join(topic.exercises)}")
+        raise ValueError(f"{topic.name} has no exercise {unknown[0]!r}; {suggested(unknown[0], topic.exercises)}")
     return tuple(exercises or topic.exercises)
 
 
 def _audited(topic: Topic, exercises: tuple[str, ...], jobs: int, seed: int) -> Judgement:
     entries = reviewed(topic)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(topic.name)
-        found = runner.audit(topic, exercises, jobs, seed, lambda done, total: progress.update(task, completed=done, total=total))
+    with bar(console, topic.name) as tell:
+        found = runner.audit(topic, exercises, jobs, seed, lambda done, total: tell(topic.name, done, total))
     judgement = judged(found, entries)
     Console(width=None if console.is_terminal else LOG_WIDTH).print(table(judgement), soft_wrap=True)
     return judgement

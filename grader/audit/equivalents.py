@@ -24,7 +24,10 @@ ALL = f"{SEPARATOR}*"
 
 @dataclass(frozen=True)
 class Judgement:
-    """An audit in the light of what was reviewed; it passes without unreviewed survivors, outdated entries and false names."""
+    """An audit in the light of what was reviewed.
+
+    It passes without unreviewed survivors, outdated entries, false names, and mutants at which checks of other exercises fail.
+    """
 
     audit: Audit
     survivors: tuple[Finding, ...]  # which nobody has reviewed
@@ -33,11 +36,16 @@ class Judgement:
 
     @property
     def passed(self) -> bool:
-        return not self.survivors and not self.outdated and not self.false_names
+        return not self.survivors and not self.outdated and not self.false_names and not self.elsewhere
 
     @property
     def false_names(self) -> list[Finding]:
         return [finding for finding in self.audit.findings if finding.false_names]
+
+    @property
+    def elsewhere(self) -> list[Finding]:
+        """The mutants that cost points of exercises that are right."""
+        return [finding for finding in self.audit.findings if finding.elsewhere]
 
 
 def reviewed(topic: Topic) -> dict[str, str]:

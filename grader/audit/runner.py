@@ -20,7 +20,7 @@ from grader.grading.diagnosis import Recorded, likely_mistakes, reproduces, trus
 from grader.grading.grade import verdict_of
 from grader.records import Verdict
 
-__all__ = ["SEED", "Audit", "CheckFigures", "Finding", "audit"]
+__all__ = ["SEED", "Audit", "Contribution", "Finding", "audit"]
 
 SEED = 0
 FURTHER_SEEDS = 3  # on which a named mistake must give all answers of the mutant, too, or its name is false
@@ -67,13 +67,12 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class CheckFigures:
-    """What one check contributes."""
+class Contribution:
+    """What one check of an exercise notices."""
 
     name: str
-    exercise: str
-    killed: int  # mutants of its exercise
-    alone: int  # mutants that no other check of the exercise kills
+    noticed: int  # mutants of its exercise
+    added: int  # of them, those that no check before it notices; 0 if the exercise could do without it
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,27 @@ class Audit:
     def of(self, exercise: str) -> list[Finding]:
         return [finding for finding in self.findings if finding.mutant.exercise == exercise]
 
-    @property
-    def checks(self) -> list[CheckFigures]:
-        return [self._figures(check) for check in self.topic.checks if check.exercise in self.exercises]
+    def contributions(self, exercise: str) -> list[Contribution]:
+        """Return what the checks of an exercise contribute: first a few that notice all there is, from the strongest on, then the others.
 
-    def _figures(self, check: Check) -> CheckFigures:
-        failing = [finding.failing for finding in self.of(check.exercise) if check.name in finding.failing]
-        alone = sum(names == (check.name,) for names in failing)
-        return CheckFigures(check.name, check.exercise, len(failing), alone)
+        Checks overlap, so that hardly one is alone with what it notices. The few are what is left when each, the weakest first, goes
+        where those that stay notice as much: none of them could go, too.
+        """
+        noticed = {
+            check.name: {finding.mutant.id for finding in self.of(exercise) if check.name in finding.failing}
+            for check in self.topic.checks
+            if check.exercise == exercise
+        }
+        strongest = sorted(noticed, key=lambda name: len(noticed[name]), reverse=True)
+        few = list(strongest)
+        for name in reversed(strongest):
+            if noticed[name] <= set().union(*(noticed[other] for other in few if other != name)):
+                few.remove(name)
+        found, before = [], set[str]()
+        for name in [*few, *(name for name in noticed if name not in few)]:
+            found.append(Contribution(name, len(noticed[name]), len(noticed[name] - before)))
+            before |= noticed[name]
+        return found
 
 
 def audit(

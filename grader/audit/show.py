@@ -11,6 +11,7 @@ from rich.text import Text
 
 from grader import show
 from grader.audit.equivalents import FILE, Judgement
+from grader.audit.runner import Contribution
 
 __all__ = ["page", "table"]
 
@@ -28,15 +29,25 @@ def table(judgement: Judgement) -> RenderableType:
     for exercise, row in zip(audit.exercises, rows, strict=True):
         figures.add_row(Text(exercise), *(str(row[name]) for name in NUMBERS))
     figures.add_row("in all", *(str(sum(row[name] for row in rows)) for name in NUMBERS), style="bold", end_section=True)
-    idle = [f"{check.name} kills no mutant that no other check kills" for check in audit.checks if not check.alone]
+    contributions = [f"{exercise}: {_contributed(audit.contributions(exercise))}" for exercise in audit.exercises]
     lines = [f"survived, line {finding.mutant.line}: {finding.mutant.id}" for finding in judgement.survivors]
     lines += [f"outdated in {FILE}: {entry}: {trouble}" for entry, trouble in judgement.outdated.items()]
     lines += [f"false name, line {one.mutant.line}: {one.mutant.id}: {'; '.join(one.false_names)}" for one in judgement.false_names]
+    lines += [f"fails elsewhere, line {one.mutant.line}: {one.mutant.id}: {', '.join(one.elsewhere)}" for one in judgement.elsewhere]
     summary = (
         f"{audit.topic.name}: {len(audit.findings)} mutants in {audit.seconds:.0f} s, {len(judgement.survivors)} unreviewed survivors, "
-        f"{_share(rows)} of those noticed have a name or a symptom, {len(judgement.false_names)} false names"
+        f"{_share(rows)} of those noticed have a name or a symptom, {len(judgement.false_names)} false names, "
+        f"{len(judgement.elsewhere)} make checks of other exercises fail"
     )
-    return Group(figures, *(Text(line, style="dim") for line in idle), *map(Text, lines), Text(summary, style="bold"))
+    return Group(figures, *(Text(line, style="dim") for line in contributions), *map(Text, lines), Text(summary, style="bold"))
+
+
+def _contributed(contributions: list[Contribution]) -> str:
+    """Return in a line which checks notice everything, what each adds to those before it, and which are not needed for that."""
+    few = [one for one in contributions if one.added]
+    parts = [f"{one.name} notices {one.added}" if one is few[0] else f"{one.name} {one.added} more" for one in few]
+    idle = ", ".join(one.name for one in contributions if not one.added)
+    return ", ".join(parts or ["nothing is noticed"]) + (f"; nothing is added by {idle}" if idle else "")
 
 
 def page(judgements: Iterable[Judgement]) -> str:
@@ -51,12 +62,12 @@ def _topic(judgement: Judgement) -> dict[str, Any]:
         {
             "name": exercise,
             "figures": _figures(judgement, exercise),
-            "checks": [check for check in audit.checks if check.exercise == exercise],
+            "checks": audit.contributions(exercise),
             "survivors": [finding for finding in judgement.survivors if finding.mutant.exercise == exercise],
             "equivalents": _by_reason(judgement, exercise),
             "untold": [finding for finding in audit.of(exercise) if finding.killed and not finding.is_told],
             "false_names": [finding for finding in judgement.false_names if finding.mutant.exercise == exercise],
-            "elsewhere": [finding for finding in audit.of(exercise) if finding.elsewhere],
+            "elsewhere": [finding for finding in judgement.elsewhere if finding.mutant.exercise == exercise],
         }
         for exercise in audit.exercises
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from grader.classroom.capacity import affordable_jobs
+from grader.classroom.capacity import jobs_for
 from grader.classroom.intake import collect
 from grader.classroom.parts import Part
 from grader.classroom.reports import write_reports
@@ -41,7 +41,7 @@ def grade_class(
         engine: grades what is left to grade; where nothing is, it is not called.
         topic: only this one; otherwise the names of the files tell.
         part: grade only these of what lies there; the results of all parts are put together by `grader.classroom.parts.merge`.
-        jobs: submissions graded at a time, by default as many as there are processors, and memory for what each may use.
+        jobs: submissions graded at a time, see `grader.classroom.capacity.jobs_for`.
 
     Raises:
         NoSubmission: there is nothing to grade; a part may be empty.
@@ -55,7 +55,7 @@ def grade_class(
             options = replace(options, seed=store.seed())
         earlier = [store.finished(each.student, each.topic, basis_of(each, options)) for each in submissions]
         pending = [submission for submission, result in zip(submissions, earlier, strict=True) if result is None]
-        jobs = max(1, min(jobs or affordable_jobs(), len(pending)))
+        jobs = jobs_for(len(pending), jobs, say)
         results = [result for result in earlier if result is not None]
         display = Display(len(submissions), jobs)
         with display:

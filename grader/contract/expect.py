@@ -69,7 +69,7 @@ def expect_close(actual: object, expected: object, what: str = "the result", rel
     expected = _array(expected, "expected").astype(np.float64)
     actual = expect_numbers(actual, expected.shape, what, finite=bool(np.isfinite(expected).all()))
     if not np.allclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True):
-        is_right_so_far = "has the right shape" if actual.ndim else "is a number"
+        is_right_so_far = "had the right shape" if actual.ndim else "was a number"
         wrong, kept = Wrong(f"{what} {is_right_so_far}, but {symptom(actual, expected, relative, absolute)}"), _kept.get()
         if kept is None:
             raise wrong
@@ -84,10 +84,10 @@ def expect_numbers(actual: object, shape: Sequence[int], what: str = "the result
     """
     expect(not isinstance(actual, list | tuple), f"{what} must be a {'tensor' if shape else 'number'}, got {type(actual).__name__}")
     actual = _array(actual, what)
-    expect(list(actual.shape) == list(shape), f"{what} has shape {list(actual.shape)}, but must have {list(shape)}")
-    expect(actual.dtype.kind in "fiub", f"{what} has the dtype {actual.dtype}, which is not a real number")
+    expect(list(actual.shape) == list(shape), f"{what} had shape {list(actual.shape)}, but must have {list(shape)}")
+    expect(actual.dtype.kind in "fiub", f"{what} had the dtype {actual.dtype}, which is not a real number")
     actual = actual.astype(np.float64)
-    expect(not finite or bool((np.abs(actual) < 1e30).all()), f"{what} contains NaN, infinity or numbers beyond 1e30")
+    expect(not finite or bool((np.abs(actual) < 1e30).all()), f"{what} contained NaN, infinity or numbers beyond 1e30")
     return actual
 
 

@@ -22,9 +22,6 @@ class Measured(msgspec.Struct):
     stopped: Probability = 0.0
     stopped_low: Probability = 0.0  # at least, with 95 % confidence
     stopped_high: Probability = 1.0  # at most, with 95 % confidence
-    older_basis: str = (
-        ""  # of the scores, where they were kept although what they rest on changed since: a person judged that by rounding only
-    )
 
     def failed_all(self, threshold: float) -> bool:
         """Return whether it was tried and reached the threshold on no seed."""

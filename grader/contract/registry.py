@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from grader.brought import brought
 from grader.contract import sources
 from npfl139.catalogue import lecture_order
+from npfl139.terminal import suggested
 
 if TYPE_CHECKING:
     from grader.contract.spec import Topic
@@ -59,7 +60,9 @@ def package(name: str) -> str:
     """
     known = brought(GROUP, "topic")
     if name not in known:
-        raise ValueError(f"there is no topic {name!r}; the topics are {', '.join(available()) or 'none: install the project once more'}")
+        raise ValueError(
+            f"there is no topic {name!r}; {suggested(name, known) if known else 'there are none: install the project once more'}"
+        )
     return known[name].value
 
 

@@ -17,7 +17,7 @@ Close = Callable[[np.ndarray, np.ndarray], bool]
 
 
 def symptom(actual: np.ndarray, expected: np.ndarray, relative: float, absolute: float) -> str:
-    """Return how `actual` differs from `expected`, so that the sentence "the result has the right shape, but ..." is complete.
+    """Return how `actual` differs from `expected`, so that the sentence "the result had the right shape, but ..." is complete.
 
     Args:
         actual: of the shape of `expected`, not close to it.

@@ -14,7 +14,7 @@ from grader.course import models, roster
 from grader.course.course import Course
 from grader.course.decisions import due_date
 from grader.course.models import Submission
-from grader.course.people import INTAKE, Match, People, described, new_person
+from grader.course.people import INTAKE, Match, Namesake, People, described, namesake, namesakes, new_person
 from grader.course.rules import in_order, is_too_late, lateness
 from grader.course.settings import Assignment
 from grader.intake.deliveries import Claim, Delivery
@@ -105,8 +105,9 @@ def take_in(course: Course, deliveries: Sequence[Delivery], assignment: str | No
     """
     with course.gradebook.writing() as session:
         everything = session.begin_nested()
-        people = People(session)
-        arrivals = [_Taking(course, session, people).take(delivery, assignment) for delivery in _in_order(deliveries)]
+        claims = [(assignment or _assignment_of(course, delivery), claim) for delivery in deliveries for claim in delivery.members]
+        taking = _Taking(course, session, People(session), namesakes(claims))
+        arrivals = [taking.take(delivery, assignment) for delivery in _in_order(deliveries)]
         if dry_run:
             everything.rollback()
     return arrivals
@@ -120,14 +121,17 @@ def _in_order(deliveries: Iterable[Delivery]) -> list[Delivery]:
 class _Taking:
     """Takes in one delivery after another, in one transaction."""
 
-    def __init__(self, course: Course, session: Session, people: People):
-        self.course, self.session, self.people = course, session, people
+    def __init__(self, course: Course, session: Session, people: People, namesakes: set[Namesake]):
+        self.course, self.session, self.people, self.namesakes = course, session, people, namesakes
         self.has_roster = course.roster.exists()
 
     def take(self, delivery: Delivery, assignment: str | None) -> Arrival:
         name = assignment or _assignment_of(self.course, delivery)
         row = self.course.row(self.session, name) if name else None
-        matches = [(claim, self.people.match(claim, row.id if row else None)) for claim in delivery.members]
+        matches = [
+            (claim, self.people.match(claim, row.id if row else None, namesake(name, claim) in self.namesakes))
+            for claim in delivery.members
+        ]
         added = False
         if not self.has_roster and row:
             matches, added = self._with_new_persons(matches)

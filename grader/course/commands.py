@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from npfl139.terminal import UserError
+from npfl139.terminal import UserError, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
@@ -142,7 +142,7 @@ def alias(
     from grader.course.roster import SYSTEMS
 
     if system not in SYSTEMS:
-        raise UserError(f"there is no platform {system!r}; there are {', '.join(SYSTEMS)}")
+        raise UserError(f"there is no platform {system!r}; {suggested(system, SYSTEMS)}")
     with _opened(folder) as course, course.gradebook.writing() as session:
         person = person_called(session, student)
         row = course.row(session, assignment) if assignment else None
@@ -184,13 +184,13 @@ def intake(
 
 
 def grade_here(
+    part: "Part | None",
     engine: "Engine",
     assignment: list[str] | None,
     student: str | None,
     regrade: str | None,
     jobs: int | None,
     anonymous: bool,
-    part: "Part | None",
     seed_file: Path | None,
 ) -> bool:
     """Grade what the gradebook of the course around the current folder holds; return whether the grader failed nowhere."""

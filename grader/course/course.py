@@ -15,6 +15,7 @@ from grader.course.gradebook import Gradebook
 from grader.course.settings import FILE, Assignment, CourseError, Settings, find_course, read_settings
 from grader.records import Options
 from npfl139.catalogue import CatalogueError, assignments
+from npfl139.terminal import suggested
 
 __all__ = ["Course", "open_course"]
 
@@ -38,7 +39,7 @@ class Course:
             CourseError: it says nothing.
         """
         if name not in self.settings.assignments:
-            raise CourseError(f"there is no assignment {name!r}; there are {', '.join(self.settings.assignments)}")
+            raise CourseError(f"there is no assignment {name!r}; {suggested(name, self.settings.assignments)}")
         return self.settings.assignments[name]
 
     def row(self, session: Session, name: str) -> models.Assignment:

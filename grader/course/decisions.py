@@ -14,14 +14,19 @@ from grader.course.settings import CourseError
 __all__ = ["adjust", "answer", "appeal", "due_date", "excuse", "extend", "forget", "open_appeals"]
 
 FORGOTTEN = "forgotten"
+MOST_POINTS = 10_000.0
 
 
 def adjust(session: Session, person: Person, assignment: Assignment, points: float, reason: str, by: str) -> None:
     """Give or take points.
 
     Raises:
-        CourseError: without points or a reason.
+        CourseError: without points, with more than a slip of the pen explains, or without a reason.
     """
+    if not abs(points) <= MOST_POINTS:  # NaN is no number of points either, and what is added is never removed
+        raise CourseError(
+            f"an adjustment has at most {MOST_POINTS:g} points, got {points:+g}: say how many are given, +1.5, or taken, -1.5"
+        )
     if not points:
         raise CourseError("an adjustment of 0 points changes nothing: say how many are given, +1.5, or taken, -1.5")
     session.add(Adjustment(person_id=person.id, assignment_id=assignment.id, points=points, reason=_expect(reason), by=by))

@@ -18,7 +18,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from grader.classroom import parts
-from grader.classroom.capacity import affordable_jobs
+from grader.classroom.capacity import jobs_for
 from grader.classroom.session import Engine
 from grader.course import checkcode, models
 from grader.course.course import Course
@@ -32,6 +32,7 @@ from grader.grading.provenance import basis_of
 from grader.records import Basis, CheckResult, Options, Part, Result
 from grader.records import Submission as Graded
 from grader.show.display import Display
+from npfl139.terminal import say
 
 __all__ = ["Outcome", "Regrade", "grade_course"]
 
@@ -72,7 +73,7 @@ def grade_course(
         assignments: only these.
         person_called: only what this person handed in.
         regrade: "changed": also what rests on something that is another now; "all": everything; "faults": only what the grader failed at.
-        jobs: submissions graded at a time.
+        jobs: submissions graded at a time, see `jobs_for`.
         anonymous: whether pseudonyms stand for people in what is shown.
         part: only these of all submissions, in a copy of the course that `grader.course.parts.merge` takes over.
 
@@ -99,7 +100,7 @@ def grade_course(
             labels[0] = "somebody"  # whom nobody is known to be
         scope = {name: _enqueued(course, accounts, labels, name, options[name], person, regrade, part, outcome) for name in names}
     work = _Work(course, outcome, scope)
-    jobs = max(1, min(jobs or affordable_jobs(), work.total))
+    jobs = jobs_for(work.total, jobs, say)
     shown = display(work.total, jobs)
     with shown, course.gradebook.kept_open(), work.alive():
         for name in names:

@@ -156,7 +156,7 @@ def _strangers(taken: Sequence[Arrival], screen: Screen, dry_run: bool) -> bool:
         only = f" --assignment {arrival.assignment}" if system == "moodle" and arrival.assignment else ""
         screen.command(f"npfl139 course alias {system} {shlex.quote(key)} {guess}{only}")
     if not dry_run:
-        screen.say("What they handed in is taken in, and graded meanwhile.", "dim")
+        screen.say("What they handed in is taken in, and can be graded already.", "dim")
     return True
 
 

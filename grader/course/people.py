@@ -19,11 +19,14 @@ from grader.intake.words import cleaned
 __all__ = [
     "INTAKE",
     "Match",
+    "Namesake",
     "People",
     "alike",
     "by_roster",
     "decide",
     "described",
+    "namesake",
+    "namesakes",
     "new_person",
     "new_pseudonym",
     "person_called",
@@ -36,6 +39,8 @@ TELLING = ("folder", "nbgrader")  # systems in which a key may be a student numb
 NUMBERED_ANEW = ("moodle",)  # systems that number the same person anew for each assignment
 RESEMBLES = 0.85
 NAMELESS, NOBODY = "the platform tells no name", "nobody in the course is called so"
+NAMESAKES = "several people are called so there"
+Namesake = tuple[object, str, str]  # an assignment, a platform, a name
 ROSTER, INTAKE = "roster", "intake"  # who decided an alias, where no human did
 
 
@@ -49,8 +54,8 @@ class Match:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing speaks for somebody who is in the course."""
-        return self.how in (NAMELESS, NOBODY)
+        """Whether nothing but a name that others have speaks for somebody who is in the course."""
+        return self.how in (NAMELESS, NOBODY, NAMESAKES)
 
 
 class People:
@@ -76,8 +81,12 @@ class People:
         for alias in person.aliases:
             self._aliases[alias.system, _folded(alias.key)].append((alias, person))
 
-    def match(self, claim: Claim, assignment_id: int | None) -> Match:
-        """Return who is meant: by alias, then student number, then e-mail address, and only then by a name that nobody else has."""
+    def match(self, claim: Claim, assignment_id: int | None, has_namesake: bool = False) -> Match:
+        """Return who is meant: by alias, then student number, then e-mail address, and only then by a name that nobody else has.
+
+        Args:
+            has_namesake: whether the platform knows several people by this name, as where people may call themselves what they like.
+        """
         aliased = self._aliased(claim, assignment_id)
         if aliased is not None:
             return Match(aliased, "alias")
@@ -88,7 +97,10 @@ class People:
             return Match(None, f"its number is that of {numbered.name}, its e-mail address that of {addressed.name}", (numbered, addressed))
         if numbered or addressed:
             return Match(numbered or addressed, "number" if numbered else "e-mail")
-        return self._named(claim)
+        match = self._named(claim)
+        if match.person is not None and (has_namesake or _has_another_key(match.person, claim, assignment_id)):
+            return Match(None, NAMESAKES, (match.person,))
+        return match
 
     def _aliased(self, claim: Claim, assignment_id: int | None) -> Person | None:
         """Return whose key it is, where the last word counts, and a word on this assignment more than one on all."""
@@ -118,8 +130,26 @@ class People:
 
     def _resembling(self, name: str) -> tuple[Person, ...]:
         """Return who is probably meant, the likeliest first."""
-        ratios = [(1.0 if alike(person.name, name) else _ratio(person.name, name), -number) for number, person in enumerate(self.persons)]
+        ratios = [(_likeness(person.name, name), -number) for number, person in enumerate(self.persons)]
         return tuple(self.persons[-number] for ratio, number in sorted(ratios, reverse=True) if ratio > RESEMBLES)[:3]
+
+
+def namesake(where: object, claim: Claim) -> Namesake:
+    """Return the name of somebody who handed in, with the assignment and platform; no name where the platform tells none."""
+    return where, claim.system, cleaned(claim.name or "")
+
+
+def namesakes(claims: Iterable[tuple[object, Claim]]) -> set[Namesake]:
+    """Return the names that several of these people have, told with the assignment that they handed in for."""
+    different = {(namesake(where, claim), _folded(claim.key)) for where, claim in claims if claim.name}
+    return {each for each, count in Counter(each for each, _ in different).items() if count > 1}
+
+
+def _has_another_key(person: Person, claim: Claim, assignment_id: int | None) -> bool:
+    """Return whether the platform knows the person by another key, for the assignment or, where keys last, for any."""
+    where = {alias.assignment_id for alias in person.aliases} if claim.system not in NUMBERED_ANEW else {assignment_id} - {None}
+    own = [alias for alias in person.aliases if alias.system == claim.system and alias.assignment_id in where]
+    return bool(own) and not any(_same(alias.key, claim.key) for alias in own)
 
 
 def _only(people: Mapping[str, list[Person]], key: str | None) -> Person | None:
@@ -144,8 +174,13 @@ def alike(one: str, other: str) -> bool:
     return _words(one) == _words(other)
 
 
-def _ratio(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
+def _likeness(known: str, told: str) -> float:
+    """Return 1 for the same words, nearly that where only some of them are told, such as a first name, and else how many letters agree."""
+    if alike(known, told):
+        return 1.0
+    if set(_words(told)) < set(_words(known)):
+        return 0.9
+    return difflib.SequenceMatcher(None, known.casefold(), told.casefold()).ratio()
 
 
 def _words(name: str) -> list[str]:
@@ -239,8 +274,13 @@ def rematch(session: Session) -> int:
     """Look once more for the persons of what was handed in by nobody who was known; return of how many members they were found."""
     people, found = People(session), 0
     query = select(Member, Submission.assignment_id).join(Submission).where(Member.person_id.is_(None))
-    for member, assignment_id in session.execute(query).all():
-        match = people.match(Claim(member.system, member.key, member.name, member.email, member.sid), assignment_id)
+    members = [
+        (member, assignment_id, Claim(member.system, member.key, member.name, member.email, member.sid))
+        for member, assignment_id in session.execute(query).all()
+    ]
+    shared = namesakes((assignment_id, claim) for _, assignment_id, claim in members)
+    for member, assignment_id, claim in members:
+        match = people.match(claim, assignment_id, namesake(assignment_id, claim) in shared)
         if match.person is not None:
             session.flush()
             member.person_id = match.person.id
@@ -292,7 +332,10 @@ def person_called(session: Session, told: str) -> Person:
         if found:
             some = "; ".join(described(person) for person in found[:6]) + (" …" if len(found) > 6 else "")
             raise CourseError(f"{told!r} may be any of {len(found)} people ({some}): name one by e-mail address, number or pseudonym")
-    raise CourseError(f"nobody in the course is called {told!r}: npfl139 course show --people lists them")
+    names = [name for person in people for name in (person.name, *person.name.split(), person.email) if name]
+    near = difflib.get_close_matches(told.title() if told.islower() else told, names, n=1)
+    instead = f"did you mean {near[0]!r}?" if near else "npfl139 course show --people lists them"
+    raise CourseError(f"nobody in the course is called {told!r}; {instead}")
 
 
 def described(person: Person) -> str:

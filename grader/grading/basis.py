@@ -32,7 +32,7 @@ def basis(topic: Topic) -> str:
     """
     checks = f"{topic.package}.checks"
     modules = _modules([checks, *(f"solutions.{name}" for name in (topic.name, *topic.prerequisites))], topic.package)
-    parts = [f"{name}\n{_deciding(path)}" for name, path in sorted(modules.items())]
+    parts = [f"{name}\n{ast.unparse(_deciding(path))}" for name, path in sorted(modules.items())]
     versions = [f"{package.__name__} {package.__version__}" for package in (torch, np, gymnasium)]
     return hashlib.sha256("\n".join([*parts, *versions]).encode()).hexdigest()
 
@@ -58,7 +58,7 @@ def _modules(waiting: list[str], package: str) -> dict[str, Path]:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_deciding(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -66,14 +66,14 @@ def _imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _deciding(path: Path) -> str:
-    """Return the code of a module without comments, docstrings and hidden unit checks."""
+def _deciding(path: Path) -> ast.Module:
+    """Return the code of a module without comments, docstrings and hidden unit checks, and without what only these import."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     tree.body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and any(map(_is_check, node.decorator_list)))]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return tree
 
 
 def _is_check(decorator: ast.expr) -> bool:

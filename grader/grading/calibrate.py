@@ -8,12 +8,13 @@ import hashlib
 import itertools
 import os
 import re
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ from npfl139.seeding import derived_seed
 __all__ = ["CAPABILITIES", "calibrate"]
 
 CAPABILITIES = ("native", "avx2", "default")  # values of ATEN_CPU_CAPABILITY; instruction sets change trajectories
-FEW = 3  # seeds of a mistake after which one that passed gets no more: it is not surely stopped
 CURVES = 20  # seeds on each instruction set whose curves are kept
 PAUSE = 5.0  # seconds between two writes
 REFERENCE = "reference"
@@ -65,7 +65,7 @@ def calibrate(
 
     Args:
         seeds: seeds of the reference on each instruction set.
-        mistake_seeds: seeds of each mistake of an exercise that the check uses; FEW for one that passed one of these.
+        mistake_seeds: seeds of each mistake of an exercise that the check uses, until one passes: then it is not surely stopped.
         jobs: processes, which serve all topics together.
         progress: called with (label, number of runs in all) after each run.
         out: the folder of the files to write, TOPIC.json each; by default they lie beside the topics' checks.
@@ -81,9 +81,10 @@ def calibrate(
     try:
         while runs := [run for file in files for run in file.missing(seeds, mistake_seeds)]:
             runs.sort(key=lambda run: (run.seed, -by_topic[run.topic].trainings[run.training].seconds))
-            for run, attempt in _measured(runs, jobs):
-                by_topic[run.topic].add(run, attempt)
-                progress(f"{run.training}: {run.variant}", done + len(runs))
+            with closing(_measured(runs, jobs)) as measured:
+                for run, attempt in measured:
+                    by_topic[run.topic].add(run, attempt)
+                    progress(f"{run.training}: {run.variant}", done + len(runs))
             done += len(runs)
             for file in files:
                 file.write()
@@ -106,6 +107,7 @@ class _File:
             for name, figures in stored(source).items():
                 if name in self.figures and figures.basis == self.basis:
                     _take_over(self.figures[name], figures)
+        self._decide()
 
     def _begun(self, training: Training) -> Figures:
         """Return the figures of a check without any run."""
@@ -119,17 +121,14 @@ class _File:
             for capability, scores in figures.reference.items():
                 yield from (Run(self.topic.name, name, capability, REFERENCE, seed) for seed in range(seeds) if seed not in scores)
             for mistake, measured in figures.mistakes.items():
-                stops = len(measured.scores) >= FEW and measured.failed_all(figures.threshold)
-                wanted = mistake_seeds if stops else min(FEW, mistake_seeds)
-                yield from (
-                    Run(self.topic.name, name, CAPABILITIES[0], mistake, seed) for seed in range(wanted) if seed not in measured.scores
-                )
+                if not measured.scores or measured.failed_all(figures.threshold):
+                    seed = next((seed for seed in range(mistake_seeds) if seed not in measured.scores), None)
+                    if seed is not None:
+                        yield Run(self.topic.name, name, CAPABILITIES[0], mistake, seed)
 
     def add(self, run: Run, attempt: Attempt | None) -> None:
         """Include a run, and write the file unless that was just done."""
         figures = self.figures[run.training]
-        if run.variant != REFERENCE and figures.mistakes[run.variant].older_basis:
-            figures.mistakes[run.variant] = Measured(figures.mistakes[run.variant].edit, {})
         scores = figures.reference[run.capability] if run.variant == REFERENCE else figures.mistakes[run.variant].scores
         scores[run.seed] = None if attempt is None else attempt.score
         if run.variant == REFERENCE and run.seed < CURVES and attempt is not None and attempt.curve:
@@ -139,6 +138,13 @@ class _File:
 
     def write(self) -> None:
         """Decide what follows from the runs, and write it all."""
+        self._decide()
+        content = msgspec.json.encode(Calibration(self.topic.name, self.figures))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, _in_short_lines(content))
+        self.written = time.monotonic()
+
+    def _decide(self) -> None:
         for name, figures in self.figures.items():
             for scores in (*figures.reference.values(), *(one.scores for one in figures.mistakes.values())):
                 _sort(scores)
@@ -146,10 +152,6 @@ class _File:
                 _sort(curves)
             if all(figures.reference.values()):
                 self.figures[name] = decided(figures)
-        content = msgspec.json.encode(Calibration(self.topic.name, self.figures))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, _in_short_lines(content))
-        self.written = time.monotonic()
 
 
 def _take_over(figures: Figures, others: Figures) -> None:
@@ -159,7 +161,6 @@ def _take_over(figures: Figures, others: Figures) -> None:
         figures.curves[capability] |= others.curves.get(capability, {})
     for name, mistake in others.mistakes.items():
         if name in figures.mistakes and figures.mistakes[name].edit == mistake.edit:
-            figures.mistakes[name].older_basis = mistake.older_basis
             figures.mistakes[name].scores |= mistake.scores
 
 
@@ -182,18 +183,35 @@ def _in_short_lines(content: bytes) -> str:
     return re.sub(r",  +", ", ", text) + "\n"
 
 
-def _measured(runs: list[Run], jobs: int) -> Iterator[tuple[Run, Attempt | None]]:
+def _measured(runs: list[Run], jobs: int) -> Generator[tuple[Run, Attempt | None], None, None]:
     """Yield the runs as they end, `jobs` at a time, each in a process that uses its instruction set."""
     with ExitStack() as stack:
         pools = {capability: stack.enter_context(_pool(capability, jobs)) for capability in CAPABILITIES}
         waiting, pending = iter(runs), dict[Future[Attempt | None], Run]()
-        while True:
-            for run in itertools.islice(waiting, jobs - len(pending)):
-                pending[pools[run.capability].submit(_run, run)] = run
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
+        try:
+            while True:
+                for run in itertools.islice(waiting, jobs - len(pending)):
+                    with _uninterrupted():
+                        future = pools[run.capability].submit(_run, run)
+                    pending[future] = run
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), future.result()
+        except (KeyboardInterrupt, GeneratorExit):  # nobody waits for what is being trained
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let the processes that are started meanwhile never hear of Ctrl-C, which the terminal sends them, too; this one hears of it later."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _pool(capability: str, jobs: int) -> ProcessPoolExecutor:

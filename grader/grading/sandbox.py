@@ -74,7 +74,7 @@ def open_sandbox(kind: str = "bwrap") -> "Sandbox":
 
     Args:
         kind: "bwrap" (namespaces, a private view of the files, no network) or "process" (limits and, on Linux, a filter of system
-            calls, but the submission can read the files that the grader can).
+            calls, but the submission can read the files that the grader can, and change them unless the kernel has Landlock).
 
     Raises:
         ValueError: there is no such kind.

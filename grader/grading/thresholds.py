@@ -3,9 +3,8 @@
 The threshold lies below what the reference reached, on every instruction set, by a margin of MARGIN of the distance between the
 reference's median and the worst mistake's. How many of the worst runs of each set are passed over follows from the number of runs:
 as many as keep the probability that a correct submission fails there below FALSE_FAIL, with 95 % confidence (the tolerance
-limit of Wilks 1941). One run of each set is passed over even where the runs are too few for that, if it broke down: a threshold below such
-a run would let through who learned nothing. The stated probability then is above FALSE_FAIL, and more runs lower it. Where
-no mistake was trained yet, the margin is one of the distance to zero.
+limit of Wilks 1941): none of 20, one of 32, two of 42. About one run in fifty of an agent breaks down, and a threshold below it would let
+through who learned nothing. Where no mistake was trained yet, the margin is one of the distance to zero.
 
 From the share of seeds that pass follow, by `grader.grading.sequential`, the probability that a correct submission fails and that each
 mistake is stopped. All intervals are exact ones (Clopper & Pearson 1934).
@@ -27,8 +26,6 @@ __all__ = ["decided", "interval", "summary"]
 
 MARGIN = 0.05
 FALSE_FAIL = 0.005
-USUAL = 0.9  # share of the runs
-BROKEN = 3.0  # a run broke down that is so many times further below the median than the usual ones are from it
 BAND_QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -79,8 +76,7 @@ def _threshold(sets: list[list[float]], mistakes: list[list[float]]) -> float:
     """Return the threshold, rounded down to three significant digits."""
     finite = [statistics.median(scores) for scores in mistakes if scores and all(map(math.isfinite, scores))]
     median = statistics.median(itertools.chain(*sets))
-    broken = median - BROKEN * float(np.quantile([abs(score - median) for score in itertools.chain(*sets)], USUAL))
-    worst = min(sorted(scores)[max(_passed_over(len(scores)), min(scores) < broken)] for scores in sets)
+    worst = min(sorted(scores)[_passed_over(len(scores))] for scores in sets)
     threshold = worst - MARGIN * (median - min(finite, default=min(median, 0.0)))
     digits = 2 - math.floor(math.log10(abs(threshold))) if threshold else 0
     return math.floor(threshold * 10**digits) / 10**digits

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from grader.inside import seccomp
+from grader.inside import landlock, seccomp
 from grader.inside.limits import Limits
 
 __all__ = [
@@ -101,6 +101,8 @@ def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespace
     if own_namespaces:
         _enter_namespaces()
         _hide_files(limits)
+    elif LINUX:
+        landlock.only_writes((os.environ["TMPDIR"], *DEVICES))  # as far as this kernel can
     _close_descriptors(channel)
     _limit(limits, mapped)
     if LINUX:

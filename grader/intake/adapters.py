@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from grader.brought import brought
+from grader.intake.archives import GIVEN
 from grader.intake.choice import Choice, chosen, told, undecided
 from grader.intake.deliveries import Delivery
 from grader.intake.parcels import Export, NoSubmission, Parcel
+from npfl139.terminal import suggested
+from npfl139.text import printable
 
 __all__ = ["AUTO", "GROUP", "Adapter", "Recognition", "deliveries", "recognized", "systems", "taken"]
 
@@ -51,11 +54,30 @@ def systems() -> tuple[str, ...]:
 
 
 def recognized(export: Export) -> Recognition:
-    """Return which platform an export is from, and how that is known."""
+    """Return which platform an export is from, and how that is known.
+
+    Raises:
+        NoSubmission: all that looks so lies in one folder, which may be a student's, who imitates it to name others.
+    """
     for name in systems():
         if why := _adapter(name).recognized(export):
+            _refuse_an_imitation(export, name)
             return Recognition(name, why)
     return Recognition(LAST, "")
+
+
+def _refuse_an_imitation(export: Export, system: str) -> None:
+    """Refuse what one student may have made look so, unless the folder around it is called as the platform or the archive calls it."""
+    outer, adapter = export.path.stem if export.path.is_file() else export.path.name, _adapter(system)
+    inner = export.inside()
+    while inner and (inner.path.name == outer or GIVEN.fullmatch(inner.path.name)):
+        inner = inner.inside()
+    if inner and adapter.recognized(inner):
+        unpack = "unpack the archive and " if export.path.is_file() else ""
+        raise NoSubmission(
+            f"{export.path}: {printable(inner.path.name, '_')} is the only folder and looks like what {system} packs, which a student may "
+            f"imitate to name others: if it is that, {unpack}name this folder itself, otherwise let the student hand in the file alone"
+        )
 
 
 def taken(export: Export, system: str = AUTO) -> tuple[Recognition, list[Parcel]]:
@@ -69,7 +91,7 @@ def taken(export: Export, system: str = AUTO) -> tuple[Recognition, list[Parcel]
     elif system in brought(GROUP, "adapter"):
         recognition = Recognition(system, "you say so")
     else:
-        raise NoSubmission(f"there is no adapter {system!r}; there are {', '.join((AUTO, *systems()))}")
+        raise NoSubmission(f"there is no adapter {system!r}; {suggested(system, (AUTO, *systems()))}")
     return recognition, _adapter(recognition.system).parcels(export)
 
 

@@ -23,12 +23,13 @@ from grader.intake.contents import Content
 from npfl139.catalogue import topic_of
 from npfl139.source import MAX_BYTES, SUFFIXES, Unreadable
 
-__all__ = ["IGNORED", "SUBMITTED", "Budget", "File", "Listing", "Note", "files_in", "listing", "refused"]
+__all__ = ["CLONES", "GIVEN", "IGNORED", "SUBMITTED", "Budget", "File", "Listing", "Note", "files_in", "listing", "refused"]
 
 IGNORED = re.compile(r"\.|__MACOSX$|__pycache__$")  # hidden folders and files, and what systems leave behind
 NOTES = re.compile(r"submission_metadata\.yml|timestamp\.txt|onlinetext\.html|.+_text\.html|[^/]+\.csv", re.IGNORECASE)
 SUBMITTED = "submitted"  # the folder in which nbgrader collects
-GIVEN = re.compile(rf"{SUBMITTED}|assignment_\d+_export")  # folders that nbgrader and Gradescope name, and no student
+CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
+GIVEN = re.compile(rf"{SUBMITTED}|assignment_\d+_export|{CLONES.pattern}")  # folders that platforms name, Gradescope too, and no student
 MAX_SHORT = 1000  # bytes of a note
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others need a dictionary whose size the archive may choose
 
@@ -220,7 +221,7 @@ def _shared_folders(paths: Iterable[tuple[str, ...]], topics: Sequence[str]) -> 
     for parts in paths:
         for length in range(len(parts) - 1):
             inside[parts[:length]].add(parts[length])
-    found, waiting = set[tuple[str, ...]](), [()]
+    found, waiting = set[tuple[str, ...]](), list[tuple[str, ...]]([()])
     while waiting:
         around = waiting.pop()
         names = sorted(inside[around])

@@ -41,7 +41,7 @@ class _Handed:
 def recognized(export: Export) -> str | None:
     """Return why it is from Canvas, None where it is not: most names of files say so."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1].endswith(TYPED)]
-    found = most(names, _packed)
+    found = most(names, export.listing.folders, _packed)
     return f"{len(found)} of {len(names)} names in it are as {found[0].string}" if found else None
 
 

@@ -5,6 +5,7 @@ The layouts understood: one file; a folder or zip archive of `<student>/<topic>.
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -12,7 +13,7 @@ from pathlib import PurePath
 
 from grader.intake.archives import IGNORED, File
 from grader.intake.deliveries import Claim
-from grader.intake.parcels import Export, NoSubmission, Parcel
+from grader.intake.parcels import Export, NoSubmission, Parcel, lies_alone
 from grader.intake.words import cleaned
 from npfl139.catalogue import topic_of
 from npfl139.text import printable
@@ -40,18 +41,22 @@ def of_files(export: Export, given: list[File]) -> list[Parcel]:
     is_archive = path.is_file() and path.suffix.lower() == ".zip"
     is_program = path.is_file() and not is_archive
     own = path.stem if is_archive else path.parent.name if is_program else path.name
-    around, files = _unwrapped(given, topics)
+    around, files = _unwrapped(export, given)
     found: dict[str, list[File]] = {name: [] for name in _folders(export, around, files)}
     for file in files:
         found.setdefault(_student(file.parts, topics, own), []).append(file)
     _refuse_a_class_as_a_student(export, found)
     found = found or {own: []}
     told = dict.fromkeys(files, export.asked) if is_program and export.asked else {}
-    return [_parcel(name, files, told) for name, files in found.items()]
+    names: dict[str, set[str]] = {}
+    for name in found:
+        names.setdefault(cleaned(name), set()).add(printable(unicodedata.normalize("NFC", name), "_"))
+    return [_parcel(name, files, told, disguised=len(names[cleaned(name)]) > 1) for name, files in found.items()]
 
 
-def _parcel(name: str, files: list[File], told: dict[File, str]) -> Parcel:
-    whole = cleaned(name)
+def _parcel(name: str, files: list[File], told: dict[File, str], disguised: bool) -> Parcel:
+    """Return a student's parcel; nobody is taken for another by a name that is `disguised`, since it only looks like the other's."""
+    whole = printable(unicodedata.normalize("NFC", name), "_") if disguised else cleaned(name)
     return Parcel(name, (Claim("folder", whole, whole),), files[0].parts[0] if files else name, tuple(files), told=told)
 
 
@@ -63,10 +68,12 @@ def _folders(export: Export, around: tuple[str, ...], files: list[File]) -> list
     return sorted(entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False) and not IGNORED.match(entry.name))
 
 
-def _unwrapped(files: list[File], topics: Sequence[str]) -> tuple[tuple[str, ...], list[File]]:
-    """Return the folders that only wrap a class, and the files without them."""
-    around, people = _people(files, topics)
-    if len(people) < 2:
+def _unwrapped(export: Export, files: list[File]) -> tuple[tuple[str, ...], list[File]]:
+    """Return the folders that only wrap a class, and the files without them; beside that of one student lie those of others."""
+    around, people = _people(files, export.topics)
+    if not lies_alone(export, around):
+        around = next(around[:length] for length in reversed(range(len(around))) if lies_alone(export, around[:length]))
+    elif len(people) < 2:
         around = ()
     return around, [replace(file, parts=file.parts[len(around) :]) for file in files]
 
@@ -83,20 +90,27 @@ def _people(files: list[File], topics: Sequence[str]) -> tuple[tuple[str, ...], 
 def _refuse_a_class_as_a_student(export: Export, found: dict[str, list[File]]) -> None:
     """Refuse what looks as if the folder of a class was taken for that of a student.
 
-    Who only kept older versions in folders of their own has fewer of them than there are other students.
+    Who only kept older versions in folders of their own has fewer of them than there are other students, or else is alone with it.
     """
-    for student, files in found.items():
-        of_topic: dict[str, list[File]] = {}
-        for file in files:
-            of_topic.setdefault(topic_of(file.name, export.topics)[0] or export.asked or "", []).append(file)
-        for topic, same in of_topic.items():
-            _, people = _people(same, export.topics)
-            if topic and len(people) > max(1, len(found) - 1):
-                some = ", ".join(sorted(printable(name, "_") for name in people)[:3])
-                raise NoSubmission(
-                    f"{export.path}: {printable(student, '_')} would be a student with {topic} in {len(people)} folders ({some}), as if "
-                    "they were of different people: name the folder in which each student has one"
-                )
+    limit = max(1, len(found) - 1)
+    many = {student: told for student, files in found.items() if (told := _in_many_folders(export, files, limit))}
+    if not many or 2 * len(many) < len(found):
+        return
+    student, (topic, people) = next(iter(many.items()))
+    some = ", ".join(sorted(printable(name, "_") for name in people)[:3])
+    raise NoSubmission(
+        f"{export.path}: {printable(student, '_')} would be a student with {topic} in {len(people)} folders ({some}), as if "
+        "they were of different people: name the folder in which each student has one"
+    )
+
+
+def _in_many_folders(export: Export, files: list[File], limit: int) -> tuple[str, set[str]] | None:
+    """Return a topic that one student has in more than `limit` folders as if of different people, and these; None where there is none."""
+    of_topic: dict[str, list[File]] = {}
+    for file in files:
+        of_topic.setdefault(topic_of(file.name, export.topics)[0] or export.asked or "", []).append(file)
+    folders = {topic: _people(same, export.topics)[1] for topic, same in of_topic.items() if topic}
+    return next(((topic, people) for topic, people in folders.items() if len(people) > limit), None)
 
 
 def _student(parts: tuple[str, ...], topics: Sequence[str], own: str) -> str:

@@ -6,12 +6,11 @@ what lies in its working tree does not. Such a date is what the student's machin
 Source: GitHub, "Download assignments" (`gh classroom clone student-repos`).
 """
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from grader.intake.archives import Budget, File, refused
+from grader.intake.archives import CLONES, Budget, File, refused
 from grader.intake.contents import Content
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, NoSubmission, Parcel, shared
@@ -24,7 +23,6 @@ __all__ = ["NOTHING", "PRIORITY", "parcels", "recognized"]
 
 PRIORITY = 20
 NOTHING = "nothing was committed"  # begins what is told of a repository that is empty at the deadline
-CLONES = re.compile(r"(.+)-submissions")  # the folder that GitHub's command clones into
 
 
 def recognized(export: Export) -> str | None:

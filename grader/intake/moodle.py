@@ -43,7 +43,7 @@ class _Handed:
 def recognized(export: Export) -> str | None:
     """Return why it is from Moodle, None where it is not: most names of files or folders say so."""
     names = [file.parts for file in export.files] + [note.parts for note in export.listing.notes if note.parts[-1] == TYPED]
-    found = {match["student"] for match in most(names or export.listing.folders, _packed)}
+    found = {match["student"] for match in most(names or export.listing.folders, export.listing.folders, _packed)}
     return f"{len(found)} names in it are as {min(found)}_assignsubmission_…" if found else None
 
 

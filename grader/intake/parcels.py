@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -43,6 +43,23 @@ class Export:
     def files(self) -> tuple[File, ...]:
         """The programs and notebooks in it, read."""
         return _readable(self.path, lambda path: tuple(files_in(path, self.topics)))
+
+    def inside(self) -> "Export | None":
+        """Return what lies in the only folder in it; None where there is another, or a file beside."""
+        listed = self.listing
+        around = [file.parts[:-1] for file in self.files] + [note.parts[:-1] for note in listed.notes]
+        first = {parts[:1] for parts in (*around, *listed.folders, *listed.repositories)}
+        if len(first) != 1 or first == {()}:
+            return None
+        (folder,) = first.pop()
+        inner = replace(self, path=self.path / folder)
+        vars(inner)["files"] = tuple(replace(file, parts=file.parts[1:]) for file in self.files)
+        vars(inner)["listing"] = Listing(
+            tuple(replace(note, parts=note.parts[1:]) for note in listed.notes),
+            tuple(parts[1:] for parts in listed.folders if len(parts) > 1),
+            tuple(parts[1:] for parts in listed.repositories),
+        )
+        return inner
 
 
 @dataclass(frozen=True)
@@ -85,16 +102,20 @@ def shared(folders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return first[:length]
 
 
-def most(paths: Sequence[tuple[str, ...]], packed: Callable[[Sequence[str]], re.Match[str] | None]) -> list[re.Match[str]]:
+def most(
+    paths: Sequence[tuple[str, ...]], folders: Sequence[tuple[str, ...]], packed: Callable[[Sequence[str]], re.Match[str] | None]
+) -> list[re.Match[str]]:
     """Return the names that a platform made, if most of what lies side by side has such names; one student may imitate them in a folder.
 
     Args:
         paths: of files or folders.
+        folders: all that there are, of people who handed in something else, too.
         packed: gives the name in a path that the platform made.
     """
-    around = len(shared(parts[:-1] for parts in paths))
+    outer = {parts[:length] for parts in folders for length in range(len(parts))}
+    around = len(shared([*(parts[:-1] for parts in paths), *(parts for parts in folders if parts not in outer)]))
     sides: dict[str, list[re.Match[str] | None]] = {}
-    for parts in paths:
+    for parts in (*paths, *(parts for parts in folders if len(parts) > around)):
         sides.setdefault(parts[around], []).append(packed(parts))
     found = [[match for match in matches if match] for matches in sides.values() if any(matches)]
     return [match for matches in found for match in matches] if 2 * len(found) > len(sides) else []

@@ -194,8 +194,8 @@ class Repository:
             "LC_ALL": "C",
         }
         command = ["/bin/sh", "-c", LIMITED, "git", *settings, "cat-file", "--batch"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, env=environment, **pipes)
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=nothing)
         self._timer = threading.Timer(SECONDS, self._process.kill)
         self._timer.start()
         return self._process

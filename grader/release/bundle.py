@@ -89,9 +89,10 @@ def bundle(names: Sequence[str], folder: Path) -> None:
     others = _brought_by(topics)
     _write(folder, files | {"README.md": _readme(topics), "pyproject.toml": project(others), "constraints.txt": constraints(others)})
     for topic in topics:
-        checkpoint = topic.solution.parent.parent / "assignments" / f"{topic.name}.safetensors"
-        if checkpoint.exists():
-            shutil.copy(checkpoint, folder / "assignments")
+        for suffix in (".safetensors", ".webp"):  # the trained agent, and the film
+            shown = topic.solution.parent.parent / "assignments" / f"{topic.name}{suffix}"
+            if shown.exists():
+                shutil.copy(shown, folder / "assignments")
     shutil.copytree(Path(npfl139.__file__).parent, folder / "npfl139", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(deep_rl_unit.__file__, folder)
 
@@ -174,7 +175,7 @@ Without `[notebook]` it installs what programs need, and no Jupyter. Activate th
 ## Work
 
     npfl139 topics              # exercises and points
-    npfl139 demo TOPIC          # what it is about, to watch; says so if it needs an exercise of yours first; Ctrl-C ends it
+    npfl139 demo TOPIC          # what it is about, to watch: the reference on film, until TOPIC.py here is complete; Ctrl-C ends it
     npfl139 lecture TOPIC       # writes TOPIC.html to read; the [TOPIC:...] of a docstring is an equation there
     npfl139 start TOPIC         # copies the assignment here as TOPIC.py
     npfl139 check TOPIC.py      # runs the examples, says what failed and what comes next; --watch does it whenever you save

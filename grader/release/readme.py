@@ -1,4 +1,4 @@
-"""The tables of README.md that say what the topics are: python -m grader.release.readme writes them where they stand, between comments."""
+"""Tables that follow from the topics: python -m grader.release.readme writes that of README.md where it stands, between comments."""
 
 import re
 import statistics
@@ -10,7 +10,7 @@ from grader.contract.figures import calibrated
 from grader.contract.spec import Topic
 from npfl139 import DISTRIBUTION
 
-__all__ = ["ours", "tables", "with_tables"]
+__all__ = ["ours", "thresholds_table", "topics_table", "with_table"]
 
 README = Path("README.md")
 
@@ -21,32 +21,29 @@ def ours() -> list[Topic]:
     return [registry.load(name) for name, item in brought_by.items() if item is not None and item.name == DISTRIBUTION]
 
 
-def tables(topics: Iterable[Topic]) -> dict[str, str]:
-    """Return the tables by the name that the comments around them have."""
-    topics = list(topics)
-    return {
-        "topics": _table(("topic", "title", "exercises", "points", "of them for training", "builds on"), map(_topic_row, topics)),
-        "thresholds": _table(
-            (
-                "topic", "training check", "threshold", "reference: worst, median", "a correct submission fails, at most",
-                "mistakes that failed on every seed tried, of those trained", "surely stopped, of those in exercises that it uses",
-            ),
-            (row for topic in topics for row in _training_rows(topic)),
-        ),
-    }  # fmt: skip
+def topics_table(topics: Iterable[Topic]) -> str:
+    """Return what the topics are, a row each."""
+    return _table(("topic", "title", "exercises", "points", "of them for training", "builds on"), map(_topic_row, topics))
 
 
-def with_tables(text: str, generated: dict[str, str]) -> str:
+def thresholds_table(topics: Iterable[Topic]) -> str:
+    """Return what was measured of the training checks, a row each."""
+    header = (
+        "topic", "training check", "threshold", "reference: worst, median", "a correct submission fails, at most",
+        "mistakes that failed on every seed tried, of those trained", "surely stopped, of those in exercises that it uses",
+    )  # fmt: skip
+    return _table(header, (row for topic in topics for row in _training_rows(topic)))
+
+
+def with_table(text: str, name: str, table: str) -> str:
     """Return the text with what stands between `<!-- name -->` and `<!-- /name -->` replaced.
 
     Raises:
-        ValueError: the comments of a table are not there once.
+        ValueError: the comments are not there once.
     """
-    for name, table in generated.items():
-        pattern = rf"(?s)(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
-        text, count = re.subn(pattern, table.replace("\\", r"\\"), text)
-        if count != 1:
-            raise ValueError(f"the comments <!-- {name} --> and <!-- /{name} --> must stand once around the table, but do {count} times")
+    text, count = re.subn(rf"(?s)(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", table.replace("\\", r"\\"), text)
+    if count != 1:
+        raise ValueError(f"the comments <!-- {name} --> and <!-- /{name} --> must stand once around the table, but do {count} times")
     return text
 
 
@@ -66,17 +63,17 @@ def _training_rows(topic: Topic) -> Iterable[tuple[str, ...]]:
         reference = [score for scores in figures.reference.values() for score in scores.values() if score is not None]
         mistakes = figures.mistakes.values()
         failed, trained = sum(one.failed_all(figures.threshold) for one in mistakes), sum(bool(one.scores) for one in mistakes)
-        seeds = sorted({len(one.scores) for one in mistakes if one.scores})
-        tried = (
-            f"{failed} of {trained}, {'–'.join(map(str, seeds[:1] + seeds[1:][-1:]))} {'seed' if seeds == [1] else 'seeds'} each"
-            if trained
-            else "none trained"
-        )
+        seeds = {len(one.scores) for one in mistakes if one.scores}
+        tried = f"{failed} of {trained}, {_seeds(min(seeds), max(seeds))} each" if seeds else "none trained"
         yield (
             topic.name, training.name, f"{figures.threshold:.3g}", f"{min(reference):.3g}, {statistics.median(reference):.3g}",
             f"{100 * figures.false_fail_bound:.1f} %", tried,
             f"{sum(one.stops for one in mistakes)} of {len(mistakes)}",
         )  # fmt: skip
+
+
+def _seeds(fewest: int, most: int) -> str:
+    return ("1 seed" if most == 1 else f"{most} seeds") if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -85,4 +82,4 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8"), tables(ours())), encoding="utf-8")
+    README.write_text(with_table(README.read_text(encoding="utf-8"), "topics", topics_table(ours())), encoding="utf-8")

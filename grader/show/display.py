@@ -14,6 +14,7 @@ from rich.text import Text
 from grader.records import Result
 from grader.show.findings import finding, passed_text, printable, score_text
 from grader.show.groups import grouped
+from npfl139.progress import Pace
 
 __all__ = ["Display"]
 
@@ -47,6 +48,7 @@ class Display:
         self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         self.is_large = total > EACH
         self.earlier = 0  # results of an earlier run
+        self.pace = Pace()
         self.tasks: dict[tuple[str, str], TaskID] = {}
         description = TextColumn("{task.description}", markup=False)
         self.running = Progress(SpinnerColumn(), description, TimeElapsedColumn(), console=self.console)
@@ -85,7 +87,9 @@ class Display:
             self.overall.advance(self.graded)
             done, total = int(overall.completed), int(overall.total or 0)
             if not self.is_large or self.live or done == total or 10 * done // total > 10 * (done - 1) // total:  # in a log, each tenth
-                self._print(f"[{done}/{total}] {line} in {result.provenance.seconds:.1f} s")
+                self._print(
+                    f"[{done}/{total}] {line} in {result.provenance.seconds:.1f} s{'' if self.live else self.pace.left(done, total)}"
+                )
 
     def table(self, results: Sequence[Result], report: Path | None = None, failed: Sequence[str] = ()) -> None:
         """Print a table of results, or of topics in a large class, warnings, which pages failed, and where the report is."""

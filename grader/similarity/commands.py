@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npfl139.terminal import UserError, say
+from npfl139.catalogue import topics_from
+from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
     from grader.records import Result
@@ -26,7 +27,7 @@ def similarity(
             help="Submissions, as for grade; and folders of results, whose mistakes count too. In a course, none: what counts.",
         ),
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="Compare this topic only.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Compare this topic only.", autocompletion=topics_from)] = None,
     earlier: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Submissions of an earlier year, to say what is rare and was there before; may be repeated."),
@@ -48,7 +49,7 @@ def similarity(
     if paths and (assignment or attach):
         raise UserError("--assignment and --attach are for what a course took in: leave the paths out")
     if topic is not None and topic not in available():
-        raise UserError(f"there is no topic {topic!r}; the topics are {', '.join(available())}")
+        raise UserError(f"there is no topic {topic!r}; {suggested(topic, available())}")
     try:
         own = [] if paths else _of_course(topic, assignment, attach, anonymous)
         entries = _handed_in(paths, topic) if paths else []

@@ -101,7 +101,10 @@ def compared(entries: Sequence[Entry], known: Known) -> list[Pair]:
         entries: one for each person; those of earlier years are not compared with each other.
         known: what everybody was given.
     """
-    texts = [{unit: fingerprints(pieces, known) for unit, pieces in units(entry.source, known).items()} for entry in entries]
+    texts = [
+        {unit: fingerprints(pieces, known, unit in known.exercises) for unit, pieces in units(entry.source, known).items()}
+        for entry in entries
+    ]
     mistakes = [_mistakes(entry.result) for entry in entries]
     exercises = sorted({unit for own in (*texts, *mistakes) for unit in own})
     found: dict[tuple[int, int], dict[str, Evidence]] = defaultdict(dict)

@@ -16,6 +16,7 @@ from pathlib import Path
 import npfl139
 from grader.contract.sources import prerequisites, solution
 from grader.similarity.reading import KEPT, Chunk, Statement, chunks, names_defined, statements
+from npfl139.catalogue import assignments
 
 __all__ = ["AS_GIVEN", "REST", "Known", "Piece", "fingerprints", "grams", "units"]
 
@@ -33,21 +34,24 @@ class Known:
 
     names: frozenset[str]  # of its definitions
     methods: frozenset[str]  # units: `f`, `Class.method`
+    exercises: frozenset[str]  # those of them that students write
     grams: frozenset[bytes]
 
     @classmethod
-    def of(cls, own: str, others: Iterable[str] = ()) -> "Known":
+    def of(cls, own: str, others: Iterable[str] = (), exercises: Iterable[str] | None = None) -> "Known":
         """Return what is known of a topic.
 
         Args:
             own: its solution, in which the assignment is contained.
             others: the library, the solutions that it builds on.
+            exercises: what students write of it; None: all.
         """
         texts = (own, *others)
         names = KEPT | frozenset(name for text in texts for name in names_defined(text))
         found = (chunk for text in texts for chunk in chunks(text))
         everything = (gram for chunk in found for one in statements(chunk.text, names) for gram in grams(one))
-        return cls(names, frozenset(chunk.name for chunk in chunks(own) if chunk.name), frozenset(everything))
+        methods = frozenset(chunk.name for chunk in chunks(own) if chunk.name)
+        return cls(names, methods, methods if exercises is None else methods & frozenset(exercises), frozenset(everything))
 
     @classmethod
     def of_topic(cls, topic: str) -> "Known":
@@ -58,7 +62,9 @@ class Known:
         """
         library = sorted(Path(folder) for folder in npfl139.__path__)
         files = [*(path for folder in library for path in sorted(folder.glob("*.py"))), *map(solution, sorted(prerequisites(topic)))]
-        return cls.of(solution(topic).read_text(encoding="utf-8"), [path.read_text(encoding="utf-8") for path in files])
+        assignment = assignments().get(topic)
+        exercises = assignment.points if assignment else None
+        return cls.of(solution(topic).read_text(encoding="utf-8"), [path.read_text(encoding="utf-8") for path in files], exercises)
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,14 @@ def units(source: str, known: Known) -> dict[str, list[Piece]]:
     return by_unit
 
 
-def fingerprints(pieces: Iterable[Piece], known: Known) -> frozenset[bytes]:
-    """Return the fingerprints of a unit, without those of what was given; AS_GIVEN alone where there are no others.
+def fingerprints(pieces: Iterable[Piece], known: Known, is_exercise: bool = True) -> frozenset[bytes]:
+    """Return the fingerprints of a unit, without those of what was given; of an exercise, AS_GIVEN alone where there are no others.
 
-    That somebody answers as the reference does is no more than one way to answer, and evidence if next to nobody else does.
+    That somebody answers as the reference does is no more than one way to answer, and evidence if next to nobody else does. To leave what
+    was given as it is, is none, however many others hand in only what they wrote.
     """
     found = frozenset[bytes]().union(*(_fingerprints(piece.statements) for piece in pieces))
-    return found - known.grams or (frozenset((AS_GIVEN,)) if found else frozenset())
+    return found - known.grams or (frozenset((AS_GIVEN,)) if found and is_exercise else frozenset())
 
 
 def _with_helpers(pieces: list[Piece], helpers: Mapping[str, Piece]) -> set[str]:

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from npfl139.catalogue import Assignment, assignments
-from npfl139.terminal import UserError, console, say
-from npfl139.text import nearest
+from npfl139.catalogue import Assignment, assignments, topics_from
+from npfl139.named import cannot_be_read, expect_folder
+from npfl139.terminal import UserError, console, say, suggested
 
 __all__ = ["lecture"]
 
 
 def lecture(
-    topic: Annotated[str, typer.Argument(help="One of `npfl139 topics`.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     own: Annotated[
         Path | None, typer.Option("--with", metavar="FILE", help="Your .py or .ipynb file, whose functions draw the figures.")
     ] = None,
@@ -29,10 +29,9 @@ def lecture(
     known = assignments()
     if topic not in known or not known[topic].lecture.is_file():
         lectures = [name for name, item in known.items() if item.lecture.is_file()]
-        raise UserError(f"there is no lecture {topic!r}; {nearest(topic, lectures)}")
+        raise UserError(f"there is no lecture {topic!r}; {suggested(topic, lectures)}")
     item, out = known[topic], out or Path(f"{topic}.html")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.parent} to write {out.name} into")
+    expect_folder(out)
     try:
         theirs = _reference(item)
         mine = None if own is None else _drawn(item, own)
@@ -42,7 +41,7 @@ def lecture(
         raise UserError(f"{out} cannot be written: {error.strerror}") from error
     except ValueError as error:  # LectureError, or markup that the page does not know
         raise UserError(str(error)) from error
-    say(f"written: {out}")
+    say(f"written: {out}" + ("" if show else ", to open in a browser; --open does it"))
     if show:
         typer.launch(out.absolute().as_uri())
 
@@ -62,7 +61,7 @@ def _reference(item: Assignment) -> list | None:
         known = False
     if not known:
         return None
-    with console.status("the reference's figures, which are kept"):
+    with console.status("running the cells of the lecture for the reference's figures, which are kept: up to a minute, and once"):
         return reference(item.lecture)
 
 
@@ -81,7 +80,7 @@ def _drawn(item: Assignment, own: Path) -> list:
             task = progress.add_task("your figures", total=len(cells))
             shown = run(cells, place, lambda number: progress.update(task, completed=number))
     except OSError as error:
-        raise UserError(f"{own} cannot be read: {error.strerror}") from error
+        raise cannot_be_read(own, error) from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
     for one in shown:

@@ -76,7 +76,7 @@ def prose(lecture: Path, text: str) -> Callable[[str], str]:
         if kind == "{math}":
             return _equation(content, numbers)
         if kind == "{exercise}":
-            heading = f"Exercise {next(exercises)}. {html.escape(rest)}"
+            heading = f"Exercise {next(exercises)}. {markdown.renderInline(rest)}"
             return f'<section class="exercise"><p class="heading">{heading}</p>{markdown.render(content)}</section>'
         if kind == "{answer}":
             return f'<details class="answer"><summary>Answer</summary>{markdown.render(content)}</details>'
@@ -107,7 +107,8 @@ def _equation(content: str, numbers: dict[str, int]) -> str:
     label, latex = re.match(r"(?::label: *(\S+) *\n)?(.*)", content, re.DOTALL).groups()  # type: ignore[union-attr]
     if label is None:
         return f'<div class="equation">{mathml(latex, display=True)}</div>'
-    name = f'<a class="number" href="#{anchor(label)}" title="{html.escape(label)}">({numbers[label]})</a>'
+    cited = html.escape(label.partition(":")[2])  # as docstrings do
+    name = f'<a class="number" href="#{anchor(label)}" title="{html.escape(label)}"><small>{cited}</small> ({numbers[label]})</a>'
     return f'<div class="equation" id="{anchor(label)}">{mathml(latex, display=True)}{name}</div>'
 
 

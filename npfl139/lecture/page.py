@@ -11,10 +11,10 @@ from npfl139.lecture.markup import MATH_STYLE, highlighted, prose
 from npfl139.lecture.running import Shown
 from npfl139.lecture.text import Prose, parts, title
 
-__all__ = ["page"]
+__all__ = ["is_wide", "page"]
 
 TEMPLATE = Path(__file__).with_name("page.html")
-WIDE = 850  # pixels; half of the page is too narrow for such a figure
+WIDE = 510  # points
 
 
 def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] | None = None, name: str = "") -> str:
@@ -58,18 +58,19 @@ def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
         return _output(shown, "") if shown is not None else ""
     if mine == theirs:
         return _output(theirs, f"{name} and the reference give the same") if theirs.figures or theirs.printed else ""
-    placed = "above" if any(_width(figure) > WIDE for figure in mine.figures + theirs.figures) else "beside"
+    placed = "above" if any(map(is_wide, mine.figures + theirs.figures)) else "beside"
     return f'<div class="{placed}">{_output(mine, name)}{_output(theirs, "reference")}</div>'
 
 
-def _width(figure: bytes) -> int:
-    """Return the width of a PNG in pixels."""
-    return int.from_bytes(figure[16:20], "big")
+def is_wide(figure: bytes) -> bool:
+    """Return whether half of a page, or a phone, is too narrow for an SVG."""
+    width = re.search(rb'<svg[^>]* width="([\d.]+)pt"', figure)
+    return width is not None and float(width[1]) > WIDE
 
 
 def _output(shown: Shown, caption: str) -> str:
     pictures = ((base64.b64encode(figure).decode(), html.escape(words)) for figure, words in zip(shown.figures, shown.words, strict=True))
-    inside = "".join(f'<img src="data:image/png;base64,{picture}" alt="{words}">' for picture, words in pictures)
+    inside = "".join(f'<img src="data:image/svg+xml;base64,{picture}" alt="{words}">' for picture, words in pictures)
     if shown.printed:
         inside = f"<pre>{html.escape(shown.printed.rstrip())}</pre>" + inside
     if shown.missing:

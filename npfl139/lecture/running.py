@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from npfl139.examples import missing_exercise
 
 __all__ = ["Shown", "from_json", "run", "to_json"]
 
-RESOLUTION = 120  # dots per inch
+CROWD = 500  # markers of one line that are drawn as pixels: as shapes they would make a figure large
+DRAWING: dict[Any, Any] = {"svg.hashsalt": "lecture", "svg.fonttype": "path", "savefig.dpi": 150}  # the same figure is the same file
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Shown:
     """What came of one cell."""
 
     printed: str = ""
-    figures: tuple[bytes, ...] = ()  # PNG
+    figures: tuple[bytes, ...] = ()  # SVG
     words: tuple[str, ...] = ()  # what is in each, for who cannot see it
     missing: str = ""  # the exercise that is not written yet, for want of which the cell shows nothing
     problem: str = ""  # a sentence: why the cell shows nothing, or no more
@@ -93,9 +96,12 @@ def _pictures() -> tuple[bytes, ...]:
     from matplotlib import pyplot
 
     files = []
-    for number in pyplot.get_fignums():
+    for figure in map(pyplot.figure, pyplot.get_fignums()):
+        for line in (line for axes in figure.axes for line in axes.lines):
+            line.set_rasterized(line.get_marker() not in ("None", None, "", " ") and np.size(line.get_xdata()) > CROWD)
         files.append(io.BytesIO())
-        pyplot.figure(number).savefig(files[-1], format="png", dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
+        with pyplot.rc_context(DRAWING):
+            figure.savefig(files[-1], format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
     return tuple(file.getvalue() for file in files)
 
 
@@ -109,7 +115,7 @@ def _described() -> tuple[str, ...]:
 def _panel(axes: Any) -> str:
     across, up, legend = axes.get_xlabel(), axes.get_ylabel(), axes.get_legend()
     words = [axes.get_title(), f"{up} over {across}" if up and across else up or (across and f"over {across}")]
-    words.append(legend and ", ".join(text.get_text() for text in legend.get_texts()))
+    words.append(", ".join(text.get_text() for text in (legend.get_texts() if legend else axes.texts) if text.get_text()))
     return ": ".join(" ".join(word.split()) for word in words if word)
 
 

@@ -20,6 +20,7 @@ from grader.contract.sources import checkout
 from grader.course.exports.formats import ExportError
 from grader.course.exports.tables import save
 from npfl139 import DISTRIBUTION
+from npfl139.terminal import suggested
 
 __all__ = ["autograder"]
 
@@ -72,7 +73,7 @@ def autograder(topic: str, out: Path, training: bool = True, sandbox: str = "aut
         ExportError: there is no such topic, its distribution cannot be packed, or the archive cannot be written.
     """
     if topic not in registry.available():
-        raise ExportError(f"there is no topic {topic!r}; the topics are {', '.join(registry.available())}")
+        raise ExportError(f"there is no topic {topic!r}; {suggested(topic, registry.available())}")
     brought = registry.distribution(topic)
     others = [brought] if brought is not None and brought.name != DISTRIBUTION else []
     wheels = [_ours(), *(_installed(item) for item in others)]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npfl139.terminal import UserError, say
+from npfl139.catalogue import topics_from
+from npfl139.terminal import UserError, say, suggested
 
 if TYPE_CHECKING:
     from grader.course.marks import Mark
@@ -41,7 +42,7 @@ def export(
     try:
         known = formats()
         if name not in known:
-            raise UserError(f"there is no format {name!r}; there are {', '.join(known)}")
+            raise UserError(f"there is no format {name!r}; {suggested(name, known)}")
         if anonymous and into is not None:
             raise UserError(f"{into} names persons, to whom pseudonyms cannot be matched: leave out --anonymous or --into")
         marks, problems = _marks(folder, assignment)
@@ -64,7 +65,7 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def autograder(
-    topic: Annotated[str, typer.Argument()],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of `npfl139 topics`.", autocompletion=topics_from)],
     out: Annotated[Path, typer.Option(help="Archive to write.")] = Path("autograder.zip"),
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; process, which is weaker; or auto, whichever the container allows.")] = "auto",
@@ -74,8 +75,9 @@ def autograder(
     from grader.course.exports.autograder import autograder as write
     from grader.course.exports.formats import ExportError
 
-    if sandbox not in ("auto", "bwrap", "process"):
-        raise UserError(f"there is no sandbox {sandbox!r}; there are auto, bwrap and process")
+    kinds = ("auto", "bwrap", "process")
+    if sandbox not in kinds:
+        raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, kinds)}")
     try:
         write(topic, out, training, sandbox, limit)
     except ExportError as error:
@@ -97,7 +99,7 @@ def _marks(folder: Path | None, assignments: list[str] | None) -> "tuple[list[Ma
     known = list(dict.fromkeys(mark.assignment for mark in marks))
     for name in assignments or ():
         if name not in known:
-            raise UserError(f"there is no mark for {name!r}; there are some for {', '.join(known)}")
+            raise UserError(f"there is no mark for {name!r}; {suggested(name, known)}")
     return [mark for mark in marks if not assignments or mark.assignment in assignments], problems
 
 

@@ -10,8 +10,9 @@ from grader.contract.expect import elementwise, expect, expect_close, expect_cou
 from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
+from grader.topics.agent57 import lent
 from npfl139.seeding import numpy_stream
-from solutions.agent57 import combined_q
+from solutions.agent57 import capped, combined_q
 
 EPSILON, LAMBDA = 1e-2, 0.9
 
@@ -236,16 +237,19 @@ class Bandit:
 
 
 class Driven:
-    """A submission's bandit and the definition's, told the same; `judge` compares what they answered."""
+    """A submission's bandit and the definition's, told the same; `judge` compares what they answered.
+
+    The grader itself says what was pulled: what is selected does not stand on `update`.
+    """
 
     def __init__(self, student, arms, window, coefficient=1.0, epsilon=0.0):
-        self.bandit = student.create("SlidingWindowUCB", arms, window, coefficient, epsilon)
+        self.bandit, self.lent = student.create("SlidingWindowUCB", arms, window, coefficient, epsilon), student.define(lent)
         self.model = Bandit(arms, window, coefficient, epsilon)
         self.answers = []
 
     def update(self, arm, reward):
-        self.bandit.update(arm, float(reward))
         self.model.history.append((arm, float(reward)))
+        self.lent.remember(self.bandit, self.model.history[-self.model.window :], len(self.model.history))
 
     def select(self, uniform=0.5, arm=0):
         """Return the arm that the definition selects, so that both go on alike."""
@@ -326,27 +330,29 @@ def check_an_arm_that_the_window_forgot_comes_first(student, rng):
     driven.judge()
 
 
+def check_updates(student, arms, window, pulls):
+    """Raise `Wrong` unless a bandit remembers the last of the pulls, and counts them all; it is judged when all are made."""
+    bandit, lending, answers = student.create("SlidingWindowUCB", arms, window), student.define(lent), []
+    for pull in pulls:
+        bandit.update(*pull)
+        answers.append((lending.remembered(bandit), bandit.read("pulls")))
+    for count, (remembered, counted) in enumerate(answers, 1):
+        expected = np.array(pulls[max(count - window, 0) : count])
+        expect_close(remembered, expected, "the window, as rows of an arm and a reward,")
+        expect_close(counted, count, "pulls")
+
+
 @check("SlidingWindowUCB.update", points=2)
 def check_only_the_last_pulls_count(student, rng):
     """The pull τ pulls ago is forgotten completely, and none before its time, over all arms together."""
-    all_driven = [Driven(student, arms, window, coefficient=0.1) for arms, window in ((2, 3), (3, 8), (2, 1))]
-    for driven in all_driven:
-        for step in range(40):
-            arm = int(rng.integers(driven.model.arms)) if step >= driven.model.arms else step
-            driven.update(arm, rng.normal() + 3 * (step // 10 % 2) * arm)
-            driven.select()
-    for driven in all_driven:
-        driven.judge()
+    for arms, window in ((2, 3), (3, 8), (2, 1)):
+        check_updates(student, arms, window, [(int(rng.integers(arms)), rng.normal()) for _ in range(25)])
 
 
 @check("SlidingWindowUCB.update")
 def check_a_reward_belongs_to_the_arm_that_was_pulled(student, rng):
     """What a pull paid counts for its arm, also where it was another than the rule would have selected."""
-    driven = Driven(student, 3, 100, coefficient=0.01)
-    for arm, reward in ((0, 1.0), (1, 2.0), (2, 3.0), (0, 9.0), (1, 0.5), (0, 8.0), (2, 5.0)):
-        driven.update(arm, reward)
-        driven.select()
-    driven.judge()
+    check_updates(student, 3, 100, [(0, 1.0), (1, 2.0), (2, 3.0), (0, 9.0), (1, 0.5), (0, 8.0), (2, 5.0)])
 
 
 @check("SlidingWindowUCB.best")
@@ -448,14 +454,14 @@ def check_statistics(student, scores):
         expect_close(result[name], value, name, relative=1e-4)
 
 
-@check("benchmark_statistics", points=2)
+@check("benchmark_statistics", points=2, stands_on=(capped,))
 def check_statistics_follow_their_definitions(student, rng):
     """All nine numbers are those of the definitions, in percent except for the number of games."""
     for count in (57, 10, 3):
         check_statistics(student, np.exp(rng.normal(0.5, 1.5, count)).tolist())
 
 
-@check("benchmark_statistics")
+@check("benchmark_statistics", stands_on=(capped,))
 def check_statistics_of_special_scores(student, rng):
     """A score of exactly 1 does not exceed a human's, scores are capped before they are averaged, and scores may be negative."""
     check_statistics(student, [1.0, 1.0, 2.0, -0.5, 0.3])

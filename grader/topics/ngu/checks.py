@@ -10,6 +10,7 @@ from grader.contract.expect import expect, expect_close, expect_count, expect_er
 from grader.contract.naive import h, h_inverse
 from grader.contract.spec import Attempt, Topic, Training, check, checks_of
 from grader.contract.student import Student
+from grader.topics.ngu import lent
 from npfl139.envs.disco import DiscoMazeVector
 from npfl139.seeding import derived_seed, numpy_stream
 from solutions.ngu import episodic_bonus, epsilon_greedy, inverse_kernel
@@ -163,18 +164,18 @@ class Memory:
 
 
 class Driven:
-    """A submission's memory and the definition's, told the same."""
+    """A submission's memory and the definition's, told the same; episodes end by the grader's hand, whatever `reset` does."""
 
     def __init__(self, student, rows, size, capacity, neighbours, **settings):
         settings = {"kernel_epsilon": 0.1, "cluster_distance": 0.02, "pseudo_count": 0.01, "max_similarity": 8.0} | settings
-        self.memory = student.create("EpisodicMemory", rows, size, capacity, neighbours, **settings)
+        self.memory, self.lent = student.create("EpisodicMemory", rows, size, capacity, neighbours, **settings), student.define(lent)
         self.model = Memory(rows, capacity, neighbours, **settings)
 
     def see(self, embedding, what="the reward"):
         expect_close(self.memory.bonus(embedding), self.model.bonus(embedding), what, relative=1e-3)
 
     def forget(self, rows):
-        self.memory.reset(torch.as_tensor(rows))
+        self.lent.forget(self.memory, torch.as_tensor(rows))
         self.model.reset(rows)
 
 
@@ -226,26 +227,39 @@ def check_known_states_earn_nothing(student, rng):
         driven.see(here + 2 * normal(rng, 2, 2))
 
 
-@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
+@check("EpisodicMemory.reset")
 def check_reset_forgets_the_ended_episodes_only(student, rng):
     """After a reset the rows where it holds start anew, and the others remember all they have seen."""
-    driven = Driven(student, 4, 2, 20, 3)
-    driven.forget(np.zeros(4, bool))
+    rows, capacity = 4, 5
+    memory, episodes = student.create("EpisodicMemory", rows, 2, capacity, 3), [[] for _ in range(rows)]
     for step in range(12):
-        if step in (3, 4, 8):
-            driven.forget(rng.random(4) < 0.5)
-        driven.see(normal(rng, 4, 2))
+        if step in (0, 3, 4, 8, 11):
+            ended = np.zeros(rows, bool) if step in (0, 11) else rng.permutation(rows) < 2
+            memory.reset(torch.as_tensor(ended))
+            episodes = [[] if end else episode for end, episode in zip(ended, episodes, strict=True)]
+        embedding = normal(rng, rows, 2)
+        memory.store(torch.ones(rows, dtype=torch.bool), embedding)
+        for episode, x in zip(episodes, embedding.tolist(), strict=True):
+            episode.append(x)
+        expect_close(memory.read("count"), np.array([len(episode) for episode in episodes]), "the count of each row")
+        held = expect_numbers(memory.read("embeddings"), (rows, capacity, 2), "the embeddings")
+        for states, episode in zip(held.tolist(), episodes, strict=True):
+            remembered = sorted(states[: len(episode)])  # in any order
+            expect_close(np.array(remembered), np.array(sorted(episode[-capacity:])), "what a row remembers")
 
 
-@check("EpisodicMemory.reset", stands_on=(inverse_kernel, episodic_bonus))
+@check("EpisodicMemory.reset")
 def check_reset_keeps_the_mean_distance(student, rng):
     """The mean squared distance outlives the episodes, even when all rows are reset."""
-    driven = Driven(student, 2, 3, 20, 2)
-    driven.forget(np.array([True, True]))
+    lending, memory, met = student.define(lent), student.create("EpisodicMemory", 2, 3, 20, 2), []
     for scale in (1.0, 5.0, 0.2):
-        for _ in range(4):
-            driven.see(scale * normal(rng, 2, 3))
-        driven.forget(np.array([True, True]))
+        memory.reset(torch.ones(2, dtype=torch.bool))
+        memory.store(torch.ones(2, dtype=torch.bool), normal(rng, 2, 3))
+        expect_close(memory.read("count"), np.ones(2), "the count of each row")
+        distances = scale * uniform(rng, 4)
+        lending.meet(memory, distances)
+        met += distances.tolist()
+        expect_close(lending.usual(memory), np.array([np.mean(met)]), "the mean squared distance")
 
 
 # Novelty over the whole training

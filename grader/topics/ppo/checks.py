@@ -219,6 +219,9 @@ def check_entropy_of_certain_actions(student, rng):
     """A distribution that is certain of an action has the entropy 0, and one of two actions log 2, however far apart the logits are."""
     logits = torch.tensor([[500.0, -500.0, 0.0], [0.0, 0.0, 2000.0], [2000.0, 0.0, 2000.0]])
     expect_close(student.entropy(logits), np.array([0.0, 0.0, np.log(2)]), "the entropy")
+    nearly = -uniform(rng, 12, 1, low=4, high=11) * torch.tensor([0.0, 1.0, 1.2])
+    log_prob = nearly.double().log_softmax(-1)
+    expect_close(student.entropy(nearly), -(log_prob.exp() * log_prob).sum(-1), "the entropy of nearly certain actions")
 
 
 @check("entropy")
