@@ -37,7 +37,7 @@ def grade(
         int | None, typer.Option(min=1, help="Submissions graded at the same time.", show_default="one per processor and 3 GiB")
     ] = None,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
-    sandbox: Annotated[str, typer.Option(help="bwrap; or process, in which submissions can read your files.")] = "bwrap",
+    sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker: for submissions that you trust.")] = "bwrap",
     seed: Annotated[
         int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
     ] = None,
@@ -78,13 +78,13 @@ def grade(
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
             raise UserError("in a course, course.toml says how it is graded: set training, sandbox, seed and limit there")
         raise typer.Exit(0 if _graded_in_course(part, grading, assignment, student, regrade, jobs, anonymous, seed_file) else 3)
-    for path in paths:
-        if not path.exists():
-            raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
     if assignment or student or regrade or anonymous:
         raise UserError(
             "--assignment, --student, --regrade and --anonymous are for what a course took in: leave the paths out, or take them in first"
         )
+    for path in paths:
+        if not path.exists():
+            raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
     from grader.classroom.session import grade_class
     from grader.contract.registry import available
     from grader.records import SANDBOXES, Options

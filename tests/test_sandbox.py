@@ -125,12 +125,24 @@ CHANGES = """
             "truncate": lambda: os.truncate(f"{place}/seed.txt", 0), "remove": lambda: os.unlink(f"{place}/seed.txt"),
             "make": lambda: open(f"{place}/new.txt", "w"), "rename": lambda: os.rename(f"{place}/seed.txt", f"{place}/old.txt"),
             "link": lambda: os.symlink("/etc/passwd", f"{place}/link"), "folder": lambda: os.mkdir(f"{place}/folder"),
+            "read": lambda: open(f"{place}/seed.txt"), "list": lambda: os.listdir(place),
         }
         found = []
         for name, way in ways.items():
             try: way()
             except OSError: found.append(name)
         return found
+    def readable(places):
+        found = []
+        for place in places:
+            try:
+                with open(place, "rb") as file: file.read(1)
+                found.append(place)
+            except OSError: pass
+        return found
+    def works():
+        import npfl139.envs, sqlite3, torch.fft, torch.func, xml.dom.minidom, zoneinfo
+        return 1
     def scratch():
         with open("/dev/null", "w") as nothing: nothing.write("x")
         with open(f"{os.environ['TMPDIR']}/own.txt", "w") as own: own.write("x")
@@ -138,23 +150,39 @@ CHANGES = """
         os.unlink(own.name + "2")
         return 1
 """
-ASK_LANDLOCK = "from grader.inside.landlock import only_writes; raise SystemExit(0 if only_writes(['/dev/null']) else 1)"
+ASK_LANDLOCK = "from grader.inside.landlock import keep_from_files; raise SystemExit(0 if keep_from_files([], [], []) else 1)"
 
 
 @needs_linux
-def test_a_worker_changes_no_file_but_in_its_scratch_folder(either, tmp_path):
+def test_a_worker_reads_and_changes_no_file_but_what_it_needs(either, tmp_path):
     if either.kind == "process" and subprocess.run([sys.executable, "-c", ASK_LANDLOCK], check=False).returncode:
         pytest.skip("this kernel has no Landlock")
     (tmp_path / "seed.txt").write_text("7")
     with loaded(either, CHANGES) as student:
-        assert student.refused(str(tmp_path)) == ["write", "append", "truncate", "remove", "make", "rename", "link", "folder"]
-        assert student.scratch() == 1
+        refused = ["write", "append", "truncate", "remove", "make", "rename", "link", "folder", "read", "list"]
+        assert student.refused(str(tmp_path)) == refused
+        root = Path(sandbox_module.__file__).resolve().parents[2]
+        secrets = ("grader/topics/ppo/checks.py", "grader/records.py", "grader/grading/grade.py", "solutions/ppo.py", "pyproject.toml")
+        assert all((root / name).is_file() for name in secrets)
+        assert student.readable([str(root / name) for name in secrets] + ["/etc/hostname", "/proc/1/environ"]) == []
+        assert student.scratch() == student.works() == 1
     assert [path.name for path in tmp_path.iterdir()] == ["seed.txt"] and (tmp_path / "seed.txt").read_text() == "7"
+
+
+def test_what_is_shown_in_parts_leaves_out_what_is_hidden(tmp_path):
+    for name in ("site/torch/x.py", "site/solutions/ppo.py", "site/venv.py", "site/grader/venv/lib/y.py", "other/z.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    site = tmp_path / "site"
+    shown = {site, site / "grader" / "venv", tmp_path / "other", tmp_path / "missing"}
+    whole, parts = landlock.parts_shown(shown, {site / "solutions", site / "grader"})
+    assert set(whole) == {site / "torch", site / "venv.py", site / "grader" / "venv", tmp_path / "other", tmp_path / "missing"}
+    assert parts == [site]
 
 
 def test_a_kernel_without_landlock_keeps_a_process_from_nothing(monkeypatch):
     monkeypatch.setattr(landlock, "CREATE_RULESET", 100_000)
-    assert not landlock.only_writes([os.devnull])
+    assert not landlock.keep_from_files([], [], [])
 
 
 @pytest.mark.parametrize("name", DEATHS)

@@ -52,7 +52,8 @@ PASSED_ON = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_I
 INSIDE = "/grader"
 SCRATCH, FRESH_SECONDS = "npfl139-worker-", 10.0
 START = (
-    "import sys; sys.path[:] = [{path!r}, *sys.path, *{places!r}]; from grader.inside.zygote import main; main({control}, {own_namespaces})"
+    "import sys; sys.path[:] = [{path!r}, *sys.path, *{places!r}]; from grader.inside.zygote import main; "
+    "main({control}, {own_namespaces}, *{files!r})"
 )
 
 
@@ -74,7 +75,7 @@ def open_sandbox(kind: str = "bwrap") -> "Sandbox":
 
     Args:
         kind: "bwrap" (namespaces, a private view of the files, no network) or "process" (limits and, on Linux, a filter of system
-            calls, but the submission can read the files that the grader can, and change them unless the kernel has Landlock).
+            calls; the submission can read and change the files that the grader can, unless the kernel has Landlock).
 
     Raises:
         ValueError: there is no such kind.
@@ -331,15 +332,17 @@ def _environment(home: str) -> dict[str, str]:
     return {"LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"} | homes | single | kept
 
 
-def _python(path: str, control: int, own_namespaces: bool) -> list[str]:
+def _python(path: str, control: int, own_namespaces: bool, files: tuple[list[str], list[str]] = ([], [])) -> list[str]:
     # -P and no -I: the latter would ignore PYTHONHASHSEED.
     places = [str(place) for place in _places()]
-    start = START.format(path=path, places=places, control=control, own_namespaces=own_namespaces)
+    start = START.format(path=path, places=places, control=control, own_namespaces=own_namespaces, files=files)
     return [sys.executable, "-s", "-P", "-B", "-c", start]
 
 
 def _plain_command(control: int) -> list[str]:
-    return _python(str(_home(grader).parent), control, own_namespaces=False)
+    shown = _python_roots() | {Path(path) for path in (*SYSTEM, PROCESSORS)} | {_home(npfl139), *(_home(grader) / name for name in VISIBLE)}
+    files = sorted(map(str, shown)), sorted(map(str, _secret_roots()))
+    return _python(str(_home(grader).parent), control, own_namespaces=False, files=files)
 
 
 def _bwrap_command(program: str, control: int) -> list[str]:

@@ -14,6 +14,7 @@ from grader.inside.limits import Limits
 __all__ = [
     "CHANNEL",
     "DEVICES",
+    "Seen",
     "confine",
     "die_with",
     "mapped_bytes",
@@ -33,6 +34,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_NOATIME, MS_NODIRATIME
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 4, 24, 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
+Seen = tuple[list[Path], list[Path]]
 ADDRESS_SLACK = 2**29  # stacks and arenas of threads reserve addresses without using memory
 
 
@@ -91,8 +93,13 @@ def namespace_of_children(descriptor: int | None = None) -> None:
     _checked(libc.unshare(CLONE_NEWPID) if descriptor is None else libc.setns(descriptor, CLONE_NEWPID), "process namespace")
 
 
-def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespaces: bool) -> None:
+def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespaces: bool, seen: Seen) -> None:
     """Give up everything that student code must not have. The channel becomes the descriptor `CHANNEL`.
+
+    Args:
+        mapped: see `mapped_bytes`.
+        own_namespaces: whether it gets a view of files of its own.
+        seen: what it may read, and folders in which it may see names, if it gets none.
 
     Raises:
         OSError, NotSupported: the system forbids a step; the worker must not go on.
@@ -102,7 +109,7 @@ def confine(channel: int, limits: Limits, mapped: tuple[int, int], own_namespace
         _enter_namespaces()
         _hide_files(limits)
     elif LINUX:
-        landlock.only_writes((os.environ["TMPDIR"], *DEVICES))  # as far as this kernel can
+        landlock.keep_from_files((os.environ["TMPDIR"], *DEVICES), *seen)  # as far as this kernel can
     _close_descriptors(channel)
     _limit(limits, mapped)
     if LINUX:

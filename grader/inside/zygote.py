@@ -16,11 +16,13 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from grader.inside.isolation import (
     CHANNEL,
     Limits,
+    Seen,
     confine,
     die_with,
     mapped_bytes,
@@ -29,6 +31,7 @@ from grader.inside.isolation import (
     threads_of,
     used_by,
 )
+from grader.inside.landlock import parts_shown
 
 __all__ = ["main"]
 
@@ -37,9 +40,15 @@ MEMORY_SLACK = 2**26  # bytes that libraries read from the disk when they are fi
 NOT_FOR_STUDENTS = ("npfl139.cli", "npfl139.terminal")
 
 
-def main(control_descriptor: int, own_namespaces: bool) -> None:
-    """Serve the grader until it closes its end of the control socket."""
-    zygote = Zygote(socket.socket(fileno=control_descriptor), own_namespaces)
+def main(control_descriptor: int, own_namespaces: bool, shown: list[str], hidden: list[str]) -> None:
+    """Serve the grader until it closes its end of the control socket.
+
+    Args:
+        shown: files and folders that workers without a view of files of their own may read.
+        hidden: folders in these that they may not, unless what is shown lies in them; of nested ones the innermost decides.
+    """
+    seen = parts_shown({Path(path) for path in shown}, {Path(path) for path in hidden})
+    zygote = Zygote(socket.socket(fileno=control_descriptor), own_namespaces, seen)
     if zygote.probe():
         try:
             preload()
@@ -84,7 +93,8 @@ def preload() -> None:
 class Zygote:
     """Forks workers, kills them when told to, and reports how they ended."""
 
-    def __init__(self, control: socket.socket, own_namespaces: bool):
+    def __init__(self, control: socket.socket, own_namespaces: bool, seen: Seen):
+        self.seen = seen
         self.control = control
         self.own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if own_namespaces else None
         self.names: dict[int, int] = {}  # process id: the grader's name of the worker
@@ -105,7 +115,7 @@ class Zygote:
     def probe(self) -> bool:
         """Tell the grader at once whether a worker can be isolated here, before anything slow."""
         descriptor, mapped = self.control.fileno(), mapped_bytes()
-        process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespace is not None))
+        process = self.fork(lambda: confine(descriptor, Limits(), mapped, self.own_namespace is not None, self.seen))
         isolated = bool(process) and os.waitpid(process, 0)[1] == 0
         self.tell(isolated=isolated)
         return isolated
@@ -191,7 +201,7 @@ class Zygote:
                 del self.limits[name]
 
     def work(self, channel: int, limits: Limits) -> None:
-        confine(channel, limits, self.mapped, self.own_namespace is not None)
+        confine(channel, limits, self.mapped, self.own_namespace is not None, self.seen)
         from grader.inside.worker import serve
 
         serve(CHANNEL)
