@@ -241,44 +241,46 @@ def lines() -> list[dict]:
     return [json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()] if LINES.exists() else []
 
 
-def interquartile_mean(scores: np.ndarray) -> float:
-    """Return the mean of the middle half of all scores [tasks, seeds] together."""
-    return float(scipy.stats.trim_mean(scores, 0.25, axis=None))
+def interquartile_mean(scores: Sequence[np.ndarray]) -> float:
+    """Return the mean of the middle half of the scores of all tasks together."""
+    return float(scipy.stats.trim_mean(np.concatenate(scores), 0.25))
 
 
-def interval(scores: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
+def interval(scores: Sequence[np.ndarray], resamples: int = 2000) -> tuple[float, float]:
     """Return the 95 % interval of the interquartile mean: seeds are drawn anew within each task.
 
     Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice, arXiv:2108.13264, Section 4.
     """
     rng = np.random.default_rng(1)
-    draws = [interquartile_mean(np.stack([rng.choice(row, len(row)) for row in scores])) for _ in range(resamples)]
+    draws = [interquartile_mean([rng.choice(row, len(row)) for row in scores]) for _ in range(resamples)]
     return tuple(np.percentile(draws, (2.5, 97.5)))
 
 
 def table(algorithms: Sequence[str]) -> str:
-    """Return the means by task, and the interquartile means of the scores of all tasks: 0 is random, 1 the best end of any run."""
-    everything = lines()
-    cells = {
-        (name, task, field): np.array([line[field] for line in everything if (line["algorithm"], line["task"]) == (name, task)])
-        for name in ("random", *algorithms)
-        for task in TASKS
-        for field in ("training_return", "end")
-    }
-    header = ["algorithm", *TASKS, "score in the end", "score in training"]
-    rows = []
+    """Return the ends by task, and the interquartile means of the scores of all tasks: 0 is random, 1 the best end of any run.
+
+    Left out are algorithms that lack a task.
+    """
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for line in lines():
+        for field in ("end", "training_return"):
+            found.setdefault((line["algorithm"], line["task"], field), []).append(line[field])
+    worst = {task: np.mean(found["random", task, "end"]) for task in TASKS}
+    best = {task: max(value for key, values in found.items() if key[1:] == (task, "end") for value in values) for task in TASKS}
+    rows = [["algorithm", "seeds", *TASKS, "score in the end", "score in training"]]
+    rows.append(["---"] * len(rows[0]))
     for name in ("random", *algorithms):
+        if not all((name, task, "end") in found for task in TASKS):
+            continue
+        ends = [np.array(found[name, task, "end"]) for task in TASKS]
         aggregated = []
         for field in ("end", "training_return"):
-            scores = []
-            for task in TASKS:
-                zero, one = cells["random", task, "end"].mean(), max(line["end"] for line in everything if line["task"] == task)
-                scores.append((cells[name, task, field] - zero) / (one - zero))
-            low, high = interval(np.array(scores))
-            aggregated.append(f"{interquartile_mean(np.array(scores)):.2f} ({low:.2f} to {high:.2f})")
-        ends = [f"{cells[name, task, 'end'].mean():.0f} ± {cells[name, task, 'end'].std(ddof=1):.0f}" for task in TASKS]
-        rows.append([name, *ends, *aggregated])
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+            scores = [(np.array(found[name, task, field]) - worst[task]) / (best[task] - worst[task]) for task in TASKS]
+            low, high = interval(scores)
+            aggregated.append(f"{interquartile_mean(scores):.2f} ({low:.2f} to {high:.2f})")
+        seeds = str(min(map(len, ends)))
+        rows.append([name, seeds, *(f"{end.mean():.0f} ({end.min():.0f} to {end.max():.0f})" for end in ends), *aggregated])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def main() -> None:

@@ -186,7 +186,7 @@ STUDIES = {
                    on_maze, 6, 12, options={"size": 7, "new_maze": True, "steps": 40},
                    base={"steps": 60_000, "sequence_length": 20, "sequence_period": 10, "target_period": 5}),
     "goal": Study(ngu, ("npfl139/DiscoGoal-v0",), FIRST_TEN, GOAL, on_maze, 12, 14),
-    "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 4, 400,
+    "bigmaze": Study(ngu, ("npfl139/DiscoMaze-v0",), (1,), {"NGU": {}}, on_maze, 4, 250,
                      options={"size": 21, "new_maze": True, "steps": 200}, base=BIG),
     "hopper": Study(trpo, ("Hopper-v5",), tuple(range(201, 211)), {"default": {}, "half the batch": HALVED}, on_returns(10), 10, 60),
     "swimmer": Study(trpo, ("Swimmer-v5",), tuple(range(201, 206)), {"default": {}}, on_returns(10), 10, 60),

@@ -6,9 +6,8 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 import importlib.metadata
 import json
 import shutil
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -38,16 +37,13 @@ def main() -> None:
     try:
         usage.answer(app, "npfl139")
     except (UserError, CatalogueError) as error:
-        _refuse(str(error))
+        usage.refuse("npfl139", error)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in OURS:
             raise
-        _refuse(f"{error.name} is not installed: install it, or for the instructors' commands pip install '{DISTRIBUTION}[grader]'")
-
-
-def _refuse(sentence: str) -> NoReturn:
-    typer.echo(f"npfl139: {sentence}", err=True)
-    sys.exit(2)
+        usage.refuse(
+            "npfl139", f"{error.name} is not installed: install it, or for the instructors' commands pip install '{DISTRIBUTION}[grader]'"
+        )
 
 
 def add_commands() -> None:

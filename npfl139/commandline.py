@@ -10,7 +10,6 @@ import shutil
 import sys
 import time
 import types
-import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -47,7 +46,7 @@ def main(train: Callable, arguments: Sequence[str] | None = None, program: str |
     try:
         app.command(help=_title(train))(_trainer(train, program, sys.argv[1:] if arguments is None else arguments))
     except RunError as error:
-        _refuse(program, error)
+        usage.refuse(program, error)
     try:
         return usage.answer(app, program, arguments)
     except SystemExit:
@@ -99,9 +98,9 @@ def _trainer(train: Callable, program: str, arguments: Sequence[str]) -> Callabl
                 raise
             if is_new and out is not None:  # nothing was learnt in it that another run could be compared with
                 shutil.rmtree(out, ignore_errors=True)
-            _refuse(program, f"{exercise} is not implemented yet, and training needs it")
+            usage.refuse(program, f"{exercise} is not implemented yet, and training needs it")
         except (ValueError, ImportError, RunError) as error:
-            _refuse(program, error)
+            usage.refuse(program, error)
         except KeyboardInterrupt:
             typer.echo(f"\n{program}: interrupted; go on with --out {out} --resume", err=True)
             raise typer.Exit(130) from None
@@ -155,8 +154,3 @@ def _preset_help(presets: dict[str, Config]) -> str:
         if presets
         else "Configuration to start from; there are none."
     )
-
-
-def _refuse(program: str, error: object) -> typing.NoReturn:
-    typer.echo(f"{program}: {error}", err=True)
-    sys.exit(2)

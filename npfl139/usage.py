@@ -4,14 +4,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-__all__ = ["answer"]
+__all__ = ["answer", "refuse"]
 
 WORDS = {int: "INTEGER", float: "NUMBER", Path: "PATH"}  # what the help calls the value of an option; of others it repeats the name
 
@@ -34,6 +34,12 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
     if isinstance(result, int):  # so typer returns the status of an Exit
         sys.exit(result)
     return result
+
+
+def refuse(program: str, reason: object) -> NoReturn:
+    """Say in one sentence why what was asked for cannot be done; exit with status 2."""
+    typer.echo(f"{program}: {reason}", err=True)
+    sys.exit(2)
 
 
 def _readable(command: Any) -> Any:

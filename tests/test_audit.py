@@ -406,7 +406,7 @@ def test_the_command(tiny, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("tinier",), "there is no topic"), (("ppo", "--exercise", "x"), "ppo has no exercise x")]
+    ("arguments", "message"), [(("tinier",), "there is no topic"), (("ppo", "--exercise", "x"), "ppo has no exercise 'x'")]
 )
 def test_the_command_refuses_what_is_not_there(arguments, message):
     with pytest.raises(audits.AuditError, match=message):

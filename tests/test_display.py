@@ -41,6 +41,7 @@ def test_plain_lines_and_a_table_where_there_is_no_terminal():
     )
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     assert lines == [
+        "grading, 1 at a time",
         "[1/2] ada ppo: 1 / 1 in 9.8 s",
         "[2/2] blaise ppo: 3 / 4 in 9.8 s",
         "student topic score checks training main finding seconds",
@@ -63,7 +64,8 @@ def test_what_was_graded_earlier_does_not_count_as_work():
     display.started(SimpleNamespace(student="ada", topic="ppo"))
     display.finished(graded("blaise"))
     display.finished(graded("ada"))
-    assert display.console.file.getvalue().splitlines() == ["blaise ppo: 0 / 0, graded earlier", "[1/2] ada ppo: 0 / 0 in 9.8 s"]
+    told = ["grading, 1 at a time", "blaise ppo: 0 / 0, graded earlier", "[1/2] ada ppo: 0 / 0 in 9.8 s"]
+    assert display.console.file.getvalue().splitlines() == told
 
 
 def test_faults_of_the_grader_and_a_missing_sandbox_are_announced():

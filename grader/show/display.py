@@ -48,7 +48,7 @@ class Display:
         self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         self.is_large = total > EACH
         self.earlier = 0  # results of an earlier run
-        self.pace = Pace()
+        self.jobs, self.pace = jobs, Pace()
         self.tasks: dict[tuple[str, str], TaskID] = {}
         description = TextColumn("{task.description}", markup=False)
         self.running = Progress(SpinnerColumn(), description, TimeElapsedColumn(), console=self.console)
@@ -68,7 +68,10 @@ class Display:
             self.live.stop()
 
     def started(self, submission: Named) -> None:
-        """Show that a submission is being graded."""
+        """Show that a submission is being graded; in a log only of the first, since that may take minutes."""
+        overall = self.overall.tasks[self.graded]
+        if not self.live and not self.tasks and not overall.completed:
+            self._print(f"grading, {self.jobs} at a time")
         self.tasks[submission.student, submission.topic] = self.running.add_task(
             printable(f"{submission.student} {submission.topic}"), total=None
         )
