@@ -20,6 +20,7 @@ from grader.contract.registry import available, load
 from grader.contract.served import checked_actions
 from grader.contract.student import InProcess, Student, StudentError
 from grader.grading import grade as grading
+from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
 from grader.grading.grade import grade
 from grader.grading.remote import Sandboxed
 from grader.inside.limits import Limits
@@ -231,3 +232,19 @@ def test_an_entropy_that_bounds_small_probabilities_is_wrong_for_nearly_certain_
             except Wrong:
                 failed.append(check.name)
     assert "check_entropy_of_certain_actions" in failed
+
+
+def test_an_unroll_without_any_gradient_is_not_told_that_it_cuts_off_time():
+    topic = load("r2d2")
+    source = topic.solution.read_text().split("if __name__ ==")[0]
+    source += "\n_unroll = unroll\ndef unroll(*arguments):\n    return tuple(result.detach() for result in _unroll(*arguments))\n"
+    student, answers, failed = Recorded(trusted(topic, source, "r2d2.py")), {}, []
+    for check in topic.checks:
+        if check.exercise == "unroll":
+            try:
+                check.run(student, seed=3)
+            except Wrong:
+                failed.append(check.name)
+            answers[check.name] = list(student.answers)
+    assert failed == ["check_gradients_flow_through_time"]
+    assert likely_mistakes(topic, "unroll", answers, seed=3) == {}

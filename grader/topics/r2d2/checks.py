@@ -638,7 +638,9 @@ def check_gradients_flow_through_time(student, rng):
         total = total + q.sum()
     (expected,) = torch.autograd.grad(total + carried.sum(), leaf)
     theirs = student.create("RecurrentNetwork", [3], 2, student.create("R2D2Config", **sizes), torch.Generator().manual_seed(seed))
-    _, (gradient,) = student.gradient("unroll", theirs, inputs, state, first, wrt=[2])
+    # The gradients by the parameters tell who cuts off the state from who cuts off everything.
+    _, (by_network, gradient) = student.gradient("unroll", theirs, inputs, state, first, wrt=[0, 2])
+    expect_count(by_network, len(list(network.parameters())), "the gradients by the parameters")
     expect(gradient is not None, "no gradient flows from the action values back to the state")
     expect_close(gradient, expected, "the gradient by the state before row 0")
 
