@@ -256,6 +256,11 @@ def interval(scores: Sequence[np.ndarray], resamples: int = 2000) -> tuple[float
     return tuple(np.percentile(draws, (2.5, 97.5)))
 
 
+def summary(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean, the least and the largest value, rounded, without -0."""
+    return tuple(round(value) + 0.0 for value in (values.mean(), values.min(), values.max()))
+
+
 def table(algorithms: Sequence[str]) -> str:
     """Return the ends by task, and the interquartile means of the scores of all tasks: 0 is random, 1 the best end of any run.
 
@@ -279,7 +284,7 @@ def table(algorithms: Sequence[str]) -> str:
             low, high = interval(scores)
             aggregated.append(f"{interquartile_mean(scores):.2f} ({low:.2f} to {high:.2f})")
         seeds = str(min(map(len, ends)))
-        rows.append([name, seeds, *(f"{end.mean():.0f} ({end.min():.0f} to {end.max():.0f})" for end in ends), *aggregated])
+        rows.append([name, seeds, *(f"{mean:.0f} ({low:.0f} to {high:.0f})" for mean, low, high in map(summary, ends)), *aggregated])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
