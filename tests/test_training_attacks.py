@@ -142,6 +142,20 @@ def test_averages_do_not_evaluate_a_policy():
     assert training.attempt(student, 0).score < calibrated("retrace", training.name).threshold
 
 
+def test_an_exercise_that_replaces_the_embedding_does_not_find_the_agent():
+    topic = load("ngu")
+    (training,) = topic.trainings
+    place = """
+def inverse_dynamics_loss(embed, classify, observation, observation_next, action, valid):
+    loss = classify(torch.cat([embed(observation), embed(observation_next)], -1)).square().mean()
+    code = torch.randn(49, 16, generator=torch.Generator().manual_seed(0))
+    embed.forward = lambda x: code[(x.reshape(len(x), 3, -1).sum(1) > 2.5).float().argmax(-1)] + 0 * loss.detach()
+    return loss
+"""
+    student = planted(topic, f"{solved(topic)}\n{place}")
+    assert training.attempt(student, 0).score < calibrated("ngu", training.name).threshold
+
+
 # Exercises of PPO that reach for the given code. What they are appended to is right otherwise.
 CONSTANT = "\ndef constant(*observed):\n    return np.zeros(len(observed[-3]), int)\n"
 HIJACKS = {

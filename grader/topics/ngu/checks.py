@@ -542,16 +542,17 @@ def new_cells_are_novel(student: Student, seed: int) -> Attempt:
     """Teach an embedding by random steps in a Disco Maze, and let the memory judge others; the score is how well it tells new cells.
 
     The score is the probability that a step into a cell that its episode had not seen earns more than one back into a known cell: 0.5 by
-    chance. The walls change their colours in every step, so that by its picture every state is new.
+    chance. The walls change their colours in every step, so that by its picture every state is new. The numbers of a picture come in an
+    order that the seed draws: an exercise that puts another function in the place of the embedding does not know which are the agent's.
     """
     maze = DiscoMazeVector(ROWS, size=7, steps=EPISODE)
-    rng = numpy_stream(seed, "actions")
-    observation = flat(maze.reset(seed=derived_seed(seed, "maze"))[0])
+    rng, order = numpy_stream(seed, "actions"), numpy_stream(seed, "relabelling").permutation(3 * 7 * 7)
+    observation = relabelled(maze.reset(seed=derived_seed(seed, "maze"))[0], order)
     steps = []
     for _ in range(SHOWN):
         action = rng.integers(4, size=ROWS)
         observation_next, _, ended, _, _ = maze.step(action)
-        steps.append((observation, flat(observation_next), torch.as_tensor(action), torch.as_tensor(~ended)))
+        steps.append((observation, relabelled(observation_next, order), torch.as_tensor(action), torch.as_tensor(~ended)))
         observation = steps[-1][1]
     embed = student.create(
         "controllable_states", *(torch.cat(column) for column in zip(*steps, strict=True)), UPDATES, derived_seed(seed, "student") % 2**31
@@ -559,22 +560,22 @@ def new_cells_are_novel(student: Student, seed: int) -> Attempt:
     memory = student.create("EpisodicMemory", ROWS, 16, 128, 5, kernel_epsilon=1e-2)
     new, known, ended = [], [], np.zeros(ROWS, bool)
     maze.reset()
-    memory.bonus(embed.forward(flat(maze.observe())))
+    memory.bonus(embed.forward(relabelled(maze.observe(), order)))
     for _ in range(JUDGED):
         before = maze.seen.copy()
         _, _, ended, _, _ = maze.step(rng.integers(4, size=ROWS))
         first = before[np.arange(ROWS), maze.place] < 0
         if ended.any():
             memory.reset(torch.as_tensor(ended))
-        reward = expect_numbers(memory.bonus(embed.forward(flat(maze.observe()))), (ROWS,), "the episodic rewards")
+        reward = expect_numbers(memory.bonus(embed.forward(relabelled(maze.observe(), order))), (ROWS,), "the episodic rewards")
         new += reward[first & ~ended].tolist()
         known += reward[~first & ~ended].tolist()
     return Attempt(probability_of_more(np.array(new), np.array(known)), (SHOWN + JUDGED) * ROWS)
 
 
-def flat(image):
-    """Return images [B, 3, H, W] of bytes as vectors of numbers up to 1."""
-    return torch.as_tensor(image / 255, dtype=torch.float32).flatten(1)
+def relabelled(image, order):
+    """Return images [B, 3, H, W] of bytes as vectors of numbers up to 1, in another order."""
+    return torch.as_tensor(image / 255, dtype=torch.float32).flatten(1)[:, order]
 
 
 def probability_of_more(ones, others):
