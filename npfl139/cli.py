@@ -6,13 +6,12 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 import importlib.metadata
 import json
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from npfl139 import DISTRIBUTION, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topics_from
@@ -91,8 +90,9 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
     for item in assignments().values():
         builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
         say(f"{item.name}", style="bold")
-        console.print(Padding(Text(f"{item.title}, {item.max_score:g} points{builds_on}"), (0, 0, 0, 2)))
-        console.print(Padding(Text(", ".join(item.points), style="dim"), (0, 0, 0, 2)))
+        indented = textwrap.TextWrapper(console.width, initial_indent="  ", subsequent_indent="  ")
+        console.print(indented.fill(f"{item.title}, {item.max_score:g} points{builds_on}"), markup=False, highlight=False)
+        console.print(indented.fill(", ".join(item.points)), style="dim", markup=False, highlight=False)
     say("\nBegin with npfl139 start TOPIC, or watch what it is about: npfl139 demo TOPIC")
 
 

@@ -92,7 +92,7 @@ def project(tmp_path, monkeypatch):
 def test_topics_lists_titles_points_prerequisites_and_exercises(project, command):
     status, printed, _ = command("topics")
     assert status == 0
-    assert [line.rstrip() for line in printed.splitlines()] == [
+    assert printed.splitlines() == [
         "toy", "  A toy, 7.5 points", "  doubled, quadrupled, Counter.add",
         "toy_two", "  Another, 7.5 points, builds on toy", "  doubled, quadrupled, Counter.add",
         "", "Begin with npfl139 start TOPIC, or watch what it is about: npfl139 demo TOPIC",
