@@ -158,7 +158,7 @@ def proof_page(topics: list[Topic]) -> str:
     text = (ROOT / "docs" / "proof.md.in").read_text(encoding="utf-8")
     stored = json.loads((ROOT / "docs" / "audit.json").read_text())
     rows = [(topic.name, stored[topic.name]) for topic in topics if topic.name in stored]
-    header = ("mutants", "noticed", "equivalent", "survived", "told", "false names")
+    header = ("mutants", "noticed", "equivalent", "survived", "told", "false names", "elsewhere")
     audit = f"| topic | {' | '.join(header)} |\n|---|{'---|' * len(header)}\n"
     audit += "".join(f"| {name} | {' | '.join(str(row[key]) for key in header)} |\n" for name, row in rows)
     audit += f"| **all** | {' | '.join(f'**{sum(row[key] for _, row in rows)}**' for key in header)} |\n\n"
