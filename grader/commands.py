@@ -68,10 +68,6 @@ def grade(
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
-    from grader.classroom.parts import Part
-    from grader.classroom.store import Store, StoreError
-    from grader.grading.sandbox import SandboxUnavailable
-
     grading = _engine(on, address)
     if not paths:
         _expect_course()
@@ -85,8 +81,11 @@ def grade(
     for path in paths:
         if not path.exists():
             raise UserError(missing(path, "file or folder", path.absolute().parent.glob("*")))
+    from grader.classroom.parts import Part
     from grader.classroom.session import grade_class
+    from grader.classroom.store import Store, StoreError
     from grader.contract.registry import available
+    from grader.grading.sandbox import SandboxUnavailable
     from grader.records import SANDBOXES, Options
 
     if topic is not None and topic not in available():

@@ -87,12 +87,12 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
         shown = ("title", "points", "training_points", "prerequisites")
         print(json.dumps({item.name: {name: getattr(item, name) for name in shown} for item in assignments().values()}, indent=2))
         return
+    indented = textwrap.TextWrapper(console.width, initial_indent="  ", subsequent_indent="  ")
     for item in assignments().values():
         builds_on = f", builds on {', '.join(item.prerequisites)}" if item.prerequisites else ""
         say(f"{item.name}", style="bold")
-        indented = textwrap.TextWrapper(console.width, initial_indent="  ", subsequent_indent="  ")
-        console.print(indented.fill(f"{item.title}, {item.max_score:g} points{builds_on}"), markup=False, highlight=False)
-        console.print(indented.fill(", ".join(item.points)), style="dim", markup=False, highlight=False)
+        say(indented.fill(f"{item.title}, {item.max_score:g} points{builds_on}"))
+        say(indented.fill(", ".join(item.points)), style="dim")
     say("\nBegin with npfl139 start TOPIC, or watch what it is about: npfl139 demo TOPIC")
 
 

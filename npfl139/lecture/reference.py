@@ -64,16 +64,16 @@ def reference(lecture: Path) -> list[Shown]:
         LectureError: a cell raises an exception.
     """
     path = _kept(lecture)
-    entry = _read(path)
-    if entry is None or not _is_current(entry, lecture):
+    shown = _current(path, lecture)
+    if shown is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", __name__, str(lecture), str(path)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise LectureError((done.stderr.strip().splitlines() or [f"{lecture.name}: it ended with status {done.returncode}"])[-1])
-        entry = json.loads(path.read_bytes())
-    return [from_json(one) for one in entry["shown"]]
+        shown = [from_json(one) for one in json.loads(path.read_bytes())["shown"]]
+    return shown
 
 
 def _main(lecture: Path, out: Path) -> None:
@@ -98,21 +98,16 @@ def _kept(lecture: Path) -> Path:
     return (project / "build" if (project / "pyproject.toml").is_file() else cache) / "lectures" / f"{lecture.stem}.json"
 
 
-def _read(path: Path) -> dict | None:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _is_current(entry: dict, lecture: Path) -> bool:
+def _current(path: Path, lecture: Path) -> list[Shown] | None:
+    """Return what was kept; None where nothing was, something changed since, or it cannot be read."""
     root = Path(__file__).resolve().parents[2]
     try:
+        entry = json.loads(path.read_bytes())
         known = entry["lecture"] == _hash(lecture.read_bytes()) and entry["versions"] == _versions()
         known = known and all(_hash((root / file).read_bytes()) == value for file, value in entry["files"].items())
-        return known and bool([from_json(one) for one in entry["shown"]])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        return False
+        return [from_json(one) for one in entry["shown"]] if known else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _versions() -> dict[str, str]:

@@ -74,8 +74,9 @@ def autograder(
     """Write an autograder for Gradescope, to be uploaded there as it is."""
     from grader.course.exports.autograder import autograder as write
     from grader.course.exports.formats import ExportError
+    from grader.records import SANDBOXES
 
-    kinds = ("auto", "bwrap", "process")
+    kinds = ("auto", *SANDBOXES)
     if sandbox not in kinds:
         raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, kinds)}")
     try:
