@@ -142,14 +142,15 @@ def compare(description: str, tasks: Mapping[str, Task], trainings: Mapping[str,
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--env", choices=list(tasks), default=next(iter(tasks)), help="[default: %(default)s]")
-    parser.add_argument("--seeds", type=int, default=seeds, help="[default: %(default)s]")
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many [default: %(default)s]")
+    parser.add_argument("--first", type=int, default=701, help="the first of them; no setting was chosen on the default and those after it")
     parser.add_argument("--only", choices=list(trainings), help="leave the other one out")
     options = parser.parse_args()
     trainings = {name: training for name, training in trainings.items() if options.only in (None, name)}
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1)])  # the first optimizer imports for a second
     seconds = {name: [] for name in trainings}
-    for seed in range(1, options.seeds + 1):
+    for seed in range(options.first, options.first + options.seeds):
         for name, training in trainings.items():
             stopwatch = Stopwatch(options.env, tasks[options.env], seed)
             solved = solves(training, stopwatch)
