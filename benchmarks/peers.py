@@ -165,8 +165,8 @@ def compare(description: str, tasks: Mapping[str, Task], trainings: Mapping[str,
     if options.only:
         return
     ours, theirs = seconds
-    if np.isfinite([seconds[ours], seconds[theirs]]).all():
-        ratio = statistics.median(np.divide(seconds[theirs], seconds[ours]))
+    ratio = statistics.median(np.divide(seconds[theirs], seconds[ours])) if np.isfinite(seconds[ours]).all() else float("inf")
+    if np.isfinite(ratio):  # a peer that was not there in time took infinitely long
         print(f"{theirs} takes {ratio:.1f} times as long (median of the pairs)")
 
 

@@ -44,7 +44,8 @@ STEPS, EPISODES = 20_000, 20
 TASKS = {"InvertedPendulum-v5": 500, "Swimmer-v5": 200}  # the longest episode; Duan et al. stop at 500 steps, too
 DUAN = ("REINFORCE", "TNPG", "RWR", "REPS", "TRPO", "CEM", "CMA-ES", "DDPG")  # the columns of the paper
 ON_POLICY_PEERS = ("A2C", "PPO", "TRPO (sb3)")
-PEERS = ("A2C", "CEM", "TRPO (sb3)", "PPO", "SAC", "TD3")
+EACH_STEP = " (an update a step)"
+PEERS = ("A2C", "CEM", "TRPO (sb3)", "PPO", "SAC", "TD3", f"SAC{EACH_STEP}", f"TD3{EACH_STEP}")
 POPULATION = 16
 
 
@@ -180,19 +181,21 @@ def cma_es(name: str, environment_id: str, seed: int, steps: int) -> Result:
 def peer(name: str, environment_id: str, seed: int, steps: int) -> Result:
     """Train an agent of Stable-Baselines3 or sb3-contrib, networks of 64 x 64, four environments on policy and one off policy.
 
-    Off policy there is an update of 128 steps for every four steps, where the default is one of 100 or 256 for each: time is short.
+    Off policy there is an update of 128 steps for every four steps, since time is short; the default is one of 256 for each, so there are
+    rows with as many updates, too.
     """
-    algorithm = sb3_contrib.TRPO if name == "TRPO (sb3)" else getattr(stable_baselines3, name)
+    algorithm = sb3_contrib.TRPO if name == "TRPO (sb3)" else getattr(stable_baselines3, name.removesuffix(EACH_STEP))
     on_policy = name in ON_POLICY_PEERS
     settings: dict = {"policy_kwargs": {"net_arch": [64, 64]}}
     if name in ("PPO", "TRPO (sb3)"):
         settings["n_steps"] = 512  # 2048 in all, as by default with one environment
     if not on_policy:
-        settings |= {"train_freq": 4, "gradient_steps": 1, "batch_size": 128, "learning_starts": 1000}
+        updates = 4 if name.endswith(EACH_STEP) else 1
+        settings |= {"train_freq": 4, "gradient_steps": updates, "batch_size": 128, "learning_starts": 1000}
     environments = make_vec_env(
         environment_id, 4 if on_policy else 1, seed=seed, env_kwargs={"max_episode_steps": TASKS[environment_id]}, monitor_dir=None
     )
-    if name in ("DDPG", "TD3"):
+    if name.startswith(("DDPG", "TD3")):
         size = environments.action_space.shape[0]
         settings["action_noise"] = NormalActionNoise(np.zeros(size), 0.1 * np.ones(size))
     model = algorithm("MlpPolicy", environments, seed=seed, device="cpu", **settings)
@@ -213,7 +216,7 @@ ALGORITHMS: dict[str, Callable[[str, str, int, int], Result]] = {
     **dict.fromkeys(("REINFORCE", "TNPG", "TRPO", "RWR", "REPS"), gradients),
     "CEM": cem,
     "CMA-ES": cma_es,
-    **dict.fromkeys((*ON_POLICY_PEERS, "DDPG", "SAC", "TD3"), peer),
+    **dict.fromkeys((*(name for name in PEERS if name != "CEM"), "DDPG"), peer),
 }
 
 
