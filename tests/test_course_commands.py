@@ -98,6 +98,10 @@ def test_what_cannot_be_taken_in_is_told(course, run, tmp_path):
     assert "there is no assignment 'pop'; did you mean 'ppo'?" in run("intake", export, "--assignment", "pop", status=2)
     assert "there is no adapter 'modle'" in run("intake", export, "--from", "modle", status=2)
     assert "cannot be read: No such file or directory" in run("intake", tmp_path / "nothing", status=2)
+    (export / "Známky.csv").write_text("Identifikátor,Celé jméno\nÚčastník 11,Ada Lovelace\n")
+    assert "Známky.csv is in another language: names are taken from it" in " ".join(
+        run("intake", export, "--assignment", "ppo", "--dry-run").split()
+    )
     (export / "Ada Lovelace_11_assignsubmission_file_" / "ppo.py").rename(export / "Ada Lovelace_11_assignsubmission_file_" / "mine.py")
     told = run("intake", export, status=3)
     assert "1 not taken in, since nothing tells for which assignment: Ada Lovelace_11_assignsubmission_file_. Say it:\n" in told
@@ -253,9 +257,14 @@ def test_reports_are_made_from_the_gradebook(graded, run, course):
     assert "A total is out of everything that is due, handed in or not (–). These are marks" in html
     run("adjust", "carl", "ppo", "+1.5", "--reason", "spoke well")
     run("excuse", "anna", "ppo")
+    take_in(course, [delivery("Anna Li", 1, topic="trpo"), delivery("Blaise Pascal", 1, after=1, topic="trpo")], "trpo")
+    run("adjust", "blaise", "trpo", "+1", "--reason", "spoke well")
+    take_in(course, [delivery("Blaise Pascal", 1, after=3)], "ppo")
     run("report")
     html = (reports / "report.html").read_text()
     assert 'title="+ 1.5 adjusted">1.5 *</td>' in html and 'title="excused">0 *</td>' in html
+    assert 'title="not graded yet">…</td>' in html and 'title="+ 1 adjusted and not all graded yet">1 *</td>' in html
+    assert 'title="4 graded − 0.6 for being 2 h late and not all graded yet">3.4 *</td>' in html
     run("forget", "blaise", "--yes")
     run("report")
     assert [path.name for path in reports.iterdir() if path.is_dir()] == ["Ada Lovelace 1001"]

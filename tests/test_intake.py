@@ -110,6 +110,51 @@ def test_moodles_worksheet_tells_mail_times_and_the_members_of_a_group(export):
     assert found["201+202"].team == "Group A" and [member.name for member in found["201+202"].members] == ["Ada Lovelace", "Blaise Pascal"]
 
 
+CZECH = """\
+Identifikátor;Celé jméno;E-mailová adresa;Stav;Skupina;Známka;Maximální známka;Poslední změna (odevzdaný úkol)
+Účastník101;Jan Novák;jan1@example.org;Odevzdáno k hodnocení;;;32,00;Pondělí, 5. říjen 2026, 10.23
+Účastník201;Ada Lovelace;ada@example.org;Odevzdáno k hodnocení;Group A;;32,00;-
+Účastník202;Blaise Pascal;;Odevzdáno k hodnocení;Group A;;32,00;-
+"""
+BLIND = "Kennung,Status,Gruppe,Bewertung\nTeilnehmer/in 201,Abgegeben,Group A,\nTeilnehmer/in 202,Abgegeben,Group A,\n"
+
+
+@pytest.mark.parametrize(
+    ("worksheet", "known", "names", "mail"),
+    [
+        (CZECH, "names and addresses and groups", ["Ada Lovelace", "Blaise Pascal"], "jan1@example.org"),
+        (BLIND, "groups", [None, None], None),
+        (BLIND.replace("Group A", ""), "numbers", None, None),
+    ],
+)
+def test_a_worksheet_in_another_language_is_known_by_its_cells(export, worksheet, known, names, mail):
+    told_of = []
+    path = export(MOODLE | {"Známky.csv": worksheet})
+    found = told(deliveries(path, topics=TOPICS, notice=told_of.append))
+    [sentence] = told_of
+    assert f"Známky.csv is in another language: {known} are taken from it, times are not; if they matter, choose English" in sentence
+    assert (found["101"].members[0].email, found["101"].submitted_at) == (mail, None)
+    if names:
+        assert [member.name for member in found["201+202"].members] == names
+    else:
+        assert found["7"].members == (Claim("moodle", "7", "Group A"),)
+
+
+@pytest.mark.parametrize(
+    ("worksheet", "sentence"),
+    [
+        (WORKSHEET.replace("Monday, 5 October 2026, 10:23 AM", "10/5/26, 10:23"), "1 times, such as '10/5/26, 10:23', are written as none"),
+        ("name,points\nAda,3\n", "is not a grading worksheet, or cannot be read as one: nothing is taken from it"),
+        ("", "is no table: nothing is taken from it"),
+        (f"Identifier\n{131_073 * 'x'}\n", "is no table: nothing is taken from it"),
+    ],
+)
+def test_what_is_not_understood_of_a_worksheet_is_told(export, worksheet, sentence):
+    told_of = []
+    deliveries(export(MOODLE | {"Grades.csv": worksheet}), topics=TOPICS, notice=told_of.append)
+    assert len(told_of) == 1 and sentence in told_of[0] and "Grades.csv" in told_of[0]
+
+
 def test_blind_participants_of_moodle_have_no_name(export):
     found = told(deliveries(export({f"Participant_{number}_assignsubmission_file_/ppo.py": CODE for number in (1234, 99)}), topics=TOPICS))
     assert found["1234"].members == (Claim("moodle", "1234"),) and set(found) == {"1234", "99"}
@@ -660,7 +705,9 @@ def test_too_long_a_text_and_a_worksheet_that_is_none(tmp_path):
     laid(tmp_path, text | {"Grades.csv": b"Identifier,\xff\n" + b"x" * 200_000, "other.csv": "a,b\n", "wrong.csv": "Identifier\n7,8,9\n"})
     with open(tmp_path / "huge.csv", "wb") as stream:
         stream.truncate(2**30)
-    found = told(deliveries(tmp_path, topics=TOPICS))
+    told_of = []
+    found = told(deliveries(tmp_path, topics=TOPICS, notice=told_of.append))
+    assert len(told_of) == 3 and f"{tmp_path / 'huge.csv'} has more than 16 MiB: nothing is taken from it" in told_of
     assert found["6"].problem == "the text has more than 1 MiB: hand in a file" and contents(found["7"]) == {"ppo.py": CODE}
 
 

@@ -18,6 +18,7 @@ from grader.classroom.store import Store
 from grader.records import MAX_NUMBER, SeedResult
 from grader.show import report, words
 from grader.show.charts import dot_plot, learning_chart, trace_chart
+from grader.show.classpage import Marks
 from grader.show.findings import printable
 from grader.show.report import class_page, student_page
 from npfl139.catalogue import CatalogueError
@@ -378,6 +379,20 @@ def test_every_table_and_control_has_a_name():
 def test_who_handed_in_nothing_has_a_dash():
     page = of_class(graded("ada"), graded("blaise", topic="trpo"))
     assert [value for _, name, value in page.attributes if name == "title"].count("nothing handed in") == 2
+
+
+def test_what_was_handed_in_and_is_not_graded_yet_is_told_from_what_was_not():
+    points = {("ada", "ppo"): (11.0, ""), ("blaise", "ppo"): (0.0, ""), ("carl", "ppo"): (0.0, ""), ("carl", "trpo"): (1.0, "+ 1 adjusted")}
+    marks = Marks(points, dict.fromkeys(("ada", "blaise", "carl"), (0.0, 22.0)), {("blaise", "ppo"), ("carl", "trpo")})
+    html = class_page([graded("ada")], given={"trpo": 11.0}, marks=marks)
+    page = Page(html)
+    assert "ada 0 – 11 blaise 0 – … carl 0 1 * –" in page.text and "handed in or not (–), graded yet or not (…)." in page.text
+    titles = [value for tag, name, value in page.attributes if (tag, name) == ("td", "title")]
+    assert titles == ["nothing handed in", "nothing handed in", "not graded yet", "+ 1 adjusted", "nothing handed in"]
+    found = [value for _, name, value in page.attributes if name == "data-p"]
+    assert ["?" in value for value in found] == [False, True, True] and "-" in found[2] and "-" not in found[1]
+    assert '<option value="?">not graded yet somewhere</option>' in html and "blaise/report.html" not in html
+    assert "not graded yet" not in class_page([graded("ada")])
 
 
 def test_training_shows_the_curve_the_band_and_every_run():

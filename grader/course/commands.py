@@ -4,6 +4,7 @@ import datetime
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # commands answer at once
     from grader.course.course import Course
     from grader.course.gradebook import Gradebook
     from grader.course.screens import Screen
+    from grader.intake.deliveries import Delivery
     from grader.similarity.compare import Entry
 
 __all__ = ["app", "compared_here", "grade_here", "merge_into", "report_here"]
@@ -170,15 +172,15 @@ def intake(
     from grader.intake.adapters import deliveries
 
     with _opened(folder) as course:
-        topic = course.setting(assignment).topic if assignment else None
-        found = arrivals.collected(
-            course,
-            assignment,
-            paths,
-            lambda path, deadlines: deliveries(path, system, topics=available(), assignment=topic, deadlines=deadlines),
-        )
-        taken = arrivals.take_in(course, found, assignment, dry_run)
-        open_questions = overview.arrivals(course, taken, _screen(course, anonymous), dry_run, everything)
+        topic, screen = course.setting(assignment).topic if assignment else None, _screen(course, anonymous)
+
+        def read(path: Path, deadlines: list[datetime.datetime]) -> "list[Delivery]":
+            return deliveries(
+                path, system, topics=available(), assignment=topic, deadlines=deadlines, notice=partial(screen.say, style="yellow")
+            )
+
+        taken = arrivals.take_in(course, arrivals.collected(course, assignment, paths, read), assignment, dry_run)
+        open_questions = overview.arrivals(course, taken, screen, dry_run, everything)
     if open_questions:
         raise typer.Exit(UNKNOWN)
 

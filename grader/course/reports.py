@@ -52,10 +52,12 @@ def write_course(course: Course, out: Path, anonymous: bool = False) -> Written:
 
 def _shown(course: Course, marks: Sequence[Mark], names: Mapping[str, str]) -> Marks:
     """Return the marks as the page of the class shows them."""
-    points = {}
-    for mark in marks:
-        points[names[mark.person.pseudonym], course.setting(mark.assignment).topic] = mark.points, _how(mark)
-    return Marks(points, {names[each.person.pseudonym]: (each.points, each.max_points) for each in totals(marks, now())})
+    by_place = {(names[mark.person.pseudonym], course.setting(mark.assignment).topic): mark for mark in marks}
+    return Marks(
+        {place: (mark.points, _how(mark)) for place, mark in by_place.items()},
+        {names[each.person.pseudonym]: (each.points, each.max_points) for each in totals(marks, now())},
+        {place for place, mark in by_place.items() if mark.state == "waiting" and mark.result is None},
+    )
 
 
 def _how(mark: Mark) -> str:
@@ -67,4 +69,6 @@ def _how(mark: Mark) -> str:
         return "excused"
     if mark.result and mark.score != mark.result.score:
         return "too late to count"
+    if mark.state == "waiting" and (mark.result or mark.adjustment):
+        return " ".join([*told, "and not all graded yet"])
     return " ".join(told) if mark.adjustment or mark.penalty else ""

@@ -7,7 +7,7 @@ in the order of PRIORITY, a number in the module (50 where it says none), and th
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -102,6 +102,7 @@ def deliveries(
     topics: Sequence[str],
     assignment: str | None = None,
     deadlines: Sequence[datetime.datetime] = (),
+    notice: Callable[[str], object] = lambda sentence: None,
 ) -> list[Delivery]:
     """Return what was handed in, one delivery for each person or team, topic and attempt.
 
@@ -112,11 +113,12 @@ def deliveries(
         assignment: the only topic that this was handed in for: a student's only file is for it whatever its name. Otherwise a
             delivery has no topic where nothing tells it.
         deadlines: of a platform that keeps every version, the last one until each of these counts.
+        notice: told, in a sentence, what the platform says and nobody understands.
 
     Raises:
         NoSubmission: the path cannot be read, or is not what the system packs.
     """
-    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, tuple(deadlines))
+    export = Export(Path(os.path.abspath(path)), tuple(topics), assignment, tuple(deadlines), notice)
     _, parcels = taken(export, system)
     everywhere = tuple(dict.fromkeys(topic for parcel in parcels for topic in told(parcel, topics)))
     expected = (assignment,) if assignment else everywhere if len(everywhere) == 1 else ()

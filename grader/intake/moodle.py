@@ -2,7 +2,8 @@
 
 The number is that of the participant in this assignment only. In a blind assignment the name is "Participant" for everybody. What
 people typed in place of a file is `onlinetext.html`. A name alone does not tell a group from a person; the grading worksheet does, where
-it lies among the folders, as well as e-mail addresses and times.
+it lies among the folders, as well as e-mail addresses and times. Its headings are in the language of whoever downloaded it: in another than
+English its columns are known by their cells, and its times are not read. What is not understood of it is told.
 
 Source: Moodle, `mod/assign/classes/downloader.php` and `mod/assign/gradingtable.php`.
 """
@@ -10,8 +11,9 @@ Source: Moodle, `mod/assign/classes/downloader.php` and `mod/assign/gradingtable
 import csv
 import datetime
 import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from grader.intake import folders
@@ -28,6 +30,17 @@ PACKED = re.compile(r"(?P<student>(?P<name>.+?)(?:_(?P<number>\d+))?)_assignsubm
 TYPED = "onlinetext.html"
 MAX_WORKSHEET = 16 * 2**20
 TIMES = ("%A, %d %B %Y, %I:%M %p", "%A, %d %B %Y, %H:%M")  # as an English Moodle writes them
+HEADINGS = {
+    "identifier": "Identifier",
+    "name": "Full name",
+    "email": "Email address",
+    "sid": "ID number",
+    "group": "Group",
+    "submitted": "Last modified (submission)",
+}
+IDENTIFIER = re.compile(r"\D+\d+")  # "Participant 7", in any language
+MAIL = re.compile(r"[^@\s]+@[^@\s]+")
+IN_ENGLISH = "choose English in Moodle, and download it once more"
 
 
 @dataclass
@@ -61,7 +74,7 @@ def parcels(export: Export) -> list[Parcel]:
     for note in export.listing.notes:
         if (found := _handed(handed, note.parts)) and _own_name(note.parts) == TYPED and not found.files:
             found.files.append(typed(note, "onlinetext.py"))
-    rows = list(_worksheets(export))
+    rows = list(_worksheets(export, {cleaned(each.name) for each in handed.values()}))
     blind = len(handed) > 1 and len({each.name for each in handed.values()}) == 1
     return [_parcel(each, blind, rows, export) for each in handed.values()] + (folders.of_files(export, others) if others else [])
 
@@ -113,25 +126,51 @@ def _claim(row: dict[str, str], number: str | None = None) -> Claim:
     return Claim("moodle", number, cleaned(row["name"]) or None, row["email"].strip() or None, row["sid"].strip() or None)
 
 
-def _worksheets(export: Export) -> Iterator[dict[str, str]]:
-    """Yield the participants of the grading worksheets, as far as they can be read."""
-    columns = {
-        "identifier": "Identifier",
-        "name": "Full name",
-        "email": "Email address",
-        "sid": "ID number",
-        "group": "Group",
-        "submitted": "Last modified (submission)",
-    }
+def _worksheets(export: Export, packed: Collection[str]) -> Iterator[dict[str, str]]:
+    """Yield the participants of the grading worksheets, as far as they can be read; tell what cannot.
+
+    Args:
+        packed: the names of those who handed in.
+    """
     for note in export.listing.notes:
-        if note.parts[-1].lower().endswith(".csv") and _packed(note.parts) is None:
-            try:
-                text = note.read(MAX_WORKSHEET).decode("utf-8-sig", errors="replace")
-                rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator(text))
-                if "Identifier" in (rows.fieldnames or ()):
-                    yield from ({key: row.get(column) or "" for key, column in columns.items()} for row in rows)
-            except (Unreadable, csv.Error):
-                continue  # nobody needs it to grade
+        if not note.parts[-1].lower().endswith(".csv") or _packed(note.parts) is not None:
+            continue
+        where = export.path.joinpath(*note.parts)
+        try:
+            text = note.read(MAX_WORKSHEET).decode("utf-8-sig", errors="replace")
+            headings, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
+        except (Unreadable, ValueError, csv.Error) as error:  # nobody needs it to grade
+            export.notice(f"{where} {error if isinstance(error, Unreadable) else 'is no table'}: nothing is taken from it")
+            continue
+        english = HEADINGS["identifier"] in headings
+        places = {key: headings.index(name) for key, name in HEADINGS.items() if name in headings} if english else _by_cells(lines, packed)
+        rows = [{key: line[places[key]] if places.get(key, len(line)) < len(line) else "" for key in HEADINGS} for line in lines]
+        unread = [row["submitted"] for row in rows if row["submitted"].strip() not in ("", "-") and _time(row["submitted"], ()) is None]
+        if not places:
+            export.notice(f"{where} is not a grading worksheet, or cannot be read as one: nothing is taken from it; if it is, {IN_ENGLISH}")
+        elif not english:
+            words = {"name": "names", "email": "addresses", "group": "groups"}
+            known = " and ".join(word for key, word in words.items() if key in places) or "numbers"
+            export.notice(f"{where} is in another language: {known} are taken from it, times are not; if they matter, {IN_ENGLISH}")
+        elif unread:
+            export.notice(f"{where}: {len(unread)} times, such as {unread[0]!r}, are written as none is read; if they matter, {IN_ENGLISH}")
+        yield from rows if places else ()
+
+
+def _by_cells(lines: Sequence[Sequence[str]], packed: Collection[str]) -> dict[str, int]:
+    """Return which column of a worksheet holds what, whatever its headings; nothing where it is no worksheet.
+
+    First is always the participant, then, but in a blind assignment, the name. The group is what others handed in under.
+    """
+    columns = [[cell.strip() for cell in cells] for cells in itertools.zip_longest(*filter(any, lines), fillvalue="")]
+    if not columns or not all(map(IDENTIFIER.fullmatch, columns[0])):
+        return {}
+    mail = next((place for place, cells in enumerate(columns) if any(cells) and all(map(MAIL.fullmatch, filter(None, cells)))), None)
+    found = {"identifier": 0} if mail is None else {"identifier": 0, "name": 1, "email": mail}
+    for place, cells in enumerate(columns[1:], start=1):
+        if not packed.isdisjoint(map(cleaned, cells)):
+            found.setdefault("name" if place == 1 else "group", place)
+    return found
 
 
 def _time(text: str, deadlines: Sequence[datetime.datetime]) -> datetime.datetime | None:

@@ -34,6 +34,7 @@ class Export:
     topics: tuple[str, ...]  # the names of all topics, by which files and folders are recognized
     asked: str | None = None  # the only topic that is to be graded, where the instructor says so
     deadlines: tuple[datetime.datetime, ...] = ()  # what counts until each, where the platform keeps everything
+    notice: Callable[[str], object] = lambda sentence: None  # told what a platform says and nobody understands
 
     @cached_property
     def listing(self) -> Listing:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.records import CheckResult, Part, Result, TrainingResult
@@ -25,6 +25,7 @@ class Marks:
 
     points: Mapping[tuple[str, str], tuple[float, str]]  # by (student, topic): what counts, and how it differs from the result, or ""
     totals: Mapping[str, tuple[float, float]]  # by student: (points, out of how many), also of who handed in nothing
+    waiting: Collection[tuple[str, str]] = ()  # (student, topic) of what was handed in and has no result yet
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,24 @@ class StudentRow:
     name: str
     results: tuple[Result | None, ...]  # for every topic of the class
     counted: tuple[tuple[float, str] | None, ...]  # for every topic: the points, and what a course made of the result
+    waiting: tuple[bool, ...]  # for every topic: something was handed in that has no result yet
     score: float
     max_score: float
-    marks: str  # a letter for every column of every topic: p passed, or the first of a tone; x not graded, - not handed in
+    marks: str  # a letter for every column of every topic: p passed, or the first of a tone; x not graded, - not handed in, ? waiting
     finding: str  # the main one, of the first result
 
     @classmethod
     def of(cls, name: str, results: Sequence[Result], topics: "Sequence[ClassTopic]", made: Marks | None) -> "StudentRow":
         by_topic = {result.topic: result for result in results}
         own = tuple(by_topic.get(topic.name) for topic in topics)
-        marks = "".join(_marks(result, topic.columns) for result, topic in zip(own, topics, strict=True))
+        waiting = tuple((name, topic.name) in (made.waiting if made else ()) for topic in topics)
+        marks = "".join(_marks(*each) for each in zip(own, waiting, topics, strict=True)) + "?" * any(waiting)
         counted = tuple(_counted(name, topic.name, result, made) for topic, result in zip(topics, own, strict=True))
         score, most = math.fsum(result.score for result in results), math.fsum(topic.max_score for topic in topics)
         if made is not None:
             score, most = made.totals.get(name, (score, most))
-        return cls(name, own, counted, score, most, marks, finding(results[0]) if results else "nothing handed in")
+        nothing = "not graded yet" if any(waiting) else "nothing handed in"
+        return cls(name, own, counted, waiting, score, most, marks, finding(results[0]) if results else nothing)
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,11 @@ class ClassPage:
         return " ".join(str(places[name]) for name in names)
 
     @property
+    def waiting(self) -> bool:
+        """Whether something was handed in that has no result yet."""
+        return any(any(row.waiting) for row in self.students)
+
+    @property
     def faults(self) -> list[tuple[Result, Part]]:
         return [(result, part) for result in self.results for part in result.faults]
 
@@ -266,10 +275,10 @@ def _conditions(result: Result) -> list[tuple[str, str]]:
     return [*conditions(result), ("SHA-256 of the seed", result.provenance.basis.seed_sha256)]
 
 
-def _marks(result: Result | None, columns: Sequence[str]) -> str:
+def _marks(result: Result | None, waiting: bool, topic: ClassTopic) -> str:
     if result is None or result.problem:
-        return ("-" if result is None else "x") * len(columns)
-    cells = (Cell.of(result, column) for column in columns)
+        return ("?" if waiting else "-" if result is None else "x") * len(topic.columns)
+    cells = (Cell.of(result, column) for column in topic.columns)
     return "".join("-" if cell is None else cell.tone[0] for cell in cells)
 
 
