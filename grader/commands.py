@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # commands answer at once
 __all__ = ["app", "engine"]
 
 COURSE, SEVERAL = "In a course", "On several machines"  # headings in the help of grade
+GUESSED = 2**40  # what is less can be found by trying
 
 app = typer.Typer()
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
@@ -39,7 +40,10 @@ def grade(
     training: Annotated[bool, typer.Option("--training/--no-training", help="Run the training checks too.")] = True,
     sandbox: Annotated[str, typer.Option(help="bwrap; or process, which is weaker: for submissions that you trust.")] = "bwrap",
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything hidden.", show_default="drawn once, kept in the folder of results")
+        int | None,
+        typer.Option(
+            help="Seed of everything hidden; students find a small one by trying.", show_default="drawn once, kept in the folder of results"
+        ),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds of its own that one submission may use in all.", show_default="as its checks need")
@@ -68,7 +72,7 @@ def grade(
 
     The status is 0 when all were graded, whatever the marks, and 3 where the grader itself failed on some.
     """
-    grading = _engine(on, address)
+    grading, jobs = _engine(on, address, jobs)
     if not paths:
         _expect_course()
         if topic or not training or sandbox != "bwrap" or seed is not None or limit is not None:
@@ -93,10 +97,7 @@ def grade(
     kind = next((kind for kind in SANDBOXES if kind == sandbox), None)
     if kind is None:
         raise UserError(f"there is no sandbox {sandbox!r}; {suggested(sandbox, SANDBOXES)}")
-    if seed is not None and seed_file:
-        raise UserError("--seed and --seed-file exclude each other")
-    if part and seed is None and seed_file is None:
-        raise UserError("all parts need the same seed: name one file for all with --seed-file, on a disk that all can read")
+    _expect_a_seed(seed, seed_file, part)
     try:
         wanted = Part.of(part) if part else None
         if seed_file:
@@ -135,16 +136,27 @@ def engine(*task: Any) -> "Iterator[Result]":
     return graded(*task)
 
 
-def _engine(name: str, address: str | None) -> "Engine":
-    """Return the engine of this name.
+def _expect_a_seed(seed: int | None, seed_file: Path | None, part: str | None) -> None:
+    if seed is not None and seed_file:
+        raise UserError("--seed and --seed-file exclude each other")
+    if part and seed is None and seed_file is None:
+        raise UserError("all parts need the same seed: name one file for all with --seed-file, on a disk that all can read")
+    if seed is not None and abs(seed) < GUESSED:
+        say(f"--seed {seed} can be found by trying: leave it out where students must not know what is hidden", "yellow")
+
+
+def _engine(name: str, address: str | None, jobs: int | None) -> "tuple[Engine, int | None]":
+    """Return the engine of this name, and how many submissions this machine grades at a time.
 
     Raises:
-        UserError: there is none, it lacks its address, or Dask is not installed.
+        UserError: there is none, it lacks its address, this machine has no say in how many, or Dask is not installed.
     """
     if name == "local" and address is None:
-        return engine
+        return engine, jobs
     if name != "dask" or address is None:
         raise UserError("--engine is local, or dask with the --address of its scheduler, such as tcp://10.0.0.1:8786")
+    if jobs is not None:
+        raise UserError("--jobs is for this machine: of a cluster each worker grades one submission at a time; start as many workers")
     if find_spec("distributed") is None:
         raise UserError("Dask is not installed: pip install 'deep-rl-unit[dask]'")
 
@@ -156,7 +168,7 @@ def _engine(name: str, address: str | None) -> "Engine":
         except ClusterError as error:
             raise UserError(str(error)) from error
 
-    return on_cluster
+    return on_cluster, 1
 
 
 @app.command(rich_help_panel="For instructors")

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from courses import HERE
 
-distributed = pytest.importorskip("distributed")
+distributed, psutil = pytest.importorskip("distributed"), pytest.importorskip("psutil")
 
 
 from grader.classroom import cluster, engines  # noqa: E402
@@ -79,8 +79,8 @@ def victim(address):
 
 
 @pytest.fixture
-def machines(tmp_path):
-    """A scheduler and a worker, each a process that may be killed: (address, scheduler, worker)."""
+def machines(tmp_path, request):
+    """A scheduler and a worker, each a process that may be killed, the worker with these options: (address, scheduler, worker)."""
     told, started = tmp_path / "scheduler.json", []
 
     def start(*arguments):
@@ -89,14 +89,55 @@ def machines(tmp_path):
         return started[-1]
 
     scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", told)
-    while not told.exists():
-        assert scheduler.poll() is None
-        time.sleep(0.1)
+    eventually(lambda: (told.exists() and told.read_text()) or scheduler.poll())
     address = json.loads(told.read_text())["address"]
-    yield address, scheduler, start("worker", address, "--nthreads", "1", "--no-nanny")
+    yield address, scheduler, start("worker", address, *getattr(request, "param", ("--nthreads", "1", "--no-nanny")))
     for process in started:
         process.kill()
         process.wait()
+
+
+def eventually(true):
+    """Wait until something is true, and return it; a machine may be busy."""
+    for _ in range(1200):
+        if found := true():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not become true within two minutes")
+
+
+def processes_of(process):
+    """Return the process, those that it started, and so on."""
+    return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+
+
+NANNY = cluster.WORKER.split()[1:]
+
+
+@pytest.mark.parametrize("machines", [NANNY], indirect=True)
+def test_a_worker_that_is_told_to_end_does_though_a_submission_does_not(machines):
+    address, _, worker = machines
+    endless = Submission("ada", "retrace", None, "retrace.py", "0" * 64, unread=(("retrace.py", b"while True:\n    pass\n"),))
+    task = cluster.Task(endless, OPTIONS, basis_of(endless, OPTIONS), cluster._cpu_capability())
+    with distributed.Client(address, set_as_default=False) as client:
+        client.get_executor(pure=False).submit(cluster._work, cluster.Sealed(msgspec.json.encode(task)))
+        sandboxed = eventually(lambda: len(found := processes_of(worker)) > 4 and found)  # nanny, tracker, worker, zygote, the endless one
+        worker.terminate()
+        assert psutil.wait_procs(sandboxed, timeout=120)[1] == []
+
+
+@pytest.mark.parametrize("machines", [[*NANNY[:-1], "5"]], indirect=True)
+def test_a_worker_that_its_nanny_started_again_does_not_wait_for_ever_for_a_scheduler_that_is_gone(machines):
+    address, scheduler, worker = machines
+    with distributed.Client(address, set_as_default=False) as client:
+        client.wait_for_workers(1)
+        first = processes_of(worker)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        eventually(lambda: set(processes_of(worker)) - set(first))
+        scheduler.kill()
+    again = processes_of(worker)
+    worker.terminate()
+    assert psutil.wait_procs(again, timeout=120)[1] == []
 
 
 @pytest.mark.parametrize(

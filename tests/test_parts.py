@@ -4,6 +4,7 @@ import pytest
 from sample_results import check, result_of
 from typer.testing import CliRunner
 
+from grader import commands
 from grader.classroom.parts import Part, merge
 from grader.classroom.reports import write_reports
 from grader.classroom.store import Store, StoreError
@@ -90,11 +91,20 @@ def test_parts_share_a_seed_that_is_drawn_once(tmp_path):
         (["--engine", "dask"], "--address"),
         (["--engine", "cloud"], "local, or dask"),
         (["--address", "tcp://a:1"], "local, or dask"),
+        (["--engine", "dask", "--address", "tcp://a:1", "--jobs", "2"], "--jobs is for this machine: of a cluster each worker grades one"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path, options, sentence):
     result = CliRunner().invoke(app, ["grade", str(tmp_path), "--out", str(tmp_path / "out"), *options])
     assert result.exit_code != 0 and sentence in " ".join((result.output + str(result.exception)).split())
+
+
+@pytest.mark.parametrize(("seed", "is_small"), [(42, True), (2**61 + 7, False)])
+def test_a_seed_that_can_be_found_by_trying_is_told(tmp_path, monkeypatch, seed, is_small):
+    told = []
+    monkeypatch.setattr(commands, "say", lambda text, style="": told.append(text))
+    CliRunner().invoke(app, ["grade", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", str(seed)])
+    assert told == ([f"--seed {seed} can be found by trying: leave it out where students must not know what is hidden"] if is_small else [])
 
 
 def test_only_pages_older_than_their_results_are_written_again(tmp_path):

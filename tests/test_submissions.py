@@ -404,6 +404,22 @@ def test_a_folder_without_submissions_is_the_instructors_mistake(tmp_path, names
         collect([folder(tmp_path, *names)], TOPICS)
 
 
+@pytest.mark.parametrize("given", ["blaise/homework/ppo.py", "blaise.zip"])
+def test_a_folder_in_what_a_student_handed_in_does_not_name_the_student(tmp_path, given):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "ppo.py").write_text(CODE)
+    if given.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / given, "w") as archive:
+            archive.writestr("homework/ppo.py", CODE)
+    else:
+        (tmp_path / given).parent.mkdir(parents=True)
+        (tmp_path / given).write_text(CODE)
+    assert [each.student for each in collect([tmp_path], TOPICS)] == ["ada", "blaise"]
+    with pytest.raises(NoSubmission, match=f"its student would be called homework, as a folder .*: name {tmp_path} itself"):
+        collect(sorted(tmp_path.iterdir()), TOPICS)
+    assert len(collect([tmp_path / "ada"], TOPICS)) == len(collect([tmp_path / Path(given).parts[0]], TOPICS)) == 1
+
+
 def test_an_empty_folder_among_the_paths_is_a_student_who_handed_in_nothing(tmp_path):
     root = folder(tmp_path, "adam/ppo.py")
     (root / "novak").mkdir()

@@ -23,6 +23,7 @@ from grader.records import Basis, Options, Record, Result, Submission
 __all__ = ["ClusterError", "graded"]
 
 PATIENCE = 60  # seconds in which there has to be a worker
+WORKER = "worker --nthreads 1 --death-timeout 60"  # without the last, one may wait for ever for a scheduler, and not obey a signal
 
 
 class ClusterError(Exception):
@@ -149,7 +150,7 @@ def _expect_alike(client: Any, address: str) -> str:
         client.wait_for_workers(1, timeout=PATIENCE)
         told: dict[str, str] = client.run(_cpu_capability)
     except TimeoutError as error:
-        raise ClusterError(f"the scheduler at {address} has no workers: start some with `dask worker {address} --nthreads 1`") from error
+        raise ClusterError(f"the scheduler at {address} has no workers: start some with `dask {WORKER} {address}`") from error
     except Exception as error:  # whatever a worker without this package, or with another Python, fails at
         raise ClusterError(f"a worker of {address} cannot grade: {type(error).__name__}: {error}; install this package there") from error
     for worker, threads in client.nthreads().items():

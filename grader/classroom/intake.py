@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from grader.intake.contents import Content
 from grader.intake.deliveries import Claim
 from grader.intake.parcels import Export, NoSubmission, Parcel
 from grader.records import Submission
+from grader.show.groups import grouped
 from npfl139.catalogue import topic_of
+from npfl139.source import SUFFIXES
 from npfl139.text import printable
 
 __all__ = ["HandedIn", "NoSubmission", "as_folder", "collect"]
@@ -54,14 +56,18 @@ def collect(
 
     Raises:
         NoSubmission: a path does not exist or cannot be read, holds nothing, holds a class where a student is
-            expected, or the topic of its files cannot be told.
+            expected, or the topic of its files cannot be told; or what a student called a folder would name this
+            student, where the paths name others.
     """
     exports = [Export(path, tuple(topics), topic) for path in dict.fromkeys(Path(os.path.abspath(path)) for path in paths)]
     found: dict[Path, list[Parcel]] = {}
+    recognized: set[Path] = set()
     for export in exports:
         recognition, found[export.path] = taken(export)
         if recognition.why:
+            recognized.add(export.path)
             notice(printable(f"{export.path}: taken for {recognition.system}, since {recognition.why}"))
+    _expect_own_names({export.path: found[export.path] for export in exports if export.path not in recognized})
     everywhere = _expected(found, topics, topic)
     submissions: list[HandedIn] = []
     known: set[tuple[str, str]] = set()
@@ -73,6 +79,18 @@ def collect(
             own = [_handed_in(choice) for choice in chosen(parcel, topics, expected)]
             submissions += _named(labels[parcel.student, parcel.members], own, known)
     return submissions
+
+
+def _expect_own_names(found: Mapping[Path, Sequence[Parcel]]) -> None:
+    """Refuse paths side by side, as a shell makes of `class/*`, of which one is a student's and another holds one called otherwise."""
+    people = {path: {parcel.student for parcel in parcels} for path, parcels in found.items() if path.suffix.lower() not in SUFFIXES}
+    for beside in grouped(people, lambda path: path.parent).values():
+        others = [path for path in beside if not people[path] <= {path.name, path.stem}]
+        if len(others) < len(beside) and (path := next((path for path in others if len(people[path]) == 1), None)):
+            raise NoSubmission(
+                f"{path}: its student would be called {printable(min(people[path]), '_')}, as a folder in it is, and others as the paths "
+                f"are: name {path.parent} itself, in which each student has a folder or an archive"
+            )
 
 
 def _one_each(parcels: Sequence[Parcel], topics: Sequence[str]) -> list[Parcel]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from grader.classroom.reports import Written, write_reports
-from grader.classroom.store import Store, StoreError
+from grader.classroom.store import SEED, Store, StoreError
 from grader.records import Result
 
 __all__ = ["Merged", "Part", "merge"]
@@ -79,9 +79,9 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         for result, folder in found.values():
             if folder != out:
                 store.write(result)
-        seed = next((folder / "seed.txt" for folder in folders if (folder / "seed.txt").is_file()), None)
-        if seed and not (out / "seed.txt").exists():
-            shutil.copyfile(seed, out / "seed.txt")
+        seed = next((folder / SEED for folder in folders if (folder / SEED).is_file()), None)
+        if seed and not (out / SEED).exists():
+            shutil.copyfile(seed, out / SEED)
         return Merged(len(found), tuple(doubles), write_reports(store))
 
 
@@ -89,7 +89,7 @@ def _results(folder: Path, may_be_empty: bool) -> list[Result]:
     results, damaged = Store(folder).results()
     if damaged:
         raise StoreError(f"{damaged[0]} is damaged: grade that part again, then merge")
-    if not results and not may_be_empty and not (folder / "seed.txt").is_file():
+    if not results and not may_be_empty and not (folder / SEED).is_file():
         raise StoreError(f"there are no results in {folder}")
     return results
 

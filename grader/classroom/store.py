@@ -12,9 +12,10 @@ import msgspec
 from grader.records import Basis, Result
 from npfl139 import files
 
-__all__ = ["OWN_FILES", "Store", "StoreError", "write_atomically"]
+__all__ = ["OWN_FILES", "SEED", "Store", "StoreError", "write_atomically"]
 
-OWN_FILES = ("report.csv", "report.html", "seed.txt")  # in the folder of results, where no student's folder can have their names
+SEED = "seed.txt"
+OWN_FILES = ("report.csv", "report.html", SEED)  # in the folder of results, where no student's folder can have their names
 
 
 class StoreError(Exception):
@@ -59,7 +60,7 @@ class Store:
         Raises:
             StoreError: it can be neither read nor written.
         """
-        path = self.folder / "seed.txt"
+        path = self.folder / SEED
         try:
             return int(path.read_text())
         except FileNotFoundError:
@@ -85,13 +86,11 @@ class Store:
             raise StoreError(f"cannot read a seed in {file}, nor draw one into it: it holds one whole number") from error
         finally:
             drawn.unlink(missing_ok=True)
-        own = self.folder / "seed.txt"
+        own = self.folder / SEED
         if not own.exists():
             write_atomically(own, f"{seed}\n")
         if self.seed() != seed:
-            raise StoreError(
-                f"{self.folder} was graded with another seed than that in {file}: choose another folder, or that one's seed.txt"
-            )
+            raise StoreError(f"{self.folder} was graded with another seed than that in {file}: choose another folder, or that one's {SEED}")
 
     def path(self, student: str, topic: str) -> Path:
         """Return where the result of a student for a topic lies.

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from grader.classroom.store import Store, StoreError
+from grader.classroom.store import SEED, Store, StoreError
 from grader.contract.registry import available
 from grader.course import models, people, roster
 from grader.course.gradebook import Gradebook
@@ -67,7 +67,7 @@ class Course:
     @property
     def has_seed(self) -> bool:
         """Whether the secret seed was drawn, or course.toml tells it."""
-        return not isinstance(self.settings.seed, str) or (self.folder / "seed.txt").exists()
+        return not isinstance(self.settings.seed, str) or (self.folder / SEED).exists()
 
     def title(self, name: str) -> str:
         """Return what an assignment is about."""

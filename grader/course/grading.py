@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 from grader.classroom import parts
 from grader.classroom.capacity import jobs_for
 from grader.classroom.session import Engine
+from grader.classroom.store import SEED
 from grader.course import checkcode, models
 from grader.course.course import Course
 from grader.course.gradebook import GradebookError
@@ -84,7 +85,7 @@ def grade_course(
     """
     names = list(assignments or course.settings.assignments)
     if part is not None and not course.has_seed:
-        raise CourseError("all parts need the same seed: name one file for all with --seed-file, or copy the seed.txt of the course too")
+        raise CourseError(f"all parts need the same seed: name one file for all with --seed-file, or copy the {SEED} of the course too")
     with course.gradebook.writing() as session:
         options = {name: course.options(name) for name in names}  # one at a time, so that only one secret seed is drawn
         _expect_same_seed(course, session, options[names[0]], regrade)
@@ -119,7 +120,7 @@ def _expect_same_seed(course: Course, session: Session, options: Options, regrad
     row = session.get_one(models.Course, 1)
     if course.settings.seed == "secret":
         if row.seed_sha256 not in (None, options.seed_sha256) and regrade not in ("changed", "all"):
-            seed = course.folder / "seed.txt"
+            seed = course.folder / SEED
             raise CourseError(f"{seed} is not the seed that this course was graded with: restore it, or grade all again (--regrade all)")
         row.seed_sha256 = options.seed_sha256
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from grader.classroom.store import SEED
 from grader.records import Amount, Record, SandboxKind
 
 __all__ = ["FILE", "Assignment", "CourseError", "Late", "Settings", "due_of", "find_course", "read_settings", "template"]
@@ -64,7 +65,7 @@ class Settings(Record, frozen=True):
     timezone: str = "UTC"
     gradebook: str = "gradebook.db"  # a file beside course.toml, or the URL of a PostgreSQL database
     sandbox: SandboxKind = "bwrap"
-    seed: int | Literal["secret"] = "secret"  # "secret": drawn once, kept in seed.txt beside course.toml
+    seed: int | Literal["secret"] = "secret"  # "secret": drawn once, kept beside course.toml
 
     @property
     def zone(self) -> datetime.tzinfo:
@@ -239,7 +240,7 @@ timezone = {msgspec.json.encode(timezone).decode()}       # of the due dates bel
 # attempts = "last"    # which one counts; by default the best, being late taken into account
 # training = false     # leaves the training checks out, whose points are then lost to everybody
 # limit = 600          # seconds of its own that one submission may use
-# seed = 42            # of everything hidden; by default it is drawn, and kept in seed.txt
+# seed = 42            # of everything hidden; students find a small one by trying; by default it is drawn, and kept in {SEED}
 
 [late]
 percent_per_day = 10   # of the assignment's maximum, for every day that has begun

@@ -13,7 +13,7 @@ import datetime
 import io
 import itertools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from grader.intake import folders
@@ -126,7 +126,7 @@ def _claim(row: dict[str, str], number: str | None = None) -> Claim:
     return Claim("moodle", number, cleaned(row["name"]) or None, row["email"].strip() or None, row["sid"].strip() or None)
 
 
-def _worksheets(export: Export, packed: Collection[str]) -> Iterator[dict[str, str]]:
+def _worksheets(export: Export, packed: Set[str]) -> Iterator[dict[str, str]]:
     """Yield the participants of the grading worksheets, as far as they can be read; tell what cannot.
 
     Args:
@@ -157,7 +157,7 @@ def _worksheets(export: Export, packed: Collection[str]) -> Iterator[dict[str, s
         yield from rows if places else ()
 
 
-def _by_cells(lines: Sequence[Sequence[str]], packed: Collection[str]) -> dict[str, int]:
+def _by_cells(lines: Sequence[Sequence[str]], packed: Set[str]) -> dict[str, int]:
     """Return which column of a worksheet holds what, whatever its headings; nothing where it is no worksheet.
 
     First is always the participant, then, but in a blind assignment, the name. The group is what others handed in under.

@@ -5,7 +5,7 @@ import hmac
 import re
 from pathlib import Path
 
-from grader.classroom.store import Store
+from grader.classroom.store import SEED, Store
 from grader.course.exports.formats import ExportError
 from grader.course.marks import Mark, Person
 from grader.records import Result
@@ -28,7 +28,7 @@ def plain_marks(folder: Path) -> tuple[list[Mark], list[str]]:
     if not results:
         raise ExportError(f"there is no result in {folder}: npfl139 grade writes some, and a course has a course.toml")
     try:
-        secret = (folder / "seed.txt").read_bytes()
+        secret = (folder / SEED).read_bytes()
     except OSError:
         secret = str(folder.resolve()).encode()
     return [mark_of(result, secret) for result in results], [f"{path} is damaged: grade it again" for path in damaged]
