@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from npfl139.examples import Outcome
+from npfl139.terminal import say
 
 __all__ = ["Report", "watch"]
 
@@ -76,7 +77,7 @@ class Report:
             if outcome.details:
                 console.print(Text.assemble("\n", (outcome.exercise, "bold"), f"\n{outcome.details}"), soft_wrap=True)
         if len(self.outcomes) > 1:
-            console.print(Text.assemble(f"\n{self.summary}\n", (self.advice, "bold")), soft_wrap=True)
+            say(Text.assemble(f"\n{self.summary}\n", (self.advice, "bold")), to=console)
 
     def __repr__(self) -> str:
         file = io.StringIO()

@@ -123,7 +123,8 @@ def start(
         say(f"Open it with: jupyter notebook {target}")
         say("Below each exercise a cell checks it" + ("; the last cell trains." if item.has_agent else "."))
     else:
-        say(f"Check your work with: npfl139 check {target}, or check it whenever you save it: npfl139 check {target} --watch")
+        say(f"Check your work with: npfl139 check {target}")
+        say(f"Check it whenever you save it: npfl139 check {target} --watch")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from npfl139.logs import read_log
 from npfl139.monitor import CHECKPOINT, LOG
 from npfl139.terminal import suggested
 
-__all__ = ["Band", "bands", "draw", "recorded", "references"]
+__all__ = ["Band", "bands", "draw", "recorded", "reference_elsewhere", "references"]
 
 POINTS = 100  # of a curve
 RESAMPLES = 2000
@@ -63,6 +63,23 @@ def references(run: Path) -> list[Band]:
     items = (item for name, item in known.items() if topic in (None, name) and item.checkpoint.exists())
     found = (_shipped(item, metadata.get("environment", "")) for item in items)
     return [band for band in found if band is not None]
+
+
+def reference_elsewhere(run: Path) -> str:
+    """Return a sentence that says how to compare a run with the reference where that was trained in another environment; else nothing.
+
+    Raises:
+        RunError: the folder holds no run.
+    """
+    metadata, known = read_metadata(run / CHECKPOINT), assignments()
+    agent = metadata.get("agent", "")
+    topic, _ = topic_of(agent, known)
+    if topic is None or not known[topic].checkpoint.exists():
+        return ""
+    environment = read_metadata(known[topic].checkpoint).get("environment", "")
+    if environment == metadata.get("environment"):
+        return ""
+    return f"The reference was trained in {environment}; to compare with it: npfl139 train {agent} --env {environment}"
 
 
 def _shipped(item: Assignment, environment: str) -> Band | None:

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npfl139 import envs, runs
+from npfl139.envs.batched import BatchedEnv
 from npfl139.film import Frame, picture_of
 from npfl139.rollout import Collector
 from npfl139.seeding import derived_seed
 
 __all__ = ["Show", "filmed", "played", "restored", "staged", "trained"]
+
+UNHURRIED = 8  # pictures a second where an environment has no speed of its own: each step is a move
 
 if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
     os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it when it is imported; without a screen its default cannot draw
@@ -105,7 +108,8 @@ def played(agent: Any, environment_id: str, seed: int) -> Show:
         ValueError: there is no such environment.
     """
     environment = envs.make(environment_id, 1, seed)
-    frames_per_second = environment.metadata.get("render_fps", 30)
+    says = environment.metadata is not BatchedEnv.metadata and "render_fps" in environment.metadata
+    frames_per_second = environment.metadata["render_fps"] if says else UNHURRIED
     environment.close()
 
     def frames(episodes: int) -> Iterator[Frame]:

@@ -18,9 +18,9 @@ class UserError(Exception):
     """What was asked for cannot be done. The message is one sentence; the command ends with status 2."""
 
 
-def say(text: str, style: str = "") -> None:
-    """Print a text as it is: no markup, no wrapping."""
-    console.print(Text(text, style=style), soft_wrap=True)
+def say(text: str | Text, style: str = "", to: Console = console) -> None:
+    """Print a text as it is, without markup. A terminal's lines end between words; a program reads the lines as they are."""
+    to.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=not to.is_terminal)
 
 
 def missing(path: Path, kind: str, beside: Iterable[Path]) -> str:

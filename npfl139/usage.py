@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
+from rich.console import Console
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 from typer.main import get_command
+
+from npfl139.terminal import say
 
 __all__ = ["answer", "refuse"]
 
@@ -29,7 +32,7 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
     except TyperException as error:
         message = _sentence(error)
         if message:  # a bare command has shown its help, and says nothing besides
-            typer.echo(f"{program}: {message}", err=True)
+            say(f"{program}: {message}", to=Console(stderr=True))
         sys.exit(error.exit_code)
     if isinstance(result, int):  # so typer returns the status of an Exit
         sys.exit(result)
@@ -38,7 +41,7 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
 
 def refuse(program: str, reason: object) -> NoReturn:
     """Say in one sentence why what was asked for cannot be done; exit with status 2."""
-    typer.echo(f"{program}: {reason}", err=True)
+    say(f"{program}: {reason}", to=Console(stderr=True))
     sys.exit(2)
 
 

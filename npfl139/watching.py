@@ -2,7 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # commands answer at once
 __all__ = ["demo", "plot"]
 
 TERMINAL_SPEED = 20  # pictures a second; a terminal does not keep up with more
+STILL, BEHIND = 0.1, 1.0  # seconds that a picture stays at most while others are left out, and by which a film may be late
 
 
 def demo(
@@ -74,7 +77,8 @@ def demo(
             film.show_in_window(frames(episodes), title, speed)
         elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
             skipped = max(1, int(speed // TERMINAL_SPEED))
-            film.show_in_terminal(itertools.islice(frames(episodes), 0, None, skipped), console, speed / skipped)
+            played = _on_time(itertools.islice(frames(episodes), 0, None, skipped), speed / skipped)
+            film.show_in_terminal(played, console, math.inf)
         else:
             for sentence in (sentence for show in shows for sentence in show.told(episodes)):
                 say(sentence)
@@ -114,6 +118,7 @@ def plot(
             comparison.draw(compared, scalar, out)
     except (RunError, OSError) as error:
         raise UserError(str(error)) from error
+    elsewhere = comparison.reference_elsewhere(runs[0]) if scalar == "episode_return" else ""
     ends = [(band.label, band.mean[-1], band.low[-1], band.high[-1]) for band in compared]
     if as_json:
         names = ("label", "mean", "low", "high")
@@ -128,7 +133,31 @@ def plot(
         style = charts.COLOURS[index % len(charts.COLOURS)] if out is None else ""
         table.add_row(Text(label, style=style), f"{mean:.4g}", f"{low:.4g} to {high:.4g}" if compared[index].runs > 1 else "one run")
     console.print(table)
+    if elsewhere:
+        say(elsewhere)
     say(f"The picture is in {out}." if out else f"Everything that was logged: tensorboard --logdir {runs[0].parent}")
+
+
+def _on_time(frames: "Iterable[film.Frame]", frames_per_second: float) -> "Iterator[film.Frame]":
+    """Yield pictures when they are due, and leave out those that are late: where drawing takes long, a film jumps and keeps its speed.
+
+    The last is yielded in any case. Where already making the pictures takes too long, the film slows down.
+    """
+    start = shown = 0.0
+    left_out: film.Frame | None = None
+    for number, frame in enumerate(frames):
+        now = time.monotonic()
+        due = start + number / frames_per_second
+        if number == 0 or now > due + BEHIND:
+            start, due = now - number / frames_per_second, now
+        if now > due + 1 / frames_per_second and now < shown + STILL:
+            left_out = frame
+            continue
+        time.sleep(max(0.0, due - now))
+        yield frame
+        left_out, shown = None, time.monotonic()
+    if left_out is not None:
+        yield left_out
 
 
 def _plain(value: object) -> object:

@@ -637,6 +637,15 @@ def test_warnings_and_prints_fail_no_right_file(project, terminal):
     assert ("\x1b[" in shown) == terminal
 
 
+def test_a_terminal_breaks_lines_between_words_and_a_pipe_not_at_all(project):
+    program = "import sys, npfl139.catalogue as c, npfl139.cli as cli; c.__file__ = sys.argv.pop(1); cli.main()"
+    for name in ("nowhere " * 20, "y"):
+        arguments = [sys.executable, "-c", program, catalogue.__file__, "start", name]
+        assert in_pipe(arguments)[1].count("\n") == 1
+        lines = in_terminal(arguments)[1].splitlines()
+        assert all(len(line) <= 80 for line in lines) and " ".join(" ".join(lines).split()) == " ".join(in_pipe(arguments)[1].split())
+
+
 def in_pipe(arguments: list[str]) -> tuple[int, str]:
     finished = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return finished.returncode, finished.stdout

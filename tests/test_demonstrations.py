@@ -14,7 +14,7 @@ import torch
 
 from grader.contract.registry import available, load
 from grader.release import demonstrations
-from npfl139 import comparison, demonstration, film, runs
+from npfl139 import comparison, demonstration, film, runs, watching
 from npfl139.catalogue import assignments
 from npfl139.checkpoints import save_checkpoint
 from npfl139.examples import missing_exercise
@@ -59,13 +59,16 @@ def test_a_shipped_agent_says_how_it_was_made_and_has_the_curves_of_all_seeds(na
 
 
 def test_a_run_elsewhere_or_of_an_agent_that_tells_no_topic_has_the_references_of_its_environment(tmp_path):
-    for agent, environment, topics in (
-        ("ppo", "elsewhere", []),
-        ("mine", "CartPole-v1", ["trpo", "ppo"]),
-        ("my_trpo", "CartPole-v1", ["trpo"]),
+    there = "The reference was trained in CartPole-v1; to compare with it: npfl139 train ppo.py --env CartPole-v1"
+    for agent, environment, topics, told in (
+        ("ppo.py", "elsewhere", [], there),
+        ("mine", "CartPole-v1", ["trpo", "ppo"], ""),
+        ("my_trpo", "CartPole-v1", ["trpo"], ""),
+        ("retrace", "elsewhere", [], ""),
     ):
         save_checkpoint(tmp_path / "agent.safetensors", torch.nn.Linear(1, 1), {"agent": agent, "environment": environment, "config": "{}"})
         assert [band.label for band in comparison.references(tmp_path)] == [f"the reference of {topic}, 3 seeds" for topic in topics]
+        assert comparison.reference_elsewhere(tmp_path) == told
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -139,3 +142,35 @@ def test_pictures_of_half_blocks_keep_their_colours_and_their_shape():
     text = film.text_picture(image, 20, 100)
     assert text.plain == ("▀" * 20 + "\n") * 5
     assert (text.spans[0].style.color.name, text.spans[-1].style.bgcolor.name) == ("#ff0000", "#000000")
+
+
+def shown_on_time(monkeypatch, making: float, drawing: float, count: int = 41) -> tuple[list[int], float]:
+    """Return which pictures of a film of 20 a second are shown, and how long it takes, where each costs so many seconds."""
+    now = 0.0
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(watching, "time", types.SimpleNamespace(monotonic=lambda: now, sleep=wait))
+    shown = []
+    for picture in watching._on_time((wait(making) or number for number in range(count)), 20):
+        shown.append(picture)
+        wait(drawing)
+    return shown, now
+
+
+def test_a_film_that_is_drawn_too_slowly_leaves_out_pictures_and_keeps_its_speed(monkeypatch):
+    every = list(range(41))
+    assert shown_on_time(monkeypatch, making=0, drawing=0.01) == (every, pytest.approx(2.01))
+    shown, seconds = shown_on_time(monkeypatch, making=0.001, drawing=0.12)
+    assert 10 < len(shown) < 25 and shown[-1] == 40 and seconds == pytest.approx(2.1, abs=0.15)
+    shown, seconds = shown_on_time(monkeypatch, making=0.3, drawing=0.01)
+    assert shown == every and seconds > 41 * 0.3, "who makes them slowly is not hurried"
+    assert shown_on_time(monkeypatch, making=0, drawing=0, count=0)[0] == []
+
+
+def test_moves_are_played_slowly_enough_to_be_followed():
+    agent = types.SimpleNamespace(act=lambda observation, reward, first: np.zeros(len(observation), np.int64))
+    speeds = {name: demonstration.played(agent, name, 1).frames_per_second for name in ("npfl139/TwoRooms-v0", "CartPole-v1")}
+    assert speeds == {"npfl139/TwoRooms-v0": demonstration.UNHURRIED, "CartPole-v1": 50}

@@ -118,6 +118,8 @@ def test_what_is_not_written_yet_is_an_open_box_beside_the_reference(toy):
     assert "<code>doubled</code> is not written yet" in page
     assert "It needs value of a cell above, which did not come to its end." in page
     assert figures(page) == 1 and "Traceback (most recent" not in page
+    assert "Figures wait until these are written: <code>doubled</code>" in page
+    assert "2 of 3 cells did not come to their end, and tell nothing yet about your functions" in page
     Path("toy.py").write_text("def doubled(x):\n    return 2 * x\n")  # an exercise that is not even there
     page = lecture("--with", "toy.py")
     assert "<code>halved</code> is not written yet" in page and "toy.py and the reference give the same" in page
@@ -128,6 +130,10 @@ def test_a_wrong_function_draws_another_figure_and_one_that_raises_says_where(to
     Path("toy.py").write_text(SOLUTION.replace("2 * x", "3 * x"))
     page = lecture("--with", "toy.py")
     assert figures(page) == 2 and "doubled 6" in page and "doubled 4" in page and "2 of 3 cells show something else" in page
+    assert 'cell <a href="#cell-2">2</a>' in page and '<div class="cell" id="cell-2">' in page
+    assert '<div class="beside">' in page and '<div class="above">' not in page
+    Path("toy.py").write_text(SOLUTION.replace("return 2 * x", "return str(2 * x) + '!' * 50"))
+    assert '<div class="above">' in lecture("--with", "toy.py"), "long lines would be cut beside each other"
     Path("toy.py").write_text(SOLUTION.replace("x / 2", "x / 0"))
     assert "ZeroDivisionError: division by zero, in line 6 of toy.py: return x / 0" in lecture("--with", "toy.py")
 

@@ -15,6 +15,7 @@ from grader.records import Result
 from grader.show.findings import finding, passed_text, printable, score_text
 from grader.show.groups import grouped
 from npfl139.progress import Pace
+from npfl139.terminal import say
 
 __all__ = ["Display"]
 
@@ -118,7 +119,7 @@ class Display:
         self._print(f"Warning: {message}", "bold yellow")
 
     def _print(self, line: str, style: str = "") -> None:
-        self.console.print(Text(printable(line), style=style), soft_wrap=True)
+        say(printable(line), style, self.console)
 
 
 def _table(texts: Sequence[str], numbers: Sequence[str]) -> Table:

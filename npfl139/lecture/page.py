@@ -15,6 +15,7 @@ __all__ = ["is_wide", "page"]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 WIDE = 510  # points
+LONG = 44  # characters that half of a page holds
 
 
 def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] | None = None, name: str = "") -> str:
@@ -36,8 +37,8 @@ def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] 
             body.append(rendered(part.markdown))
         else:
             mine, theirs = own[number] if own else None, reference[number] if reference else None
-            body.append(_cell(part.source, mine, theirs, name))
             number += 1
+            body.append(_cell(number, part.source, mine, theirs, name))
     heading, *rest = body
     front = _contents(body) + (_summary(own, reference, name) if own else "")
     heading = heading.replace("</h1>", f"</h1>{front}", 1)
@@ -47,9 +48,9 @@ def page(lecture: Path, reference: Sequence[Shown] | None, own: Sequence[Shown] 
     )
 
 
-def _cell(source: str, mine: Shown | None, theirs: Shown | None, name: str) -> str:
+def _cell(number: int, source: str, mine: Shown | None, theirs: Shown | None, name: str) -> str:
     code = f'<details class="code"><summary>code</summary>{highlighted(source)}</details>'
-    return f'<div class="cell">{code}{_outputs(mine, theirs, name)}</div>'
+    return f'<div class="cell" id="cell-{number}">{code}{_outputs(mine, theirs, name)}</div>'
 
 
 def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
@@ -58,7 +59,8 @@ def _outputs(mine: Shown | None, theirs: Shown | None, name: str) -> str:
         return _output(shown, "") if shown is not None else ""
     if mine == theirs:
         return _output(theirs, f"{name} and the reference give the same") if theirs.figures or theirs.printed else ""
-    placed = "above" if any(map(is_wide, mine.figures + theirs.figures)) else "beside"
+    has_long_lines = any(len(line) > LONG for line in (mine.printed + theirs.printed).splitlines())
+    placed = "above" if has_long_lines or any(map(is_wide, mine.figures + theirs.figures)) else "beside"
     return f'<div class="{placed}">{_output(mine, name)}{_output(theirs, "reference")}</div>'
 
 
@@ -84,17 +86,20 @@ def _output(shown: Shown, caption: str) -> str:
 
 
 def _summary(own: Sequence[Shown], reference: Sequence[Shown] | None, name: str) -> str:
+    """Say what became of the cells: which wait for an exercise, which show something else, and that those that wait tell nothing."""
     missing = dict.fromkeys(f"<code>{html.escape(shown.missing)}</code>" for shown in own if shown.missing)
+    whole = [number for number, shown in enumerate(own, 1) if shown.is_whole]
     lines = [
         f"The figures are drawn with the functions of <code>{html.escape(name)}</code>, where they differ beside those of the reference."
     ]
     if missing:
-        lines.append(f"Not written yet: {', '.join(missing)}.")
+        lines.append(f"Figures wait until these are written: {', '.join(missing)}.")
+    if len(whole) < len(own):
+        lines.append(f"{len(own) - len(whole)} of {len(own)} cells did not come to their end, and tell nothing yet about your functions.")
     if reference is not None:
-        differing = sum(mine.is_whole and mine != theirs for mine, theirs in zip(own, reference, strict=True))
-        lines.append(
-            f"{differing or 'None'} of {len(own)} cells {'shows' if differing == 1 else 'show'} something else than with the reference."
-        )
+        differing = [f'<a href="#cell-{number}">{number}</a>' for number in whole if own[number - 1] != reference[number - 1]]
+        what = f"something else than with the reference: cell {', '.join(differing)}" if differing else "the same as with the reference"
+        lines.append(f"{len(differing) or len(whole)} of {len(own)} cells {'shows' if len(differing or whole) == 1 else 'show'} {what}.")
     return f'<div class="summary">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
 
 
