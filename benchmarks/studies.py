@@ -65,16 +65,17 @@ def score(agent: Any, environment_id: str) -> float:
 
 
 def on_suite(agent: agent57.Agent, environment_id: str, options: dict[str, Any], end: bool) -> Measures:
-    """The score of the evaluator's policy, and in the end that of each; what the bandit thinks of them."""
+    """The evaluator's policy, and what the bandit thinks of each; in the end the score of each, and that of the evaluator's."""
     window, controller = list(agent.controller.bandit.window), agent.controller
     pulls = np.bincount([arm for arm, _ in window], minlength=agent.config.policies)
     means = np.bincount([arm for arm, _ in window], [value for _, value in window], agent.config.policies) / pulls.clip(1)
-    measures = {"score": score(agent, environment_id), "arm": controller.best(), "pulls": pulls.tolist(), "means": means.tolist()}
+    measures = {"arm": controller.best(), "pulls": pulls.tolist(), "means": means.tolist()}
     if end:
         measures["arms"] = []
         for arm in range(agent.config.policies):
             with mock.patch.object(controller, "best", return_value=arm):
                 measures["arms"].append(score(agent, environment_id))
+        measures["score"] = measures["arms"][measures["arm"]]
     return measures
 
 
@@ -132,7 +133,7 @@ def one_policy(weight: float, discount: float, **more: Any) -> dict[str, Any]:
     return {"policies": 1, "family_weights": (weight,), "family_discounts": (discount,), "cross_mixture": 0.0} | more
 
 
-FIRST_THREE, FIRST_FIVE, FIRST_TEN = (tuple(range(1, count + 1)) for count in (3, 5, 10))
+FIRST_FIVE, FIRST_TEN = (tuple(range(1, count + 1)) for count in (5, 10))
 SUITE = {
     "Agent57": {},
     "NGU": {"heads": "shared", "controller": "uniform"},
@@ -178,8 +179,8 @@ HALVED = {
 BIG = {"steps": 200_000, "flat_images": False, "memory_capacity": 256, "batch_size": 16, "steps_per_update": 512}
 
 STUDIES = {
-    "suite": Study(agent57, tuple(f"npfl139/{task}-v0" for task in agent57.SUITE), FIRST_FIVE, SUITE, on_suite, 14, 15,
-                   {"Agent57": FIRST_TEN} | {name: FIRST_THREE for name in SUITE if "γ" in name or "alone" in name}),
+    "suite": Study(agent57, tuple(f"npfl139/{task}-v0" for task in agent57.SUITE), tuple(range(601, 606)), SUITE, on_suite, 14, 10,
+                   {"Agent57": tuple(range(601, 611))}),
     "coin": Study(agent57, ("npfl139/RandomCoin-v0",), FIRST_FIVE, COIN, on_suite, 7, 15, base={"family_discounts": (0.9, 0.9)}),
     "maze": Study(ngu, ("npfl139/SmallDiscoMaze-v0",), FIRST_TEN, MAZE, on_maze, 12, 6),
     "mazes": Study(ngu, ("npfl139/DiscoMaze-v0",), FIRST_FIVE, {name: MAZE[name] for name in MAZE if "raw" in name or "N =" not in name},

@@ -36,6 +36,7 @@ DAMAGED = "the repository is damaged: clone it once more"
 DAMAGED_OR_LARGE = "the repository is damaged or too large: clone it once more, and commit the assignment only"
 TOO_MUCH = "the repository holds too much: commit the assignment only"
 NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+ANSWER = re.compile(rb"(\w+) (\w+) (\d{1,18})\n")  # what git says before an object: its name, kind and size
 REFERENCE = re.compile(r"ref: (refs/[\w.+@-]+(?:/[\w.+@-]+)*)")
 # Limits of the shell, which not every system has all of; `exec` leaves no process between git and us.
 LIMITED = f'ulimit -t {SECONDS}; ulimit -v {MEMORY} 2>/dev/null; ulimit -c 0; exec git "$@"'
@@ -164,8 +165,9 @@ class Repository:
         try:
             process.stdin.write(f"{sha}\n".encode())
             process.stdin.flush()
-            found = re.fullmatch(rf"{sha} {kind} (\d{{1,18}})\n".encode(), process.stdout.readline(MAX_HEADER))
-            size = int(found[1]) if found else -1
+            found = ANSWER.fullmatch(process.stdout.readline(MAX_HEADER))
+            found = found if found and (found[1], found[2]) == (sha.encode(), kind.encode()) else None
+            size = int(found[3]) if found else -1
             if size > limit:
                 self._end()  # rather than to read what it prints of it
                 return None

@@ -90,8 +90,12 @@ def probability(value: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return feedback as a sentence; what begins with the name of an exercise or of an exception keeps its first letter."""
-    text = re.sub(r"\A(it|in|the|this|your|an?)\b", lambda word: word[0].capitalize(), text.strip())
+    """Return feedback as a sentence; what begins with the name of an exercise or of an exception keeps its first letter.
+
+    >>> sentence("with two eigenvalues 2 products are enough"), sentence("score is not implemented yet")
+    ('With two eigenvalues 2 products are enough.', 'score is not implemented yet.')
+    """
+    text = re.sub(r"\A(it|in|the|this|your|an?|there|two|with|what|for|some)\b", lambda word: word[0].capitalize(), text.strip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
