@@ -53,3 +53,9 @@ def test_the_films_are_small_and_each_is_shown(written):
     films = list((DOCS / "_static" / "films").iterdir())
     assert films and sum(film.stat().st_size for film in films) <= 1_500_000
     assert sorted(re.findall(r'_static/films/([^"]+)"', written["indexes/gallery.md"])) == sorted(film.name for film in films)
+
+
+def test_colours_of_the_theme_are_taken_where_the_theme_sets_them():
+    """It sets them on body: what is taken at the root is empty, and text in interactive figures black on black."""
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", (DOCS / "_static" / "site.css").read_text())
+    assert [selector for selector, rule in rules if "var(--color-" in rule and selector.strip() in (":root", "html")] == []
