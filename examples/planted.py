@@ -94,7 +94,10 @@ def rewritten(text: str, exercises: tuple[str, ...], rng: random.Random) -> str:
 
 
 class Loops(ast.NodeTransformer):
-    """Writes every other loop in another way: over a range as `while`, a comprehension as a loop; and `x = x + y` as `x += y` and back."""
+    """Writes every other loop in another way: over a range as `while`, a comprehension as a loop; and `x += y` as `x = x + y`.
+
+    Not the other way round, which would change a tensor in place.
+    """
 
     def __init__(self, rng: random.Random):
         self.rng = rng
@@ -122,7 +125,8 @@ class Loops(ast.NodeTransformer):
     def visit_Assign(self, node):
         value = node.value
         simple = len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
-        if simple and isinstance(value, ast.ListComp) and len(value.generators) == 1 and self.rng.random() < 0.5:
+        fresh = simple and all(one.id != node.targets[0].id for one in ast.walk(value) if isinstance(one, ast.Name))
+        if fresh and isinstance(value, ast.ListComp) and len(value.generators) == 1 and self.rng.random() < 0.5:
             made, (generator,) = node.targets[0].id, value.generators
             append = ast.Attribute(ast.Name(made, ast.Load()), "append", ast.Load())
             body: list[ast.stmt] = [ast.Expr(ast.Call(append, [value.elt], []))]
@@ -132,9 +136,6 @@ class Loops(ast.NodeTransformer):
                 ast.Assign([ast.Name(made, ast.Store())], ast.List([], ast.Load())),
                 ast.For(generator.target, generator.iter, body, []),
             ]
-        same = simple and isinstance(value, ast.BinOp) and ast.unparse(value.left) == node.targets[0].id
-        if same and self.rng.random() < 0.5:
-            return ast.AugAssign(node.targets[0], value.op, value.right)
         return node
 
     def visit_AugAssign(self, node):
@@ -170,11 +171,12 @@ class Rename(ast.NodeTransformer):
 
 
 def _renamed(function: Function, rng: random.Random) -> None:
-    """Rename what a function binds, its parameters too."""
+    """Rename what a function binds, but not its parameters: it may be called by their names."""
     stored = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     inner = {node.name for node in ast.walk(function) if isinstance(node, Function) and node is not function}
-    arguments = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)} - {"self"}
-    names = sorted(stored | inner | arguments)
+    own = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    arguments = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    names = sorted((stored | inner | arguments) - own)
     Rename({name: f"{_word(rng)}_{index}" for index, name in enumerate(names)}).generic_visit(function)
     if function.body and isinstance(function.body[0], ast.Expr) and isinstance(function.body[0].value, ast.Constant):
         function.body[0].value.value = f"{_word(rng)} {_word(rng)}."

@@ -3,17 +3,20 @@
 import datetime
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from courses import HERE, NoDisplay
 from sqlalchemy import func, select
 
 from examples.make_course import FIRST_DUE, PLATFORMS, main, make_course, time_of
+from examples.planted import drawn, parts_of, rewritten
 from examples.verified import Truth, Verified, persons_and_dates, verify
 from grader.classroom import engines
 from grader.contract.registry import available, load
@@ -25,6 +28,8 @@ from grader.course.marking import marks_of
 from grader.course.models import Grading, Job, Submission
 from grader.course.people import person_called
 from grader.grading import provenance
+from grader.grading.diagnosis import trusted
+from grader.grading.grade import verdict_of
 from grader.intake.adapters import deliveries
 from tests.venvs import COMMAND
 
@@ -36,6 +41,24 @@ DUES = {name: FIRST_DUE + datetime.timedelta(weeks=week) for week, name in enume
 def planted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
     return folder, make_course(folder, students=14, seed=1, topics=TOPICS)
+
+
+@pytest.mark.parametrize("name", ["trpo", "r2d2", "ngu", "agent57"])
+def test_who_copies_gets_what_the_other_gets(name):
+    topic, parts, rng = load(name), parts_of(name), random.Random(3)
+    text = drawn(parts, rng, wrong=0.0).text
+    for copy in (text, *(rewritten(text, topic.exercises, rng) for _ in range(3))):
+        student = trusted(topic, copy, topic.solution.name)
+        assert {verdict_of(topic, check, student, 0)[0] for check in topic.checks} == {"passed"}
+
+
+def test_what_is_rewritten_does_the_same():
+    body = ("r = [x for x in values]", "r = [x + 1 for x in r if x < most]", "most = most + 1", "return r, most")
+    text = "\n    ".join(("def f(values, most):", *body))
+    for seed in range(20):
+        scope, most = {}, np.zeros(1)
+        exec(rewritten(text, ("f",), random.Random(seed)), scope)
+        assert scope["f"](values=[-2, -1, 3], most=most) == ([-1, 0], 1) and most == 0
 
 
 def taken_in(folder, platform):

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from grader.contract.registry import load
+from grader.grading.diagnosis import trusted
+from grader.grading.grade import verdict_of
 from npfl139 import envs
 from npfl139.evaluation import evaluate
 from npfl139.runs import MemoryMonitor
@@ -259,3 +262,12 @@ def test_presets_run(environment):
     config = dataclasses.replace(CONFIGS[environment], steps=64, rollout_length=16, device="cpu")
     agent = train(envs.make(environment, config.env_count, 1), config, MemoryMonitor())
     assert torch.isfinite(agent.policy.flat()).all()
+
+
+@pytest.mark.parametrize("seed", [7, 9, 12, 25])  # with which it once was not
+def test_an_advantage_that_is_large_and_negative_is_asked_for_whatever_is_drawn(seed):
+    topic = load("trpo")
+    mistake = next(each for each in topic.mistakes if each.name == "takes the largest advantage, not the largest in size")
+    student = trusted(topic, mistake.edited(topic.solution.read_text()), topic.solution.name)
+    check = next(each for each in topic.checks if each.name == "check_bound_of_a_random_problem")
+    assert verdict_of(topic, check, student, seed)[0] == "wrong"

@@ -407,9 +407,12 @@ def check_bound_of_a_bandit(student, rng):
 def check_bound_of_a_random_problem(student, rng):
     """The bound takes the states of the old policy, its largest advantage in size, and the largest divergence over all states."""
     for states, actions, discount in ((3, 2, 0.7), (4, 3, 0.55)):
-        arrays, mdp = random_mdp(student, rng, states, actions, discount)
+        (transition, reward, *others), _ = random_mdp(student, rng, states, actions, discount)
         old, new = random_policy(rng, states, actions), random_policy(rng, states, actions)
-        expect_close(student.improvement_bound(mdp, old, new), naive_bound(*arrays, old, new), "the bound")
+        for sign in (1, -1):  # with one of them the largest advantage in size is negative
+            arrays = transition, sign * reward, *others
+            mdp = student.create("TabularMDP", *arrays)
+            expect_close(student.improvement_bound(mdp, old, new), naive_bound(*arrays, old, new), "the bound")
 
 
 @check("improvement_bound")
