@@ -275,7 +275,7 @@ def calibrate(
             raise UserError(
                 f"{topic.name} is installed in {topic.files}, where nothing is written: name a folder with --out, or use its checkout"
             )
-    with bar(console, ", ".join(topic.name for topic in declared)) as tell:
+    with bar(console, declared[0].name if len(declared) == 1 else f"{len(declared)} topics") as tell:
         counted = itertools.count(1)
 
         def finished(label: str, total: int) -> None:

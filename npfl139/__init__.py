@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the sandbox imports this package, and needs none of it
     from npfl139.checking import Report
 
-__all__ = ["DISTRIBUTION", "check", "in_notebook", "load_ipython_extension"]
+__all__ = ["DISTRIBUTION", "check", "command", "in_notebook", "load_ipython_extension"]
 
 DISTRIBUTION = "deep-rl-unit"  # what pip knows us by
 
@@ -24,6 +24,17 @@ def check(*exercises: str) -> "Report | None":
     from npfl139 import notebook
 
     return notebook.check(exercises)
+
+
+def command(*words: object) -> str:
+    """Return a command of ours as it is typed here: names quoted where a shell wants it, and in a notebook behind a `!`.
+
+    >>> command("train", "ppo (2).py")
+    "npfl139 train 'ppo (2).py'"
+    """
+    import shlex
+
+    return ("!" if in_notebook() else "") + shlex.join(["npfl139", *map(str, words)])
 
 
 def in_notebook() -> bool:

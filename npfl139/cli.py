@@ -5,6 +5,7 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 
 import importlib.metadata
 import json
+import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from npfl139 import DISTRIBUTION, usage
+from npfl139 import DISTRIBUTION, command, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topics_from
 from npfl139.lecture.command import lecture
 from npfl139.named import assignment_of, cannot_be_read, module_of
@@ -118,13 +119,13 @@ def start(
     if item.prerequisites:
         say(f"It builds on {', '.join(item.prerequisites)}, whose solutions it imports.")
     if item.lecture.is_file():
-        say(f"What a docstring cites is in the lecture: npfl139 lecture {topic}")
+        say(f"What a docstring cites is in the lecture: {command('lecture', topic)}")
     if notebook:
-        say(f"Open it with: jupyter notebook {target}")
+        say(f"Open it with: {shlex.join(['jupyter', 'notebook', str(target)])}")
         say("Below each exercise a cell checks it" + ("; the last cell trains." if item.has_agent else "."))
     else:
-        say(f"Check your work with: npfl139 check {target}")
-        say(f"Check it whenever you save it: npfl139 check {target} --watch")
+        say(f"Check your work with: {command('check', target)}")
+        say(f"Check it whenever you save it: {command('check', target, '--watch')}")
 
 
 @app.command()
@@ -151,13 +152,18 @@ def check(
 def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
     """Run the examples and print what came of them; return whether all pass."""
     from npfl139.checking import Report
-    from npfl139.examples import LoadError, check_examples
+    from npfl139.examples import NOT_DEFINED, LoadError, check_examples
 
     try:
         with Console(stderr=True).status(
             f"running the examples of {item.name}; Ctrl-C stops one that does not end"
         ):  # stdout is the examples' own
             outcomes = check_examples(item, file)
+        if all(outcome.summary == NOT_DEFINED for outcome in outcomes):
+            raise LoadError(
+                f"{file} defines no exercise of {item.name}: if it is of another topic, say so with --topic TOPIC; "
+                f"otherwise begin anew with {command('start', item.name)}"
+            )
     except OSError as error:
         raise cannot_be_read(file, error) from error
     except (Unreadable, LoadError) as error:
@@ -179,8 +185,8 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
 def _to_do_with(item: Assignment, file: Path) -> list[str]:
     """Return what shows at work a file that is complete."""
     if item.has_agent:
-        return [f"npfl139 train {file}"]
-    return [f"npfl139 lecture {item.name} --with {file}"] if item.lecture.is_file() else []
+        return [command("train", file)]
+    return [command("lecture", item.name, "--with", file)] if item.lecture.is_file() else []
 
 
 app.command()(lecture)
@@ -205,7 +211,7 @@ def train(
         raise typer.Exit
     module = module_of(agent)
     if not hasattr(module, "train"):
-        raise UserError(f"{agent} has no function train, so there is nothing to train; npfl139 demo {agent} shows what it is about")
+        raise UserError(f"{agent} has no function train, so there is nothing to train; {command('demo', agent)} shows what it is about")
     commandline.main(module.train, context.args, f"npfl139 train {agent}")
 
 

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -18,7 +19,7 @@ import torch
 import typer
 from rich.markup import escape
 
-from npfl139 import envs, in_notebook, usage
+from npfl139 import command, envs, in_notebook, usage
 from npfl139.checkpoints import RunError
 from npfl139.config import Config
 from npfl139.evaluation import evaluate
@@ -26,7 +27,7 @@ from npfl139.examples import missing_exercise
 from npfl139.options import options
 from npfl139.runs import config_for, config_type_of, run
 from npfl139.seeding import derived_seed
-from npfl139.terminal import suggested
+from npfl139.terminal import say, suggested
 
 __all__ = ["main"]
 
@@ -102,15 +103,20 @@ def _trainer(train: Callable, program: str, arguments: Sequence[str]) -> Callabl
         except (ValueError, ImportError, RunError) as error:
             usage.refuse(program, error)
         except KeyboardInterrupt:
-            typer.echo(f"\n{program}: interrupted; go on with --out {out} --resume", err=True)
+            resumed = f'{program}(train, ["--out", "{out}", "--resume"])' if in_notebook() else f"--out {shlex.quote(str(out))} --resume"
+            typer.echo(f"\n{program}: interrupted; go on with {resumed}", err=True)
             raise typer.Exit(130) from None
         environments = envs.make(env, min(episodes, 20), derived_seed(settings.seed, "evaluation"))
         returns = evaluate(agent.act, environments, episodes)
-        print(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes")
-        print(f"Its curves, logs and weights are in {out}.")
-        print(f"Compare them with the reference's: npfl139 plot {out}")
-        print(f"Watch the agent: npfl139 demo {out}")
-        print(f"See everything that was logged: tensorboard --logdir {out.parent}")
+        say(f"{env}: mean return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} greedy episodes")
+        say(f"Its curves, logs and weights are in {out}.")
+        say(f"Compare them with the reference's: {command('plot', out)}")
+        if in_notebook():
+            say(f"See everything that was logged: %load_ext tensorboard, and in a cell below %tensorboard --logdir {out.parent}")
+            say(f"Watch the agent, in a terminal: {command('demo', out).removeprefix('!')}")
+        else:
+            say(f"See everything that was logged: {shlex.join(['tensorboard', '--logdir', str(out.parent)])}")
+            say(f"Watch the agent: {command('demo', out)}")
         return agent
 
     own = [parameter for parameter in inspect.signature(trainer).parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
@@ -131,6 +137,8 @@ def _settings(module: types.ModuleType, preset: str | None, env: str, fields: di
     if preset is not None and preset not in presets:
         raise ValueError(f"there is no configuration {preset!r}; {suggested(preset, presets)}")
     given: dict[str, Any] = {name: argument[0] for name, argument in fields.items() if argument is not None}
+    if (steps := given.get("steps", 1)) < 1:
+        raise ValueError(f"--steps must be at least 1, got {steps}")
     return dataclasses.replace(config_for(module, preset or env), **given)
 
 

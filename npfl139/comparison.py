@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from npfl139 import command
 from npfl139.catalogue import Assignment, assignments, topic_of
 from npfl139.checkpoints import RunError, read_metadata
 from npfl139.logs import read_log
@@ -79,7 +80,7 @@ def reference_elsewhere(run: Path) -> str:
     environment = read_metadata(known[topic].checkpoint).get("environment", "")
     if environment == metadata.get("environment"):
         return ""
-    return f"The reference was trained in {environment}; to compare with it: npfl139 train {agent} --env {environment}"
+    return f"The reference was trained in {environment}; to compare with it: {command('train', agent, '--env', environment)}"
 
 
 def _shipped(item: Assignment, environment: str) -> Band | None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from npfl139 import catalogue
+from npfl139 import catalogue, command
 
 __all__ = ["CITED", "SITE", "Equation", "anchor", "cited", "equation_place", "equation_url", "equations", "equations_of"]
 
@@ -95,4 +95,4 @@ def equation_place(label: str) -> str | None:
     if equation is None:
         return None
     name = label.partition(":")[2]
-    return f"equation {equation.number} ({name}) of the lecture {equation.topic}: npfl139 lecture {equation.topic}"
+    return f"equation {equation.number} ({name}) of the lecture {equation.topic}: {command('lecture', equation.topic)}"

@@ -20,9 +20,20 @@ from npfl139.equations import cited, equation_place
 from npfl139.modules import define
 from npfl139.source import Source, read_source
 
-__all__ = ["LoadError", "Outcome", "check_examples", "check_functions", "indented", "is_written", "load_module", "missing_exercise"]
+__all__ = [
+    "NOT_DEFINED",
+    "LoadError",
+    "Outcome",
+    "check_examples",
+    "check_functions",
+    "indented",
+    "is_written",
+    "load_module",
+    "missing_exercise",
+]
 
 MAX_SHOWN_LINES = 12
+NOT_DEFINED = "not defined"
 Locate = Callable[[str, int], str | None]  # (file, line) -> where its author finds the line, None if it is not the author's
 
 
@@ -105,7 +116,7 @@ class _Run:
 
     def outcome(self, docstring: str) -> Outcome:
         if not _is_defined(self.names, self.exercise):
-            return Outcome(self.exercise, "missing", "not defined")
+            return Outcome(self.exercise, "missing", NOT_DEFINED)
         if _is_stub(self.code, self.exercise):
             return self._with("missing", "not implemented yet")
         test = doctest.DocTestParser().get_doctest(docstring, dict(self.names), self.exercise, None, 0)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from npfl139 import command
 from npfl139.catalogue import Assignment, assignments
 from npfl139.checking import Report
 from npfl139.examples import check_functions, missing_exercise
@@ -24,7 +25,10 @@ def check(exercises: Sequence[str]) -> Report:
     candidates = [item for item in known if set(exercises) <= item.points.keys()]
     item = max(candidates, key=lambda item: _share_defined(item, names), default=None)
     if item is None or not _share_defined(item, names):
-        raise ValueError("this notebook defines no exercise: run the cells with their functions first, or begin with npfl139 start")
+        raise ValueError(
+            "this notebook defines no exercise: run the cells with their functions first, or begin with "
+            + command("start", "TOPIC", "--notebook")
+        )
     outcomes = check_functions(item, names, lambda file, line: _place(shell, file, line), exercises or None)
     return Report(item.name, tuple(outcomes), "Next: train, and hand in." if item.has_agent else "Next: hand in.")
 

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from npfl139.text import nearest
 
-__all__ = ["UserError", "console", "missing", "say", "suggested"]
+__all__ = ["UserError", "complaints", "console", "missing", "say", "suggested"]
 
-console = Console()
+console = Console(force_jupyter=False)  # in a notebook, too, what is said is text
+complaints = Console(stderr=True, force_jupyter=False)
 
 
 class UserError(Exception):
@@ -20,7 +21,7 @@ class UserError(Exception):
 
 def say(text: str | Text, style: str = "", to: Console = console) -> None:
     """Print a text as it is, without markup. A terminal's lines end between words; a program reads the lines as they are."""
-    to.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=not to.is_terminal)
+    to.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=not to.file.isatty())  # colours may be forced elsewhere
 
 
 def missing(path: Path, kind: str, beside: Iterable[Path]) -> str:

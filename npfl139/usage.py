@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from npfl139.terminal import say
+from npfl139.terminal import complaints, say
 
 __all__ = ["answer", "refuse"]
 
@@ -32,7 +31,7 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
     except TyperException as error:
         message = _sentence(error)
         if message:  # a bare command has shown its help, and says nothing besides
-            say(f"{program}: {message}", to=Console(stderr=True))
+            say(f"{program}: {message}", to=complaints)
         sys.exit(error.exit_code)
     if isinstance(result, int):  # so typer returns the status of an Exit
         sys.exit(result)
@@ -41,7 +40,7 @@ def answer(app: typer.Typer, program: str, arguments: Sequence[str] | None = Non
 
 def refuse(program: str, reason: object) -> NoReturn:
     """Say in one sentence why what was asked for cannot be done; exit with status 2."""
-    say(f"{program}: {reason}", to=Console(stderr=True))
+    say(f"{program}: {reason}", to=complaints)
     sys.exit(2)
 
 
@@ -70,11 +69,16 @@ def _in_usage(argument: TyperArgument, context: object) -> list[str]:
 
 
 def _sentence(error: TyperException) -> str:
+    message = error.format_message()
+    if message.startswith("No such command") and "Did you mean" not in message:
+        return f"{message} --help lists those that there are"
+    if message.startswith("Got unexpected extra argument"):
+        return f"{message}: is a name with blanks without quotation marks?"
     unknown = getattr(error, "option_name", None)
     context = getattr(error, "ctx", None)
     if hasattr(error, "param_type") and context is not None:  # something that must be said is missing
-        return f"{error.format_message().rstrip('.')}: {context.command_path} --help says what belongs there"
+        return f"{message.rstrip('.')}: {context.command_path} --help says what belongs there"
     if unknown is None or not hasattr(error, "possibilities"):
-        return error.format_message()
+        return message
     nearest = f"did you mean {error.possibilities[0]}?" if error.possibilities else "--help lists those that there are"
     return f"there is no option {unknown}; {nearest}"

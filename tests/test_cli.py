@@ -295,6 +295,12 @@ def test_check_recognizes_copies_and_says_what_they_are_taken_for(project, comma
     (project / name).write_text(COMPLETE)
     status, printed, _ = command("check", name)
     assert status == 0 and printed.startswith(f"{name} is taken for toy.\n")
+    quoted = f"'{name}'" if " " in name else name
+    assert command("start", "toy", "--out", "my folder")[1].splitlines()[1] == "Check your work with: npfl139 check 'my folder/toy.py'"
+    (project.parent / "project" / "assignments" / "toy.py").write_text(
+        SKELETON + "\n\ndef train(environments, config, monitor):\n    pass\n"
+    )
+    assert command("check", name)[1].splitlines()[-1] == f"Next: npfl139 train {quoted}, or hand it in."
 
 
 def test_check_tells_a_program_what_came_of_it(project, command):
@@ -341,6 +347,10 @@ def test_check_shortens_long_output(project, command):
         ("def f(:\n", "Python cannot read the code in line 1, `def f(:`: invalid syntax\n"),
         ("x = 1\ny = z\n", "toy.py cannot be run: NameError: name 'z' is not defined, in line 2: y = z\n"),
         ("import no_such_module\n", "No module named 'no_such_module', in line 1: import no_such_module; the grader has only"),
+        (
+            "",
+            "toy.py defines no exercise of toy: if it is of another topic, say so with --topic TOPIC; otherwise begin anew with ",
+        ),
         ("raise SystemExit(3)\n", "toy.py cannot be run: SystemExit: 3, in line 1: raise SystemExit(3)\n"),
     ],
 )
@@ -365,6 +375,8 @@ def test_check_explains_a_file_that_cannot_be_run(project, command, content, mes
         (("train", "broken.py"), "Python cannot read the code in line 1, `def f(:`: invalid syntax"),
         (("demo", "empty.py"), "empty.py has no agent to show"),
         (("release", "toys"), "there is no topic 'toys'; "),
+        (("help",), "No such command 'help'. --help lists those that there are"),
+        (("check", "my", "toy.py"), "Got unexpected extra argument(s) (toy.py): is a name with blanks without quotation marks?"),
         (("grade", "nowhere"), "there is no file or folder nowhere"),
         (("grade", "empty.py", "--topic", "toys"), "there is no topic 'toys'; "),
         (("grade", "empty.py", "--sandbox", "chroot"), "there is no sandbox 'chroot'; there are bwrap, process"),
@@ -517,6 +529,7 @@ def test_runs_are_compared(project, command):
         (("train", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
         (("train", "toy.py", "--gain", "much"), "Invalid value for '--gain': expected a number, got 'much'"),
         (("train", "toy.py", "--gian", "1"), "npfl139 train toy.py: there is no option --gian; did you mean --gain?"),
+        (("train", "toy.py", "--steps", "-5"), "npfl139 train toy.py: --steps must be at least 1, got -5"),
         (("demo", "toy.py", "--env", "CartPoll-v1"), "there is no environment 'CartPoll-v1'; did you mean 'CartPole-v1'?"),
         (("demo", "toy.py", "--gif", "one.mp4"), "the name of the film must end in .gif: --gif one.gif"),
         (("demo", "toy.py", "--mp4", "one.gif"), "the name of the film must end in .mp4: --mp4 one.mp4"),

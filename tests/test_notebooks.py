@@ -86,6 +86,8 @@ def test_training_draws_its_curve_in_the_notebook(run_all):
     )
     outputs, failed = run_all(SKELETON + "\n\n# %%\n" + program)
     assert not failed and shown(outputs, "image/png") and "CartPole-v1: mean return" in said(outputs)
+    assert "the reference's: !npfl139 plot runs/" in said(outputs), "a cell needs the ! before a command"
+    assert "%tensorboard --logdir runs" in said(outputs)
 
 
 def test_training_that_needs_a_missing_exercise_says_so_in_a_sentence(run_all):

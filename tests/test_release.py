@@ -122,6 +122,7 @@ def test_the_readme_of_a_bundle_names_what_the_student_does(topic, bundles):
     readme = (bundles[topic.name] / "README.md").read_text()
     assert f"npfl139 start {topic.name} " in readme
     assert f"{len(topic.exercises)} exercises, {topic.max_score:g} points" in readme
+    assert ('-e ".[notebook,mujoco]"' if topic.name == "trpo" else '-e ".[notebook]"') in readme, "which train in MuJoCo by default"
 
 
 def test_topics_whose_bundle_would_show_each_others_solution_are_not_released_together(tmp_path):

@@ -1,5 +1,6 @@
 """What students get: the committed skeletons in assignments/, and the bundle that they download."""
 
+import importlib
 import json
 import math
 import re
@@ -7,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import Distribution
 from pathlib import Path
+
+import gymnasium
 
 import deep_rl_unit
 import npfl139
@@ -17,6 +20,7 @@ from grader.contract.spec import Topic
 from grader.release.requirements import constraints, project
 from grader.release.skeleton import make_notebook, make_skeleton
 from npfl139 import DISTRIBUTION
+from npfl139.envs import EXTRAS
 from npfl139.lecture.reference import LectureError, shipped_text
 from npfl139.lecture.text import interactive_figures
 
@@ -153,8 +157,17 @@ def _readme(topics: Sequence[Topic]) -> str:
     listed = "\n".join(f"- `{topic.name}`: {topic.title} ({size})" for topic, size in sizes.items())
     earlier = dict.fromkeys(name for topic in topics for name in topic.prerequisites)
     shown = f"\n`solutions/` holds the solutions of {', '.join(earlier)}, on which these assignments build.\n" if earlier else ""
+    extras = sorted(set(filter(None, map(_extra, topics))))
     text = STUDENT_README.replace("TOPIC", first).replace("LISTED", listed).replace("SHOWN", shown)
+    text = text.replace("EXTRAS", ",".join(["notebook", *extras]))
     return re.sub(r"(?m)^(    npfl139 .*?)  +(# .*)$", lambda line: f"{line[1]:<42}{line[2]}", text)
+
+
+def _extra(topic: Topic) -> str | None:
+    """Return the extra that installs the environment in which an agent of the topic is trained by default; None if there is no such."""
+    usual = next(iter(getattr(importlib.import_module(f"solutions.{topic.name}"), "CONFIGS", {})), None)
+    entry = str(gymnasium.spec(usual).entry_point).lower() if usual in gymnasium.registry else ""
+    return next((extra for word, extra in EXTRAS.items() if word in entry), None)
 
 
 STUDENT_README = """\
@@ -168,9 +181,9 @@ With Python 3.11 or newer, in this folder (again after you unpacked a newer bund
 
     python3 -m venv .venv
     . .venv/bin/activate            # on Windows: .venv\\Scripts\\activate
-    pip install -c constraints.txt -e ".[notebook]"
+    pip install -c constraints.txt -e ".[EXTRAS]"
 
-Without `[notebook]` it installs what programs need, and no Jupyter. Activate the environment in every new terminal.
+Without `notebook` it installs what programs need, and no Jupyter. Activate the environment in every new terminal.
 
 ## Work
 
