@@ -133,7 +133,8 @@ def suite(lines: list[Line]) -> str:
     names = [name for name in benchmark_statistics(torch.zeros(1)) if name != "above human"]  # nothing is better than the best
     complete = [variant for variant in variants if all(len(cells[variant, task]) >= ENOUGH for task in tasks)]
     rows = [[variant, *statistics_of([[score(line) for line in cells[variant, task]] for task in tasks], names)] for variant in complete]
-    parts.append(table(["percent of best play", *names], rows))
+    if rows:
+        parts.append(table(["percent of best play", *names], rows))
     return "\n\n".join(parts)
 
 
@@ -204,6 +205,7 @@ def settles(lines: list[Line]) -> str:
 TOLD_APART = {"new cells told from known ones": lambda line: line["end"].get("told apart", np.nan)}
 TABLES = {
     "suite": suite,
+    "minute": suite,
     "coin": by_variant(lambda line: line["end"]["arms"][0], 2),
     "maze": by_variant(coverage, 2, "NGU", TOLD_APART),
     "mazes": by_variant(coverage, 2, "NGU", TOLD_APART),

@@ -400,20 +400,19 @@ class Agent57Config(ngu.NGUConfig):
     middle_discount: float = 0.997  # γ_mid
     shortest_discount: float = 0.99  # γ_min
     steps: int = 70_000  # environment steps in all
-    env_count: int = 192
+    env_count: int = 64
     # Deviation: the paper's network sees the previous r^i. Ours is relative to a mean that moves: a replayed one is no longer true.
     intrinsic_input: str = "hidden"
-    learning_starts: int = 7_500  # 39 of each actor: what the first updates see must be whole episodes, good and bad ones
-    steps_per_update: int = 144
-    sequence_length: int = 26
-    sequence_period: int = 13
-    burn_in: int = 0
-    batch_size: int = 40
+    learning_starts: int = 2_000
+    steps_per_update: int = 96
+    sequence_length: int = 20
+    sequence_period: int = 10
+    burn_in: int = 4
     replay_rows: int = 40_000
     replay_sequences: int = 8_000
     learning_rate: float = 4e-3
-    final_learning_rate: float = 1e-4
-    target_period: int = 3
+    final_learning_rate: float = 4e-4
+    target_period: int = 5
     memory_size: int = 48
     head_size: int = 48
     cross_mixture: float = 0.2
@@ -466,13 +465,6 @@ CONFIGS = {
 }
 
 
-class Head(ngu.ConditionedQNetwork):
-    """One of two networks that are told the same things, once."""
-
-    def extra(self, inputs: dict[str, Tensor]) -> Tensor:
-        return inputs["told"] if "told" in inputs else super().extra(inputs)
-
-
 class SplitQNetwork(nn.Module):
     """Two of NGU's networks side by side, one for each return: q^e and q^i as [T, B, 2, A]."""
 
@@ -480,13 +472,10 @@ class SplitQNetwork(nn.Module):
 
     def __init__(self, observation_shape: Sequence[int], action_count: int, config: Agent57Config, generator: torch.Generator):
         super().__init__()
-        heads = [Head(observation_shape, action_count, config, generator) for _ in range(2)]
+        heads = [ngu.ConditionedQNetwork(observation_shape, action_count, config, generator) for _ in range(2)]
         self.heads, self.state_size = nn.ModuleList(heads), sum(head.state_size for head in heads)
 
     def forward(self, inputs: dict[str, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
-        first = self.heads[0]
-        assert isinstance(first, Head)
-        inputs = inputs | {"told": first.extra(inputs)}
         results = [head(inputs, part) for head, part in zip(self.heads, state.chunk(2, -1), strict=True)]
         return torch.stack([q for q, _ in results], -2), torch.cat([state for _, state in results], -1)
 
