@@ -316,8 +316,10 @@ def check_fisher_sampled_draws_from_the_model(student, rng):
     """Over many draws the mean approaches the exact matrix as fast as independent draws from p(y | x; θ) do, for each input."""
     for count, samples in ((1, 500), (3, 250)):
         theta, inputs = skewed(rng, count)
-        fisher = student.fisher_sampled(theta, 1.5 * inputs, list(SOFTMAX), samples, torch.Generator().manual_seed(count))
-        expect_estimate(fisher, theta, 1.5 * inputs, samples, f"the mean of {samples} draws for {count} inputs")
+        opposite = 1e4 * torch.cat([inputs, -inputs])  # sure of a class, or of another: labels leave nothing to chance
+        for rows in (1.5 * inputs, opposite):
+            fisher = student.fisher_sampled(theta, rows, list(SOFTMAX), samples, torch.Generator().manual_seed(count))
+            expect_estimate(fisher, theta, rows, samples, f"the mean of {samples} draws for {len(rows)} inputs")
 
 
 @check("fisher_sampled", stands_on=(score,))
