@@ -120,6 +120,15 @@ def interrupted_as_from_a_terminal(run: Run) -> None:
     time.sleep(600)
 
 
+@pytest.fixture
+def interruptible():
+    """A program that a script starts in the background ignores interruptions, and so would the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_what_is_being_trained_without_a_word(monkeypatch, capfd):
     monkeypatch.setattr(calibration, "_run", interrupted_as_from_a_terminal)
     with pytest.raises(KeyboardInterrupt):
