@@ -47,6 +47,8 @@ copybutton_selector = "div.highlight-ipython3 pre, div.highlight-python pre"
 def literal_formulas(app, what, name, obj, options, lines):
     """Make literal blocks of the formulas that stand indented in a docstring, and code of what reStructuredText would take for markup."""
     text = inspect.cleandoc("\n".join(lines))
+    if text.startswith("Alias for field number"):  # of a named tuple, whose fields are told in comments
+        text = pages.comment_of(name)
     text = re.sub(
         r"(?m)^(?!\s|Args:|Returns:|Raises:|Yields:|Source:|>>>|-|\*)(.+)\n\n(?=    \S)", lambda match: f"{match[1]}\n\n::\n\n", text
     )

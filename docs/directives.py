@@ -1,8 +1,10 @@
 """What the lectures' Markdown has besides MyST: exercises with folded answers, figures that react; and formulas as MathML."""
 
+import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from npfl139.lecture.markup import interactive, mathml
@@ -48,6 +50,34 @@ class Interactive(SphinxDirective):
         return [_raw(interactive(lecture, self.arguments[0]))]
 
 
+class Unbroken(SphinxPostTransform):
+    """No line begins with the comma after a formula, or ends with the bracket before it, which browsers would allow."""
+
+    default_priority = 900
+
+    def run(self) -> None:
+        """Put every formula of the page and what belongs to it into one span."""
+        for formula in list(self.document.findall(nodes.math)):
+            unbroken(formula)
+
+
+def unbroken(formula: nodes.math) -> None:
+    """Put a formula, the bracket before it and the punctuation after it into a span in which no line ends."""
+    parent, place = formula.parent, formula.parent.index(formula)
+    before, after = (parent[at] if 0 <= at < len(parent) else None for at in (place - 1, place + 1))
+    bracket = re.search(r"[(\[“]$", before) if isinstance(before, nodes.Text) else None
+    punctuation = re.match(r"[,.;:!?)\]”]+", after) if isinstance(after, nodes.Text) else None
+    inside: list[nodes.Node] = [formula.deepcopy()]
+    if punctuation:
+        parent[place + 1] = nodes.Text(after[punctuation.end() :])
+        inside.append(nodes.Text(punctuation[0]))
+    if bracket:
+        parent[place - 1] = nodes.Text(before[: bracket.start()])
+        inside.insert(0, nodes.Text(bracket[0]))
+    if len(inside) > 1:
+        parent[place] = nodes.inline("", "", *inside, classes=["unbroken"])
+
+
 def _inline(translator, node) -> None:
     translator.body.append(mathml(node.astext(), display=False))
     raise nodes.SkipNode
@@ -70,4 +100,5 @@ def setup(app) -> None:
     app.add_directive("exercise", Exercise)
     app.add_directive("answer", Answer)
     app.add_directive("interactive", Interactive)
+    app.add_post_transform(Unbroken)
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -1,6 +1,8 @@
 """Writes the pages of the site whose facts are known elsewhere: lectures and what their cells show, indexes, figures, the API."""
 
 import ast
+import importlib
+import inspect
 import json
 import pkgutil
 import re
@@ -228,3 +230,10 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     return _plain(text).replace("*", r"\*").replace("\n", " ")
+
+
+def comment_of(field: str) -> str:
+    """Return the comment at the end of the line that declares a field, `npfl139.module.Class.field`; empty if there is none."""
+    module, owner, field = field.rsplit(".", 2)
+    told = re.search(rf"(?m)^    {field}: .*?  # (.+)$", inspect.getsource(getattr(importlib.import_module(module), owner)))
+    return told[1] if told else ""

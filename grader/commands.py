@@ -248,7 +248,7 @@ def release(
 @app.command(rich_help_panel="For instructors")
 def calibrate(
     topics: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOPIC]...", help="The topics.", show_default="all", autocompletion=topics_from)
+        list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all", autocompletion=topics_from)
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
     mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,

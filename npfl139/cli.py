@@ -17,7 +17,7 @@ from rich.console import Console
 from npfl139 import DISTRIBUTION, command, usage
 from npfl139.catalogue import Assignment, CatalogueError, assignment, assignments, topics_from
 from npfl139.lecture.command import lecture
-from npfl139.named import assignment_of, cannot_be_read, module_of
+from npfl139.named import assignment_of, cannot_be_read, expect_named, module_of
 from npfl139.source import Unreadable
 from npfl139.terminal import UserError, console, say
 from npfl139.watching import demo, plot
@@ -204,14 +204,15 @@ def train(
 
     Every field of its configuration is an option: npfl139 train TOPIC|FILE --help lists them.
     """
-    from npfl139 import commandline
-
     if agent == "--help":
         say(context.get_help())
         raise typer.Exit
+    expect_named(agent)
     module = module_of(agent)
     if not hasattr(module, "train"):
         raise UserError(f"{agent} has no function train, so there is nothing to train; {command('demo', agent)} shows what it is about")
+    from npfl139 import commandline
+
     commandline.main(module.train, context.args, f"npfl139 train {agent}")
 
 

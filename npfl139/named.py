@@ -1,6 +1,6 @@
 """What a command names, found or told in a sentence why not: a file, a topic, a run, a place to write to."""
 
-import importlib
+import importlib.util
 import types
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from npfl139.catalogue import Assignment, assignments, topic_of
 from npfl139.source import SUFFIXES, Unreadable
 from npfl139.terminal import UserError, missing, suggested
 
-__all__ = ["assignment_of", "cannot_be_read", "expect_folder", "expect_run", "module_of"]
+__all__ = ["assignment_of", "cannot_be_read", "expect_folder", "expect_named", "expect_run", "expect_there", "module_of"]
 
 
 def assignment_of(file: Path) -> Assignment:
@@ -46,12 +46,9 @@ def module_of(agent: str, skeleton: Path | None = None) -> types.ModuleType:
         if skeleton is not None and not own.exists():
             own = skeleton
         if not own.exists():
-            known = assignments()
-            raise UserError(
-                f"there is no solution of {agent} here, and no file {own}: begin with npfl139 start {agent}, or name your file"
-                if agent in known
-                else f"there is no topic {agent!r}, and no file {own}; {suggested(agent, known)}"
-            )
+            if agent not in assignments():
+                raise _unknown(agent)
+            raise UserError(f"there is no solution of {agent} here, and no file {own}: begin with npfl139 start {agent}, or name your file")
         agent = str(own)
     path = Path(agent)
     try:
@@ -60,6 +57,32 @@ def module_of(agent: str, skeleton: Path | None = None) -> types.ModuleType:
         raise cannot_be_read(path, error) from error
     except (Unreadable, LoadError) as error:
         raise UserError(str(error)) from error
+
+
+def expect_named(what: str) -> None:
+    """Do nothing if a file, a folder, a topic or a solution has that name. Nothing is run to find that out, and no torch imported.
+
+    Raises:
+        UserError: none has; the message says which may be meant.
+    """
+    if what.endswith(SUFFIXES):
+        if not Path(what).exists():
+            raise cannot_be_read(Path(what))
+    elif not (Path(what).is_dir() or what in assignments() or Path(f"{what}.py").exists() or _has_solution(what)):
+        if Path(what).name != what:
+            expect_there(Path(what))
+        raise _unknown(what)
+
+
+def _has_solution(topic: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"solutions.{topic}") is not None
+    except ModuleNotFoundError:  # there are no solutions at all
+        return False
+
+
+def _unknown(what: str) -> UserError:
+    return UserError(f"there is no topic {what!r}, and no file {what}.py; {suggested(what, assignments())}")
 
 
 def cannot_be_read(file: Path, error: OSError | None = None) -> UserError:
@@ -79,14 +102,23 @@ def expect_run(folder: Path) -> None:
 
     if (folder / CHECKPOINT).exists():
         return
-    if not folder.is_dir():
-        raise UserError(missing(folder, "folder", (path for path in folder.parent.glob("*") if (path / CHECKPOINT).exists())))
+    expect_there(folder)
     inside = sorted(path.parent for path in folder.glob(f"*/{CHECKPOINT}"))
     if inside:
         raise UserError(f"{folder} holds several runs: name one, such as {inside[-1]}")
     raise UserError(
         f"there is no {CHECKPOINT} in {folder}: a training writes its first after a minute, and one that was stopped before has none"
     )
+
+
+def expect_there(folder: Path) -> None:
+    """Do nothing if there is such a folder.
+
+    Raises:
+        UserError: there is none; the message says which one, in which something was trained, may be meant.
+    """
+    if not folder.is_dir():
+        raise UserError(missing(folder, "folder", (path for path in folder.parent.glob("*") if any(path.glob("*.safetensors")))))
 
 
 def expect_folder(path: Path) -> None:

@@ -1,10 +1,11 @@
 """The commands `npfl139 demo` and `npfl139 plot`."""
 
+import functools
 import itertools
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from npfl139.catalogue import Assignment, assignments, topics_from
-from npfl139.named import expect_folder, expect_run, module_of
+from npfl139.named import expect_folder, expect_named, expect_run, expect_there, module_of
 from npfl139.source import SUFFIXES
 from npfl139.terminal import UserError, console, say, suggested
 
@@ -50,37 +51,29 @@ def demo(
     threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Of torch; small networks are fastest with one.")] = 1,
 ) -> None:
     """Watch what a topic is about: its trained agent, or its method at work; yours; two of them side by side."""
-    import torch
-
     from npfl139 import film
     from npfl139.examples import missing_exercise
-    from npfl139.runs import RunError
 
-    for suffix, path in ((".gif", gif), (".mp4", mp4)):
-        if path is not None:
-            _expect_film(path, suffix)
+    _expect_films(gif, mp4)
     if render not in (None, "terminal", "human", "none"):
         raise UserError(f"there is no --render {render}; {suggested(render, ('terminal', 'human', 'none'))}")
-    torch.set_num_threads(threads)
+    named = [what] if versus is None else [what, versus]
+    for one in named:
+        expect_named(one)
+    if run is not None:
+        expect_there(run)
+    shows = functools.cache(lambda: _shows(named, env, run, train, seed, steps, threads))
     try:
-        shows = [_show(one, env, run, train, seed, steps) for one in (what, versus) if one is not None]
-        title, speed = " and ".join(show.title for show in shows), max(show.frames_per_second for show in shows)
-
-        def frames(count: int) -> "Iterator[film.Frame]":
-            first, *others = (show.frames(count) for show in shows)
-            return film.beside(first, others[0]) if others else first
-
         for path in filter(None, (gif, mp4)):
-            film.save(frames(1), path, speed)
+            film.save(_frames(shows(), 1), path, _speed(shows()))
             say(f"The first episode is in {path}.")
         if render == "human":
-            film.show_in_window(frames(episodes), title, speed)
+            film.show_in_window(_frames(shows(), episodes), " and ".join(show.title for show in shows()), _speed(shows()))
         elif render == "terminal" or (render is None and console.is_terminal and not console.no_color and not (gif or mp4)):
-            skipped = max(1, int(speed // TERMINAL_SPEED))
-            played = _on_time(itertools.islice(frames(episodes), 0, None, skipped), speed / skipped)
-            film.show_in_terminal(played, console, math.inf)
+            is_shipped = len(named) == 1 and not train and (env, run, steps) == (None, None, None)
+            film.show_in_terminal(itertools.chain(_poster(what) if is_shipped else (), _for_terminal(shows, episodes)), console, math.inf)
         else:
-            for sentence in (sentence for show in shows for sentence in show.told(episodes)):
+            for sentence in (sentence for show in shows() for sentence in show.told(episodes)):
                 say(sentence)
     except NotImplementedError as error:
         if (exercise := missing_exercise(error)) is None:  # torch raises such errors, too
@@ -88,7 +81,7 @@ def demo(
         raise UserError(f"{exercise} is not implemented yet, and the demonstration needs it") from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (ValueError, ImportError, RunError, OSError, film.FilmError) as error:
+    except (ValueError, ImportError, OSError, film.FilmError) as error:
         raise UserError(str(error)) from error
 
 
@@ -99,11 +92,15 @@ def plot(
     as_json: Annotated[bool, typer.Option("--json", help="Print where the curves end as JSON, for programs.")] = False,
 ) -> None:
     """Compare runs: seeds of one configuration become a mean and its 95 % interval. The reference's seeds are added where it has some."""
+    if out is not None:
+        _expect_picture(out)
+    for run in runs:
+        if not run.exists():  # a file among them, such as a picture, is left out below
+            expect_there(run)
+
     from npfl139 import charts, comparison
     from npfl139.runs import CHECKPOINT, RunError
 
-    if out is not None:
-        _expect_picture(out)
     without = [run for run in runs if not (run / CHECKPOINT).exists()]
     if len(without) == len(runs):
         expect_run(runs[0])
@@ -138,6 +135,24 @@ def plot(
     say(f"The picture is in {out}." if out else f"Everything that was logged: tensorboard --logdir {runs[0].parent}")
 
 
+def _frames(shows: "list[Show]", episodes: int) -> "Iterator[film.Frame]":
+    from npfl139 import film
+
+    first, *others = (show.frames(episodes) for show in shows)
+    return film.beside(first, others[0]) if others else first
+
+
+def _speed(shows: "list[Show]") -> float:
+    return max(show.frames_per_second for show in shows)
+
+
+def _for_terminal(shows: "Callable[[], list[Show]]", episodes: int) -> "Iterator[film.Frame]":
+    """Yield the pictures of what is shown, made only when the first of them is asked for, and no more of them than a terminal can draw."""
+    speed = _speed(shows())
+    skipped = max(1, int(speed // TERMINAL_SPEED))
+    yield from _on_time(itertools.islice(_frames(shows(), episodes), 0, None, skipped), speed / skipped)
+
+
 def _on_time(frames: "Iterable[film.Frame]", frames_per_second: float) -> "Iterator[film.Frame]":
     """Yield pictures when they are due, and leave out those that are late: where drawing takes long, a film jumps and keeps its speed.
 
@@ -162,6 +177,34 @@ def _on_time(frames: "Iterable[film.Frame]", frames_per_second: float) -> "Itera
 
 def _plain(value: object) -> object:
     return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+
+
+def _poster(what: str) -> "Iterator[film.Frame]":
+    """Yield the picture in the middle of a topic's film, which can be shown long before torch is loaded."""
+    item = None if what.endswith(SUFFIXES) else assignments().get(what)
+    if item is None or not item.film.exists():
+        return
+    import numpy as np
+    from PIL import Image
+
+    from npfl139.film import Frame
+
+    with Image.open(item.film) as film:
+        film.seek(getattr(film, "n_frames", 1) // 2)  # where a figure is drawn step by step, the first is empty
+        yield Frame(np.asarray(film.convert("RGB")), f"{what} is being loaded; meanwhile a picture of the reference's film")
+
+
+def _shows(named: list[str], env: str | None, run: Path | None, train: bool, seed: int, steps: int | None, threads: int) -> "list[Show]":
+    """Return what there is to watch of each that is named."""
+    import torch
+
+    from npfl139.runs import RunError
+
+    torch.set_num_threads(threads)
+    try:
+        return [_show(one, env, run, train, seed, steps) for one in named]
+    except RunError as error:
+        raise UserError(str(error)) from error
 
 
 def _show(what: str, env: str | None, run: Path | None, train: bool, seed: int, steps: int | None) -> "Show":
@@ -214,10 +257,12 @@ def _unwritten(item: Assignment) -> str | None:
     return next((exercise for exercise in item.points if not is_written(vars(module), exercise)), None)
 
 
-def _expect_film(path: Path, suffix: str) -> None:
-    if path.suffix.lower() != suffix:
-        raise UserError(f"the name of the film must end in {suffix}: --{suffix[1:]} {path.with_suffix(suffix)}")
-    expect_folder(path)
+def _expect_films(gif: Path | None, mp4: Path | None) -> None:
+    for suffix, path in ((".gif", gif), (".mp4", mp4)):
+        if path is not None:
+            if path.suffix.lower() != suffix:
+                raise UserError(f"the name of the film must end in {suffix}: --{suffix[1:]} {path.with_suffix(suffix)}")
+            expect_folder(path)
 
 
 def _expect_picture(path: Path) -> None:

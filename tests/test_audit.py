@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import os
 import re
 import subprocess
@@ -322,9 +323,9 @@ def draws(seed):
     return all(numpy_stream(seed, "check", name).integers(2, 4) == 2 for name in ("check_halves", "check_halves_again"))
 
 
-def shown(judgement):
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table(judgement), soft_wrap=True)
+def shown(judgement, width=200, **options):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table(judgement), **options or {"soft_wrap": True})
     return console.export_text()
 
 
@@ -392,6 +393,31 @@ def test_the_table_tells_survivors_idle_checks_and_outdated_entries(found):
     assert re.search(r"count_down: check_counts notices \d+\n", text)
     assert "halved · comparison · least < 0 → least <= 0" in text and "gone · drop · x: there is no such mutant" in text
     assert "% of those noticed have a name or a symptom, 0 false names, 0 make checks of other exercises fail" in text
+
+
+def test_the_table_fits_a_terminal_and_names_are_printed_whole_to_be_copied(found):
+    judgement = judged(found, {})
+    text = shown(judgement, 80, crop=False)
+    assert "halved          " in text and not re.search(r"(mutan|notic|equiv|surviv)…", text)
+    name = judgement.survivors[0].mutant.id
+    assert f'[[equivalent]]\nreason = "…"\nmutants = [{json.dumps(name, ensure_ascii=False)}]\n' in text
+    assert "[[equivalent]]" not in shown(judged(found, dict.fromkeys((one.mutant.id for one in judgement.survivors), "a reason")))
+
+
+def test_a_mistake_that_cannot_be_made_is_told_before_anything_is_run(tmp_path, monkeypatch):
+    put(tmp_path, monkeypatch, CHECKS, MISTAKES.replace("(x / 2)", "(x / 3)"))
+    try:
+        with pytest.raises(audits.AuditError, match=r"mistake 'doubles': '\(x / 3\)' must occur exactly once in halved"):
+            audits.audited(["tiny"], None, None, 1)
+    finally:
+        monkeypatch.undo()
+        forget()
+
+
+def test_where_git_knows_no_such_revision_everything_is_audited_and_that_is_told(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(audits, "_audited", lambda topic, *rest: judged(Audit(topic, (), (), 0.0), {}))
+    assert audits.audited(["tiny"], None, "nowhere", 1)
+    assert "Git cannot tell what has changed since nowhere, so that everything is audited." in capsys.readouterr().out
 
 
 def test_the_command(tiny, tmp_path, monkeypatch):

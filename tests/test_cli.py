@@ -535,7 +535,11 @@ def test_runs_are_compared(project, command):
         (("demo", "toy.py", "--mp4", "one.gif"), "the name of the film must end in .mp4: --mp4 one.mp4"),
         (("demo", "toy.py", "--render", "humna"), "there is no --render humna; did you mean 'human'?"),
         (("demo", "tyo"), "there is no topic 'tyo', and no file tyo.py; did you mean 'toy'?"),
+        (("demo", "runs/tow"), "there is no folder runs/tow; did you mean runs/two?"),
+        (("demo", "toy.py", "--versus", "tyo.py"), "there is no file tyo.py; did you mean toy.py?"),
+        (("train", "tyo"), "there is no topic 'tyo', and no file tyo.py; did you mean 'toy'?"),
         (("plot", "nowhere"), "there is no folder nowhere"),
+        (("plot", "runs/two", "runs/tow"), "there is no folder runs/tow; did you mean runs/two?"),
         (("plot", "empty"), "there is no agent.safetensors in empty: a training writes its first after a minute, and one that was "),
         (("plot", "runs"), "runs holds several runs: name one, such as runs/two"),
         (("plot", "runs/tow"), "there is no folder runs/tow; did you mean runs/two?"),
@@ -608,6 +612,29 @@ def test_no_help_cuts_a_word_or_speaks_of_pythons_types(command, monkeypatch, na
 def test_the_command_answers_without_importing_torch():
     code = "import sys, npfl139.cli; npfl139.cli.add_commands(); sys.exit('torch' in sys.modules or 'gymnasium' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("demo", "tyo"), ("demo", "toy", "--run", "nowhere"), ("train", "tyo.py"), ("plot", "nowhere")])
+def test_a_wrong_name_is_refused_without_importing_torch(project, command, monkeypatch, arguments):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("npfl139.") and hasattr(sys.modules[name], "torch")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert command(*arguments)[2].startswith("npfl139: there is no ")
+
+
+def test_a_picture_of_the_film_is_shown_while_the_topic_is_loaded(project, command, monkeypatch):
+    film = project.parent / "project" / "assignments" / "toy.webp"
+    Image.new("RGB", (16, 16), "red").save(film)
+
+    def loading(*arguments):
+        raise npfl139.terminal.UserError("so far nothing was loaded")
+
+    monkeypatch.setattr(npfl139.watching, "_shows", loading)
+    status, printed, complaint = command("demo", "toy", "--render", "terminal")
+    assert "▀" in printed and "toy is being loaded; meanwhile a picture of the reference's film" in printed
+    assert (status, complaint) == (2, "npfl139: so far nothing was loaded\n")
+    for others in (("--train",), ("--env", "CartPole-v1"), ("--versus", "toy_two")):
+        assert "▀" not in command("demo", "toy", "--render", "terminal", *others)[1]
 
 
 def test_without_an_installation_the_version_is_unknown(command, monkeypatch):

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from docutils import nodes
 
-from docs import pages
+from docs import directives, pages
 from grader.contract.registry import available, load
 from grader.release.skeleton import removed_lines
 from npfl139.equations import equations
@@ -53,6 +54,31 @@ def test_the_films_are_small_and_each_is_shown(written):
     films = list((DOCS / "_static" / "films").iterdir())
     assert films and sum(film.stat().st_size for film in films) <= 1_500_000
     assert sorted(re.findall(r'_static/films/([^"]+)"', written["indexes/gallery.md"])) == sorted(film.name for film in films)
+
+
+def test_the_field_of_a_named_tuple_is_told_by_its_comment():
+    assert pages.comment_of("npfl139.comparison.Band.mean") == "[P] over seeds"
+    assert pages.comment_of("npfl139.comparison.Run.path") == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spans"),
+    [
+        ("of ", ", and", [("x,", "of  and")]),
+        ("as (", ").", [("(x).", "as ")]),
+        ("of ", " and", []),
+        (None, None, []),
+        ("see (", None, [("(x", "see ")]),
+    ],
+)
+def test_no_line_breaks_between_a_formula_and_its_punctuation(before, after, spans):
+    parts = [nodes.Text(before) if before else None, nodes.math("x", "x"), nodes.Text(after) if after else None]
+    paragraph = nodes.paragraph("", "", *filter(None, parts))
+    directives.unbroken(next(paragraph.findall(nodes.math)))
+    assert paragraph.astext() == f"{before or ''}x{after or ''}"
+    found = list(paragraph.findall(nodes.inline))
+    assert [(span.astext(), "".join(part.astext() for part in paragraph if part is not span)) for span in found] == spans
+    assert all(span["classes"] == ["unbroken"] for span in found)
 
 
 def test_colours_of_the_theme_are_taken_where_the_theme_sets_them():

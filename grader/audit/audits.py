@@ -43,7 +43,11 @@ def audited(
     """
     try:
         topics = [load(name) for name in names or available()]
-        topics = topics if since is None else touched(topics, changed_files(since))
+        if since is not None:
+            files = changed_files(since)
+            if files is None:
+                console.print(f"Git cannot tell what has changed since {since}, so that everything is audited.")
+            topics = touched(topics, files)
         judgements = [_audited(topic, _chosen(topic, exercises), jobs or os.cpu_count() or 1, seed) for topic in topics]
     except ValueError as error:
         raise AuditError(str(error)) from error
@@ -63,9 +67,14 @@ def _chosen(topic: Topic, exercises: list[str] | None) -> tuple[str, ...]:
 
 
 def _audited(topic: Topic, exercises: tuple[str, ...], jobs: int, seed: int) -> Judgement:
-    entries = reviewed(topic)
+    entries, solution = reviewed(topic), topic.solution.read_text(encoding="utf-8")
+    for mistake in topic.mistakes:
+        mistake.edited(solution)  # or says why not, before anything is run
     with bar(console, topic.name) as tell:
         found = runner.audit(topic, exercises, jobs, seed, lambda done, total: tell(topic.name, done, total))
     judgement = judged(found, entries)
-    Console(width=None if console.is_terminal else LOG_WIDTH).print(table(judgement), soft_wrap=True)
+    if console.is_terminal:
+        console.print(table(judgement), crop=False)
+    else:
+        Console(width=LOG_WIDTH).print(table(judgement), soft_wrap=True)
     return judgement

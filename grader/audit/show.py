@@ -1,5 +1,6 @@
 """An audit for people: a table for the terminal, a page for instructors that needs nothing else."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from grader.audit.runner import Contribution
 
 __all__ = ["page", "table"]
 
+IN_TERMINAL = ("mutants", "noticed", "equivalent", "survived", "named", "told")  # what 80 columns hold; the last lines have the rest
 NUMBERS = ("mutants", "noticed", "equivalent", "survived", "named", "symptom", "told", "false names", "elsewhere")
 
 
@@ -22,16 +24,19 @@ def table(judgement: Judgement) -> RenderableType:
     """Return what an audit found in a topic, for the terminal."""
     audit = judgement.audit
     figures = Table(box=None, pad_edge=False, header_style="bold")
-    figures.add_column(audit.topic.name)
-    for name in NUMBERS:
-        figures.add_column(name, justify="right")
+    figures.add_column(audit.topic.name, overflow="fold")
+    for name in IN_TERMINAL:
+        figures.add_column(name, justify="right", no_wrap=True)
     rows = [_figures(judgement, exercise) for exercise in audit.exercises]
     for exercise, row in zip(audit.exercises, rows, strict=True):
-        figures.add_row(Text(exercise), *(str(row[name]) for name in NUMBERS))
-    figures.add_row("in all", *(str(sum(row[name] for row in rows)) for name in NUMBERS), style="bold", end_section=True)
+        figures.add_row(Text(exercise), *(str(row[name]) for name in IN_TERMINAL))
+    figures.add_row("in all", *(str(sum(row[name] for row in rows)) for name in IN_TERMINAL), style="bold", end_section=True)
     contributions = [f"{exercise}: {_contributed(audit.contributions(exercise))}" for exercise in audit.exercises]
-    lines = [f"survived, line {finding.mutant.line}: {finding.mutant.id}" for finding in judgement.survivors]
-    lines += [f"outdated in {FILE}: {entry}: {trouble}" for entry, trouble in judgement.outdated.items()]
+    names = [f"survived, line {finding.mutant.line}: {finding.mutant.id}" for finding in judgement.survivors]
+    if judgement.survivors:
+        names.append(f"What survived wants a check that notices it, or its name in {audit.topic.files / FILE}, with the reason:")
+        names.append(f'[[equivalent]]\nreason = "…"\nmutants = [{json.dumps(judgement.survivors[0].mutant.id, ensure_ascii=False)}]')
+    lines = [f"outdated in {FILE}: {entry}: {trouble}" for entry, trouble in judgement.outdated.items()]
     lines += [f"false name, line {one.mutant.line}: {one.mutant.id}: {'; '.join(one.false_names)}" for one in judgement.false_names]
     lines += [f"fails elsewhere, line {one.mutant.line}: {one.mutant.id}: {', '.join(one.elsewhere)}" for one in judgement.elsewhere]
     summary = (
@@ -39,7 +44,13 @@ def table(judgement: Judgement) -> RenderableType:
         f"{_share(rows)} of those noticed have a name or a symptom, {len(judgement.false_names)} false names, "
         f"{len(judgement.elsewhere)} make checks of other exercises fail"
     )
-    return Group(figures, *(Text(line, style="dim") for line in contributions), *map(Text, lines), Text(summary, style="bold"))
+    return Group(
+        figures,
+        *(Text(line, style="dim") for line in contributions),
+        *(Text(line, no_wrap=True, overflow="ignore") for line in names),  # whose lines are to be copied whole
+        *map(Text, lines),
+        Text(summary, style="bold"),
+    )
 
 
 def _contributed(contributions: list[Contribution]) -> str:

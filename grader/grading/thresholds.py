@@ -63,8 +63,9 @@ def summary(figures: Figures) -> str:
         f"a correct submission fails with probability {figures.false_fail:.2g} "
         f"(at most {figures.false_fail_bound:.2g} on each instruction set, with 95 % confidence)",
     ]
-    stopped = [f"{name} ({mistake.stopped_low:.2f} or more)" for name, mistake in figures.mistakes.items() if mistake.stops]
-    lines.append(f"of {len(figures.mistakes)} mistakes that it may see it stops {len(stopped)}: {', '.join(stopped) or 'none'}")
+    stopped = [f"  {name} ({mistake.stopped_low:.2f})" for name, mistake in figures.mistakes.items() if mistake.stops]
+    behind = ", with at least the probability behind each:" if stopped else ""
+    lines += [f"of {len(figures.mistakes)} mistakes that it may see it stops {len(stopped)}{behind}", *stopped]
     return "\n".join(lines)
 
 

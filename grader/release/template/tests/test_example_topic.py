@@ -6,7 +6,9 @@ from grader.contract.figures import calibrated
 from grader.contract.registry import load
 from grader.grading.diagnosis import Recorded, likely_mistakes, trusted
 from grader.grading.grade import verdict_of
+from grader.grading.graft import needs
 from grader.release.bundle import assignment_files
+from npfl139.equations import cited, equations_of
 
 TOPIC = load("example_topic")
 SOLUTION = TOPIC.solution.read_text(encoding="utf-8")
@@ -50,9 +52,16 @@ def test_the_assignments_are_what_the_generator_makes():
         assert (folder / name).read_text(encoding="utf-8") == text, "run npfl139 release"
 
 
+def test_every_label_that_is_cited_is_an_equation_of_the_lecture():
+    lecture = TOPIC.solution.parent.parent / "lectures" / "example_topic.md"
+    labels = {equation.label for equation in equations_of(lecture.read_text(encoding="utf-8"))}
+    assert {label for label in cited(SOLUTION) if label.startswith("example_topic:")} <= labels
+
+
 @pytest.mark.parametrize("training", TOPIC.trainings, ids=lambda training: training.name)
 def test_a_training_check_is_calibrated_and_the_solution_passes_it(training):
     figures = calibrated(TOPIC.name, training.name)
     assert figures is not None, "run npfl139 calibrate example_topic"
-    assert figures.mistakes.keys() == {mistake.name for mistake in TOPIC.mistakes}
+    seen = {mistake.name for mistake in TOPIC.mistakes if mistake.exercise in needs(TOPIC, training)}
+    assert figures.mistakes.keys() == seen, "run npfl139 calibrate example_topic"
     assert training.attempt(trusted(TOPIC, SOLUTION, TOPIC.solution.name), seed=1).score >= figures.threshold
