@@ -1,7 +1,6 @@
 """The commands `npfl139 demo` and `npfl139 plot`."""
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from rich.text import Text
 from npfl139.catalogue import Assignment, assignments, topics_from
 from npfl139.named import expect_folder, expect_run, module_of
 from npfl139.source import SUFFIXES
-from npfl139.terminal import UserError, console, say, suggested
+from npfl139.terminal import UserError, console, say, suggested, tell
 
 if TYPE_CHECKING:  # commands answer at once
     from npfl139 import film
@@ -122,7 +121,7 @@ def plot(
     ends = [(band.label, band.mean[-1], band.low[-1], band.high[-1]) for band in compared]
     if as_json:
         names = ("label", "mean", "low", "high")
-        print(json.dumps([dict(zip(names, map(_plain, end), strict=True)) for end in ends], ensure_ascii=False, indent=2))
+        tell([dict(zip(names, map(_plain, end), strict=True)) for end in ends])
         return
     if out is None:
         console.print(

@@ -21,8 +21,8 @@ Cell = str | Text
 class Screen:
     """Prints tables and sentences, as wide as the terminal, or as a log where there is none."""
 
-    def __init__(self, zone: datetime.tzinfo, anonymous: bool = False, console: Console | None = None):
-        self.zone, self.anonymous = zone, anonymous
+    def __init__(self, zone: datetime.tzinfo, console: Console | None = None):
+        self.zone = zone
         self.console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
     def say(self, text: str = "", style: str = "", indent: int = 0) -> None:
@@ -53,9 +53,6 @@ class Screen:
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(cell)) for cell in row))
         self.console.print(table)
-
-    def who(self, name: str, pseudonym: str) -> str:
-        return pseudonym if self.anonymous else name
 
     def time(self, at: datetime.datetime | None) -> str:
         return when(at, self.zone)
