@@ -1,5 +1,6 @@
 """The commands of a course, as a teaching assistant meets them: what they print is worth reading, and every status is right."""
 
+import datetime
 import io
 import json
 import re
@@ -10,11 +11,13 @@ import sys
 import pytest
 from courses import HERE, ROSTER, SETTINGS, course_in, delivery, npfl139_in
 from msgspec.structs import replace
+from rich.console import Console
 from sqlalchemy import select
 from test_similarity import ONE, OTHER, of_ppo, padded
 
 from grader.course.arrivals import take_in
 from grader.course.models import Person
+from grader.course.screens import Screen
 from grader.intake.contents import Content
 
 
@@ -212,6 +215,16 @@ def test_what_changed_is_told(graded, run, course):
     assert run("diff", "2") == "Nobody gained or lost anything.\n"
     run("adjust", "ada", "ppo", "-1", "--reason", "x")
     assert "Ada Lovelace ppo  6 → 5 (-1)  adjusted by -1" in run("diff", "2")
+
+
+def test_names_of_topics_stay_whole_in_a_narrow_terminal():
+    shown = io.StringIO()
+    screen = Screen(datetime.UTC, Console(file=shown, width=60))
+    who, email = "Maria Gaetana Agnesi-Wolkenstein", f"{'maria' * 8}@x.cz"
+    screen.table(["assignment", "who", "e-mail", "points"], [["transformed_rewards", who, email, "38"]], right=(3,))
+    lines = shown.getvalue().splitlines()
+    assert lines[1].startswith("transformed_rewards  Maria") and all(len(line) <= 60 for line in lines)
+    assert "".join(line[line.index("maria") :].split()[0] for line in lines if "maria" in line) in email
 
 
 def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
