@@ -217,6 +217,20 @@ def test_what_changed_is_told(graded, run, course):
     assert "Ada Lovelace ppo  6 → 5 (-1)  adjusted by -1" in run("diff", "2")
 
 
+def test_every_grading_is_told_with_what_changed(graded, run, read, monkeypatch):
+    from grader.grading import provenance
+
+    monkeypatch.setattr(provenance, "_topic", lambda name: "1" * 64)
+    run("grade", "--regrade", "changed")
+    told = run("show", "blaise")
+    assert "  attempt 1 graded again in run 2, " in told and ": 4, as before; the same checks, in another version of the topic\n" in told
+    first, second = read("show", "blaise")[0]["assignments"][0]["attempts"][0]["gradings"]
+    assert (first["run"], first["score"], first["reasons"]) == (1, 4.0, [])
+    assert (second["run"], second["reasons"]) == (2, ["the same checks, in another version of the topic"])
+    run("grade", "--regrade", "all")
+    assert ": 4, as before; graded again\n" in run("show", "blaise")
+
+
 def test_names_of_topics_stay_whole_in_a_narrow_terminal():
     shown = io.StringIO()
     screen = Screen(datetime.UTC, Console(file=shown, width=60))

@@ -1,5 +1,6 @@
 """What the commands of a course show: tables of what the gradebook holds, and sentences on what to do next."""
 
+import itertools
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -196,6 +197,12 @@ def standing(found: Standing, screen: Screen) -> None:
     rows = [_attempt(attempt, screen) for attempt in found.attempts]
     if rows:
         screen.table(["", "attempt", "handed in", "", "score", "", "lost"], rows, right=(1, 4), wide=6)
+    for attempt in found.attempts:
+        for before, after in itertools.pairwise(attempt.gradings):
+            score = points(after.score)
+            scores = f"{score}, as before" if score == points(before.score) else f"{points(before.score)} → {score}"
+            again = f"attempt {attempt.number} graded again in run {after.run}, {screen.time(after.at)}: {scores}"
+            screen.say(f"{again}; {'; '.join(after.reasons)}", indent=2)
     for each in found.decisions:
         reason = f": {each.reason}" if each.reason else ""
         screen.say(f"{_decided(each, screen)} by {each.by}, {screen.time(each.at)}{reason}", indent=2)

@@ -31,8 +31,10 @@ __all__ = [
     "Passed",
     "Question",
     "Slowest",
+    "again",
     "asked",
     "changes",
+    "differences",
     "hardest",
     "improved",
     "missing",
@@ -319,6 +321,13 @@ def _reasons(changed: ChangedChecks, old: Tried, new: Account, before: Grading, 
     if new.counting and new.counting.submission.id != old.submission.id:
         numbers = {tried.submission.id: tried.number for tried in new.tried}  # an earlier one may have been taken in since
         told = [f"attempt {new.counting.number} counts in place of {numbers.get(old.submission.id, old.number)}"]
+    told += differences(changed, before, after)
+    return told if told or before.id == after.id else [again(before, after)]
+
+
+def differences(changed: ChangedChecks, before: Grading, after: Grading) -> list[str]:
+    """Return what a grading rests on that another did not."""
+    told = []
     if before.topic_sha256 != after.topic_sha256:
         checks = changed(before.topic_sha256, after.topic_sha256)
         names = ", ".join(name.removeprefix("check_") for name in checks or ())
@@ -328,9 +337,12 @@ def _reasons(changed: ChangedChecks, old: Tried, new: Account, before: Grading, 
     for what, name in (("seed", "seed_sha256"), ("version of the grader", "engine_sha256")):
         if getattr(before, name) != getattr(after, name):
             told.append(f"another {what}")
-    if not told and before.id != after.id:
-        told.append("graded again" if before.basis_sha256 == after.basis_sha256 else "other options")
     return told
+
+
+def again(before: Grading, after: Grading) -> str:
+    """Return why something was graded again where it rests on the same versions."""
+    return "graded again" if before.basis_sha256 == after.basis_sha256 else "other options"
 
 
 def _moved(old: Tried | None, new: Tried | None) -> list[Moved]:

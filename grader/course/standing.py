@@ -1,6 +1,8 @@
 """How a course stands, and a person in it, as records: computed here, printed by the commands."""
 
 import datetime
+import functools
+import itertools
 from collections import Counter
 from typing import Literal
 
@@ -8,18 +10,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from grader.course import models
+from grader.course.checkcode import changed_checks
 from grader.course.course import Course
 from grader.course.decisions import open_appeals
 from grader.course.marking import Account, Accounts, Total, Tried, marks_of, shown_person, totals
 from grader.course.marks import Mark, Person
 from grader.course.models import now
 from grader.course.people import NUMBERED_ANEW
+from grader.course.questions import ChangedChecks, again, differences
 from grader.records import Record
 
 __all__ = [
     "Attempt",
     "Checked",
     "Decision",
+    "Graded",
     "Objection",
     "Progress",
     "Run",
@@ -157,6 +162,16 @@ class Checked(Record, frozen=True):
     mistake: str | None
 
 
+class Graded(Record, frozen=True):
+    """One grading of an attempt, in which the grader did not fail."""
+
+    run: int
+    at: datetime.datetime
+    score: float
+    max_score: float
+    reasons: tuple[str, ...]  # what it rests on that the one before did not
+
+
 class Attempt(Record, frozen=True):
     """One attempt, and what its last grading gave."""
 
@@ -170,6 +185,7 @@ class Attempt(Record, frozen=True):
     score: float | None  # None where it is not graded
     max_score: float | None
     checks: tuple[Checked, ...]
+    gradings: tuple[Graded, ...]
 
 
 class Decision(Record, frozen=True):
@@ -202,28 +218,29 @@ class Standings(Record, frozen=True):
 
 def person_standings(course: Course, session: Session, who: models.Person, anonymous: bool = False) -> Standings:
     """Return how each mark of a person came about."""
-    accounts = Accounts(course, session)
-    found = tuple(_standing(accounts.of(who, name), anonymous) for name in course.settings.assignments)
+    accounts, changed = Accounts(course, session), functools.cache(functools.partial(changed_checks, session))
+    found = tuple(_standing(accounts.of(who, name), changed, anonymous) for name in course.settings.assignments)
     [total] = totals([each.mark for each in found], now())
     return Standings(shown_person(who, anonymous), found, total)
 
 
 def standing(course: Course, session: Session, who: models.Person, assignment: str) -> Standing:
     """Return how one mark came about."""
-    return _standing(Accounts(course, session).of(who, assignment))
+    return _standing(Accounts(course, session).of(who, assignment), functools.partial(changed_checks, session))
 
 
-def _standing(account: Account, anonymous: bool = False) -> Standing:
+def _standing(account: Account, changed: ChangedChecks, anonymous: bool = False) -> Standing:
     return Standing(
         mark=account.mark(anonymous=anonymous),
         due_usually=account.setting.due,
-        attempts=tuple(_attempt(tried, tried is account.counting) for tried in account.tried),
+        attempts=tuple(_attempt(tried, tried is account.counting, changed) for tried in account.tried),
         decisions=_decisions(account, anonymous),
     )
 
 
-def _attempt(tried: Tried, counts: bool) -> Attempt:
+def _attempt(tried: Tried, counts: bool, changed: ChangedChecks) -> Attempt:
     grading = tried.grading
+    sound: list[models.Grading | None] = [None, *(each for each in tried.submission.gradings if not each.fault)]
     return Attempt(
         number=tried.number,
         counts=counts,
@@ -238,7 +255,13 @@ def _attempt(tried: Tried, counts: bool) -> Attempt:
             Checked(part.exercise, part.name, part.verdict, part.score, part.max_score, part.mistake)
             for part in (grading.parts if grading else ())
         ),
+        gradings=tuple(_graded(before, each, changed) for before, each in itertools.pairwise(sound) if each),
     )
+
+
+def _graded(before: models.Grading | None, after: models.Grading, changed: ChangedChecks) -> Graded:
+    reasons = differences(changed, before, after) or [again(before, after)] if before else []
+    return Graded(after.run_id, after.at, after.score, after.max_score, tuple(reasons))
 
 
 def _decisions(account: Account, anonymous: bool) -> tuple[Decision, ...]:
