@@ -4,7 +4,6 @@ Whatever imports torch is imported by the command that needs it, so that the oth
 """
 
 import importlib.metadata
-import json
 import shlex
 import shutil
 import textwrap
@@ -19,7 +18,7 @@ from npfl139.catalogue import Assignment, CatalogueError, assignment, assignment
 from npfl139.lecture.command import lecture
 from npfl139.named import assignment_of, cannot_be_read, expect_named, module_of
 from npfl139.source import Unreadable
-from npfl139.terminal import UserError, console, say
+from npfl139.terminal import UserError, console, say, tell
 from npfl139.watching import demo, plot
 
 __all__ = ["GROUP", "add_commands", "app", "main"]
@@ -86,7 +85,7 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="Print them as J
     """List the topics: exercises, points, prerequisites."""
     if as_json:
         shown = ("title", "points", "training_points", "prerequisites")
-        print(json.dumps({item.name: {name: getattr(item, name) for name in shown} for item in assignments().values()}, indent=2))
+        tell({item.name: {name: getattr(item, name) for name in shown} for item in assignments().values()})
         return
     indented = textwrap.TextWrapper(console.width, initial_indent="  ", subsequent_indent="  ")
     for item in assignments().values():
@@ -168,13 +167,13 @@ def _checked(item: Assignment, file: Path, as_json: bool) -> bool:
         raise cannot_be_read(file, error) from error
     except (Unreadable, LoadError) as error:
         if as_json:
-            print(json.dumps({"topic": item.name, "error": str(error)}, ensure_ascii=False))
+            tell({"topic": item.name, "error": str(error)})
         else:
             say(str(error), style="red")
         return False
     report = Report(item.name, tuple(outcomes), f"Next: {', or '.join([*_to_do_with(item, file), 'hand it in'])}.")
     if as_json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+        tell(report.as_dict())
     else:
         if file.stem != item.name:
             say(f"{file.name} is taken for {item.name}.", style="dim")

@@ -1,6 +1,8 @@
 """What all commands of `npfl139` share, wherever they come from: how they print, and how they refuse."""
 
+import datetime
 import difflib
+import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from rich.text import Text
 
 from npfl139.text import nearest
 
-__all__ = ["UserError", "complaints", "console", "missing", "say", "suggested"]
+__all__ = ["UserError", "complaints", "console", "missing", "say", "suggested", "tell"]
 
 console = Console(force_jupyter=False)  # in a notebook, too, what is said is text
 complaints = Console(stderr=True, force_jupyter=False)
@@ -22,6 +24,11 @@ class UserError(Exception):
 def say(text: str | Text, style: str = "", to: Console = console) -> None:
     """Print a text as it is, without markup. A terminal's lines end between words; a program reads the lines as they are."""
     to.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=not to.file.isatty())  # colours may be forced elsewhere
+
+
+def tell(answer: object) -> None:
+    """Print an answer as JSON, for programs. Spans of time are seconds; nothing but ASCII, so that no text in it can move a cursor."""
+    print(json.dumps(answer, indent=2, default=datetime.timedelta.total_seconds))
 
 
 def missing(path: Path, kind: str, beside: Iterable[Path]) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ from rich.text import Text
 from npfl139.catalogue import Assignment, assignments, topics_from
 from npfl139.named import expect_folder, expect_named, expect_run, expect_there, module_of
 from npfl139.source import SUFFIXES
-from npfl139.terminal import UserError, console, say, suggested
+from npfl139.terminal import UserError, console, say, suggested, tell
 
 if TYPE_CHECKING:  # commands answer at once
     from npfl139 import film
@@ -119,7 +118,7 @@ def plot(
     ends = [(band.label, band.mean[-1], band.low[-1], band.high[-1]) for band in compared]
     if as_json:
         names = ("label", "mean", "low", "high")
-        print(json.dumps([dict(zip(names, map(_plain, end), strict=True)) for end in ends], ensure_ascii=False, indent=2))
+        tell([dict(zip(names, map(_plain, end), strict=True)) for end in ends])
         return
     if out is None:
         console.print(

@@ -109,14 +109,14 @@ def engine(submissions, jobs, options, started):
         yield marked(submission, options)
 
 
-def npfl139_in(folder, monkeypatch, *arguments):
-    """Run a command in a folder; return its status and what it printed."""
+def npfl139_in(folder, monkeypatch, *arguments, complaints=None):
+    """Run a command in a folder; return its status and what it printed, with what it complained of unless that goes elsewhere."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(commands, "engine", engine)
     monkeypatch.setattr("sys.argv", ["npfl139", *map(str, arguments)])
     printed = io.StringIO()
     status: object = 0
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaints or printed):
         try:
             npfl139.cli.main()
         except SystemExit as ended:

@@ -73,7 +73,7 @@ def test_nothing_is_taken_in_or_graded_twice(course):
 
 def test_a_dry_run_tells_and_writes_nothing(course):
     [arrival] = take_in(course, [delivery(ADA, 3)], "ppo", dry_run=True)
-    assert (arrival.status, arrival.who[0][0]) == ("new", ADA)
+    assert (arrival.status, arrival.people[0].name) == ("new", ADA)
     assert count(course, Submission) == count(course, models.Content) == 0
     assert count(course, models.Alias) == 1  # the roster's
 
@@ -306,11 +306,11 @@ def test_a_changed_check_is_told_and_graded_again_when_asked(course, monkeypatch
     previous = mark_of(course, ADA, results=True).result.previous
     assert (previous.score, previous.max_score) == (2.0, 6.0)
     first, second = questions.changes(course, "1", "now")
-    assert (first.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == (
+    assert (first.person.name, first.before, first.after) == (ADA, 2.0, 4.0) and first.reasons == (
         "the same checks, in another version of the topic",
     )
-    assert first.parts == (("lambda_advantage, lambda_advantage_1", "wrong", "passed", 2.0),)
-    assert (second.name, second.before, second.after) == (BLAISE, 4.0, 6.0)
+    assert first.checks == (questions.Moved("lambda_advantage", "check_lambda_advantage_1", "wrong", "passed", 2.0),)
+    assert (second.person.name, second.before, second.after) == (BLAISE, 4.0, 6.0)
 
 
 def test_which_check_changed_is_told(course, monkeypatch):
@@ -517,16 +517,19 @@ def test_questions_are_answered(course):
     grade(course)
     rows = questions.hardest(course)
     assert [(row.check[-1], row.passed) for row in rows] == [
-        ("2", {"2026/27": (1, 3)}),
-        ("0", {"2026/27": (3, 3)}),
-        ("1", {"2026/27": (3, 3)}),
+        ("2", {"2026/27": questions.Passed(1, 3)}),
+        ("0", {"2026/27": questions.Passed(3, 3)}),
+        ("1", {"2026/27": questions.Passed(3, 3)}),
     ]
     [mistake] = questions.mistakes(course)
     assert (mistake.mistake, mistake.people) == ("treats truncation as termination", {"2026/27": 2})
     [gained] = questions.improved(course)
-    assert (gained.name, gained.before, gained.after, gained.attempts) == (ADA, 2.0, 4.0, 2)
-    assert [(row.name, row.seconds) for row in questions.slowest(course, 2)] == [(CARL, pytest.approx(0.3)), (ADA, pytest.approx(0.2))]
-    assert [(row.assignment, row.name) for row in questions.missing(course, DUE)] == [("ppo", ANNA)]
+    assert (gained.person.name, gained.before, gained.after, gained.attempts) == (ADA, 2.0, 4.0, 2)
+    assert [(row.person.name, row.seconds) for row in questions.slowest(course, 2)] == [
+        (CARL, pytest.approx(0.3)),
+        (ADA, pytest.approx(0.2)),
+    ]
+    assert [(row.assignment, row.person.name) for row in questions.missing(course, DUE)] == [("ppo", ANNA)]
 
 
 def test_years_are_compared(course, tmp_path):
@@ -535,7 +538,8 @@ def test_years_are_compared(course, tmp_path):
         take_in(each, [delivery(ADA, passing)], "ppo")
         grade(each)
     rows = questions.hardest(course, [older.gradebook])
-    assert rows[0].passed == {"2025/26": (1, 1), "2026/27": (1, 1)} and rows[2].passed == {"2025/26": (0, 1), "2026/27": (1, 1)}
+    both, none = questions.Passed(1, 1), questions.Passed(0, 1)
+    assert rows[0].passed == {"2025/26": both, "2026/27": both} and rows[2].passed == {"2025/26": none, "2026/27": both}
     assert questions.mistakes(course, [older.gradebook])[0].people == {"2025/26": 1}
 
 
@@ -564,7 +568,7 @@ def test_a_person_is_forgotten(course, keep):
     assert (questions.hardest(again) == before) == keep
     assert grade(again).results == []
     [back] = take_in(again, [delivery(ANNA, 2)], "ppo")
-    assert back.strangers and not back.who
+    assert back.strangers and not back.people
 
 
 def test_an_anonymous_mark_tells_nobody(course):

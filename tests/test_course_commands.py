@@ -1,6 +1,8 @@
 """The commands of a course, as a teaching assistant meets them: what they print is worth reading, and every status is right."""
 
+import datetime
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -9,11 +11,13 @@ import sys
 import pytest
 from courses import HERE, ROSTER, SETTINGS, course_in, delivery, npfl139_in
 from msgspec.structs import replace
+from rich.console import Console
 from sqlalchemy import select
 from test_similarity import ONE, OTHER, of_ppo, padded
 
 from grader.course.arrivals import take_in
 from grader.course.models import Person
+from grader.course.screens import Screen
 from grader.intake.contents import Content
 
 
@@ -39,6 +43,19 @@ def graded(course, run):
     """Ada improved, Blaise was late, Carl and Anna handed in nothing."""
     take_in(course, [delivery("Ada Lovelace", 1, after=-3), delivery("Ada Lovelace", 3), delivery("Blaise Pascal", 2, after=2)], "ppo")
     return run("grade")
+
+
+@pytest.fixture
+def read(course, monkeypatch):
+    """Run a command in the course with --json; it must end with the status. Returns what a program reads, and what a human is told."""
+
+    def read(*arguments, status=0):
+        told = io.StringIO()
+        ended, printed = npfl139_in(course.folder, monkeypatch, *arguments, "--json", complaints=told)
+        assert ended == status and printed.isascii() and "\x1b" not in printed, printed + told.getvalue()
+        return json.loads(printed or "null"), told.getvalue()
+
+    return read
 
 
 def packed(folder, *people):
@@ -89,7 +106,10 @@ def test_from_moodles_folder_to_marks(course, run, tmp_path):
     assert "Ada Lovelace ppo: 6 / 6" in told and "Run 1: 3 graded.\nAll at a glance: npfl139 course show. Pages: npfl139 report.\n" in told
     assert "0 taken in, 3 are in the gradebook already." in run("intake", export, "--assignment", "ppo", status=3)
     told = run("course", "show")
-    assert "1 who handed in is nobody in the course yet; say who:\n  npfl139 course alias moodle 13 STUDENT   # Emmy Noether" in told
+    assert (
+        "1 who handed in is nobody in the course yet; say who:\n  npfl139 course alias moodle 13 STUDENT --assignment ppo   # Emmy Noether"
+        in told
+    )
     assert "emmy" not in run("course", "show", "--anonymous").lower()
 
 
@@ -197,6 +217,30 @@ def test_what_changed_is_told(graded, run, course):
     assert "Ada Lovelace ppo  6 → 5 (-1)  adjusted by -1" in run("diff", "2")
 
 
+def test_every_grading_is_told_with_what_changed(graded, run, read, monkeypatch):
+    from grader.grading import provenance
+
+    monkeypatch.setattr(provenance, "_topic", lambda name: "1" * 64)
+    run("grade", "--regrade", "changed")
+    told = run("show", "blaise")
+    assert "  attempt 1 graded again in run 2, " in told and ": 4, as before; the same checks, in another version of the topic\n" in told
+    first, second = read("show", "blaise")[0]["assignments"][0]["attempts"][0]["gradings"]
+    assert (first["run"], first["score"], first["reasons"]) == (1, 4.0, [])
+    assert (second["run"], second["reasons"]) == (2, ["the same checks, in another version of the topic"])
+    run("grade", "--regrade", "all")
+    assert ": 4, as before; graded again\n" in run("show", "blaise")
+
+
+def test_names_of_topics_stay_whole_in_a_narrow_terminal():
+    shown = io.StringIO()
+    screen = Screen(datetime.UTC, Console(file=shown, width=60))
+    who, email = "Maria Gaetana Agnesi-Wolkenstein", f"{'maria' * 8}@x.cz"
+    screen.table(["assignment", "who", "e-mail", "points"], [["transformed_rewards", who, email, "38"]], right=(3,))
+    lines = shown.getvalue().splitlines()
+    assert lines[1].startswith("transformed_rewards  Maria") and all(len(line) <= 60 for line in lines)
+    assert "".join(line[line.index("maria") :].split()[0] for line in lines if "maria" in line) in email
+
+
 def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
     run("adjust", "ada", "ppo", "1", "--reason", "Ada was ill")
     for arguments in (["show", "ada"], ["ask", "improved"], ["ask", "missing"], ["diff", "0"], ["course", "show", "--people"]):
@@ -208,6 +252,114 @@ def test_who_is_asked_for_anonymously_is_not_named(graded, run, course):
     with course.gradebook.reading() as session:
         pseudonym = session.scalars(select(Person.pseudonym).where(Person.name == "Ada Lovelace")).one()
     assert run("show", pseudonym).startswith("Ada Lovelace")
+
+
+def test_a_program_reads_what_the_tables_say(graded, run, read, course):
+    run("adjust", "blaise", "ppo", "-1", "--reason", "copied \x1b[2Ja helper", "--by", "eva")
+    found, told = read("course", "show")
+    assert told == "" and found["title"] == "Deep reinforcement learning" and found["runs"][0]["what"] == "what was new"
+    ppo, trpo = found["assignments"]
+    assert "ppo 2024-11-02 18:00 2 / 4 1 0 4.2 / 6" in " ".join(run("course", "show").split())
+    assert (ppo["handed_in"], ppo["people"], ppo["late"], ppo["waiting"], ppo["max_points"]) == (2, 4, 1, 0, 6.0)
+    assert ppo["mean"] == pytest.approx(4.2) and ppo["due"] == "2024-11-02T18:00:00Z" and trpo["mean"] is None
+    [ada, *others] = read("course", "show", "--people")[0]
+    assert (ada["person"]["name"], ada["person"]["email"], ada["points"]) == ("Ada Lovelace", "ada@x.cz", 6.0) and len(others) == 3
+
+    found, _ = read("show", "blaise")
+    [standing, missing] = found["assignments"]
+    assert found["person"]["sid"] == "1002" and missing["mark"]["state"] == "missing" and missing["attempts"] == []
+    mark, [attempt], [decision] = standing["mark"], standing["attempts"], standing["decisions"]
+    assert "4 − 1 adjusted − 0.6 for being 2 h late = 2.4" in run("show", "blaise")
+    assert [mark[name] for name in ("score", "adjustment", "penalty", "points", "late")] == pytest.approx([4, -1, 0.6, 2.4, 7200])
+    assert (attempt["score"], attempt["counts"], len(attempt["checks"])) == (4.0, True, 3)
+    assert attempt["checks"][2] == {
+        "exercise": "lambda_advantage",
+        "check": "check_lambda_advantage_2",
+        "verdict": "wrong",
+        "score": 0.0,
+        "max_score": 2.0,
+        "mistake": "treats truncation as termination",
+    }
+    assert (decision["what"], decision["by"], decision["points"]) == ("adjusted", "eva", -1.0) and "a helper" in decision["reason"]
+
+    check = read("ask", "hardest")[0][0]
+    assert (check["check"], check["passed"]) == ("check_lambda_advantage_2", {"2026/27": {"passed": 1, "people": 2}})
+    assert read("ask", "mistakes")[0][0]["people"] == {"2026/27": 1}
+    [improved] = read("ask", "improved")[0]
+    assert (improved["person"]["name"], improved["before"], improved["after"], improved["attempts"]) == ("Ada Lovelace", 2.0, 6.0, 2)
+    assert [row["seconds"] for row in read("ask", "slowest")[0]] == pytest.approx([0.3, 0.2, 0.1])
+    names = [(row["assignment"], row["person"]["name"]) for row in read("ask", "missing")[0]]
+    assert names[:2] == [("ppo", "Anna Li"), ("ppo", "Carl Gauß")] and len(names) == 6
+
+    take_in(course, [delivery("Blaise Pascal", 3)], "ppo")
+    run("grade")
+    [change] = read("diff", "1")[0]
+    assert "Blaise Pascal ppo  3.4 → 5 (+1.6)  attempt 1 counts in place of 2; adjusted by -1" in run("diff", "1")
+    assert (change["before"], change["after"], change["reasons"][1]) == (pytest.approx(3.4), 5.0, "adjusted by -1")
+    assert change["checks"] == [
+        {"exercise": "lambda_advantage", "check": "check_lambda_advantage_2", "before": "wrong", "after": "passed", "gained": 2.0}
+    ]
+    assert read("diff", "2")[0] == []
+
+
+def test_a_program_reads_what_was_taken_in(course, run, read, tmp_path):
+    people = [("Ada Lovelace", 11, 3), ("Emmy Noether", 13, 2)]
+    export = packed(tmp_path / "export", *people)
+    for arguments, statuses in ((["--dry-run"], {"new"}), ([], {"new"}), ([], {"known"})):
+        found, told = read("intake", export, "--assignment", "ppo", *arguments, status=3)
+        assert told == "" and {each["status"] for each in found} == statuses
+        known, stranger = sorted(found, key=lambda each: len(each["strangers"]))
+        assert (known["people"][0]["name"], known["filename"], known["attempt"]) == ("Ada Lovelace", "ppo.py", 1)
+        assert stranger["people"] == [] and stranger["strangers"][0]["claim"]["name"] == "Emmy Noether"
+    found, _ = read("course", "show")
+    assert found["unknown"] == [{"system": "moodle", "key": "13", "name": "Emmy Noether", "assignment": "ppo"}]
+    (export / "Známky.csv").write_text("Identifikátor,Celé jméno\nÚčastník 11,Ada Lovelace\n")
+    told = read("intake", export, "--assignment", "ppo", status=3)[1]
+    assert "Známky.csv is in another language: names are taken from it" in " ".join(told.split())
+    export = packed(tmp_path / "more", ("Emmy Noether", 13, 3))
+    (export / "Emmy Noether_13_assignsubmission_file_" / "ppo.py").rename(export / "emmy.py")
+    [found] = read("intake", export, status=3)[0]
+    assert (found["status"], found["assignment"]) == ("unassigned", None)
+
+
+def test_a_program_that_asks_anonymously_reads_no_name(graded, run, read, tmp_path):
+    run("adjust", "ada", "ppo", "1", "--reason", "Ada was ill")
+    run("appeal", "ada", "ppo", "--reason", "Ada objects")
+    export = packed(tmp_path / "export", ("Carl Gauß", 11, 3), ("Emmy Noether", 13, 2))
+    for arguments, status in (
+        (["show", "ada"], 0),
+        (["ask", "improved"], 0),
+        (["ask", "slowest"], 0),
+        (["ask", "missing"], 0),
+        (["diff", "0"], 0),
+        (["course", "show"], 0),
+        (["course", "show", "--people"], 0),
+        (["intake", export, "--assignment", "ppo"], 3),
+        (["course", "show"], 0),
+    ):
+        found, told = read(*arguments, "--anonymous", status=status)
+        text = json.dumps(found) + told
+        assert "S-" in text and not re.search("Ada|Blaise|Anna|Carl|Emmy|x.cz|1001", text), text
+
+
+def test_a_program_that_asks_wrongly_reads_nothing(graded, read, course):
+    for arguments, sentence in (
+        (["show", "zeno"], "nobody in the course is called 'zeno'"),
+        (["ask", "easiest"], "'easiest' is no question that is answered"),
+        (["diff", "9"], "there is no run 9"),
+        (["intake", course.folder / "nothing"], "cannot be read: No such file or directory"),
+        (["intake", course.folder, "--all"], "--all is for the table: --json lists everything"),
+        (["ask", "missing", "--count", "3"], "--count is for the table: --json lists everything"),
+        (
+            ["ask", "missing", "--attach", "x"],
+            "--attach is for ask hardest and ask mistakes: nothing else is compared with older gradebooks",
+        ),
+        (["similarity", "--topic", "ppo"], "in a course, assignments are compared"),
+    ):
+        found, told = read(*arguments, status=2)
+        assert found is None and sentence in told and told.count("\n") == 1, told
+    (course.folder / "course.toml").unlink()
+    assert "there is no course.toml" in read("course", "show", status=2)[1]
 
 
 def test_a_student_is_forgotten_after_a_question(graded, run, course, monkeypatch):
@@ -297,6 +449,14 @@ def test_what_counts_is_compared_with_each_other_and_with_an_older_gradebook(tmp
     assert f"{last} Student 0, 2026/27 ppo" in run("--attach", "../older/gradebook.db")[1]
     told = run("--anonymous", "--attach", "../older/gradebook.db")[1]
     assert "Student" not in told and re.search(r"S-\w+-\w+ submission 1, 2026/27", told)
+    complaints = io.StringIO()
+    for anonymous in ([], ["--anonymous"]):
+        arguments = ["similarity", "--json", "--out", "page.html", *anonymous]
+        status, told = npfl139_in(tmp_path / "course", monkeypatch, *arguments, complaints=complaints)
+        [pair] = json.loads(told)
+        assert status == 0 and pair["topic"] == "ppo" and pair["by_chance"] < 1 and pair["evidence"][0]["share"] > 0.5
+        assert ("Student" in told) != bool(anonymous) and "source" not in told
+    assert "Likeness is no proof" in complaints.getvalue() and "written: page.html" in complaints.getvalue()
     assert run("--topic", "ppo") == (2, "npfl139: in a course, assignments are compared: say --assignment in place of --topic")
     assert "leave the paths out" in run(".", "--assignment", "ppo")[1]
     assert "there is no assignment 'x'" in run("--assignment", "x")[1]

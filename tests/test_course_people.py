@@ -108,7 +108,7 @@ def test_a_decision_is_asked_for_once_and_kept(course):
     assert decided(course, "canvas", "31", "ada@x.cz") == 1
     assert emails(course) == ["ada@x.cz"]
     [arrival] = take_in(course, [delivery(Claim("canvas", "31", "byronada"), 2, topic="trpo")], "trpo")
-    assert arrival.who[0][0] == "Ada Lovelace" and not arrival.strangers
+    assert arrival.people[0].name == "Ada Lovelace" and not arrival.strangers
     with course.gradebook.reading() as session:
         [alias] = session.scalars(select(Alias).where(Alias.system == "canvas"))
         assert (alias.key, alias.by, alias.assignment_id) == ("31", "jan", None)
@@ -126,7 +126,7 @@ def test_a_number_that_moodle_gave_for_one_assignment_says_nothing_in_another(co
     take_in(course, [delivery(Claim("moodle", "5", None), 1)], "ppo")
     assert decided(course, "moodle", "5", "ada") == 1
     [arrival] = take_in(course, [delivery(Claim("moodle", "5", "Jan Novák"), 1, topic="trpo")], "trpo")
-    assert not arrival.who and arrival.strangers[0].reason == "2 people are called Jan Novák"
+    assert not arrival.people and arrival.strangers[0].reason == "2 people are called Jan Novák"
     with pytest.raises(CourseError, match="moodle numbers people anew for each assignment: add --assignment to say in which 6 is Ada"):
         decided(course, "moodle", "6", "ada")
     assert decided(course, "moodle", "6", "ada", "trpo") == 0
@@ -169,17 +169,17 @@ def test_whoever_takes_anothers_name_on_a_platform_takes_nothing_else_of_theirs(
     [later] = take_in(course, [delivery("Noël Ó Briain", 7, key="7")], "ppo")
     assert later.strangers[0].reason == "several people are called so there"
     [in_another] = take_in(course, [delivery("Noël Ó Briain", 8, topic="trpo", key="8")], "trpo")
-    assert in_another.who[0][0] == "Noël Ó Briain", "Moodle numbers people anew for each assignment"
+    assert in_another.people[0].name == "Noël Ó Briain", "Moodle numbers people anew for each assignment"
 
 
 def test_without_a_roster_the_platforms_say_who_takes_part(tmp_path):
     course = course_in(tmp_path / "course", roster=None)
     taken = take_in(course, [delivery("Ada Lovelace", 1), delivery("Jan Novák", 2)], "ppo")
-    assert [arrival.who[0][0] for arrival in taken] == ["Ada Lovelace", "Jan Novák"] and all(arrival.added for arrival in taken)
+    assert [arrival.people[0].name for arrival in taken] == ["Ada Lovelace", "Jan Novák"] and all(arrival.added for arrival in taken)
     [again] = take_in(course, [delivery("Ada Lovelace", 1, topic="trpo")], "trpo")
-    assert again.who == taken[0].who and not again.added
+    assert again.people == taken[0].people and not again.added
     one, other = take_in(course, [delivery("Eva Nová", 1, key="8"), delivery("Eva Nová", 2, key="9")], "ppo")
-    assert one.added and other.added and one.who != other.who, "two numbers are two people"
+    assert one.added and other.added and one.people != other.people, "two numbers are two people"
 
 
 @pytest.mark.parametrize("told", ["1001", "ADA@x.cz", "ada-l", "Ada Lovelace", "lovelace", "Lovelace, Ada"])

@@ -54,6 +54,11 @@ def test_a_course_is_kept_on_a_server(url, tmp_path):
         decisions.adjust(session, person_called(session, "blaise"), course.row(session, "ppo"), 1.0, "why", "jan")
     points = {mark.person.name: mark.points for mark in marks_of(other, ["ppo"], results=True)}
     assert points == {"Ada Lovelace": pytest.approx(4.8), "Blaise Pascal": 3.0, "Carl Gauß": 4.0, "Anna Li": 6.0}
-    assert [change.name for change in questions.changes(course, "0", "now")] == ["Blaise Pascal", "Carl Gauß", "Ada Lovelace", "Anna Li"]
+    assert [change.person.name for change in questions.changes(course, "0", "now")] == [
+        "Blaise Pascal",
+        "Carl Gauß",
+        "Ada Lovelace",
+        "Anna Li",
+    ]
     decisions.forget(course, lambda session: person_called(session, "anna"), keep_statistics=True)
     assert len(marks_of(open_course(course.folder), ["ppo"])) == 3

@@ -366,14 +366,20 @@ def test_everything_stands_in_a_table_that_no_spreadsheet_executes(tmp_path):
 
 
 def test_every_table_and_control_has_a_name():
-    for html in (class_page(of_many(60)), class_page(sample_class()), student_page(sample_class()[:1], band)):
+    for html in (
+        class_page(of_many(60)),
+        class_page(sample_class()),
+        student_page(sample_class()[:1], band),
+        student_page(of_many(1), band),
+    ):
         page = Page(html)
         assert page.tags.count("main") == page.tags.count("h1") == 1
         assert not re.search(r"<th[^>]*></th>", html), "an empty heading"
         for control in re.findall(r"<(?:input|select)\b[^>]*>", html):
             assert re.search(rf"<label>[^<]*{re.escape(control)}", html)
-        for region in re.findall(r'<div class="scroll"[^>]*>', class_page(sample_class())):
-            assert 'tabindex="0"' in region and "aria-label" in region
+        regions = re.findall(r'<div class="scroll[^>]*>', html)
+        assert all('tabindex="0"' in region and "aria-label" in region for region in regions)
+        assert len(set(regions)) == len(regions), "two regions of one name"
 
 
 def test_who_handed_in_nothing_has_a_dash():

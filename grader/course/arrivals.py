@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session, selectinload
 from grader.course import models, roster
 from grader.course.course import Course
 from grader.course.decisions import due_date
+from grader.course.marking import shown_person
+from grader.course.marks import Person
 from grader.course.models import Submission
 from grader.course.people import INTAKE, Match, Namesake, People, described, namesake, namesakes, new_person
 from grader.course.rules import in_order, is_too_late, lateness
@@ -23,7 +25,7 @@ from grader.records import Record
 from grader.show.groups import grouped
 from npfl139.text import printable
 
-__all__ = ["Arrival", "Stranger", "collected", "take_in"]
+__all__ = ["Arrival", "Stranger", "asks", "collected", "take_in", "without_names"]
 
 Read = Callable[[Path, list[datetime.datetime]], list[Delivery]]  # with the deadlines, which matter where a platform keeps every version
 
@@ -40,7 +42,7 @@ class Arrival(Record, frozen=True):
     """What became of one delivery."""
 
     assignment: str | None
-    who: tuple[tuple[str, str], ...]  # (name, pseudonym) of those who are known
+    people: tuple[Person, ...]  # of those who handed in, who are known
     strangers: tuple[Stranger, ...]
     origin: str
     filename: str
@@ -53,6 +55,26 @@ class Arrival(Record, frozen=True):
     team: str | None = None
     problem: str | None = None
     added: bool = False  # persons, since there is no roster
+
+
+def asks(arrivals: Iterable[Arrival]) -> bool:
+    """Return whether a human must say who somebody is, or for which assignment something is."""
+    return any(each.strangers or each.status == "unassigned" for each in arrivals)
+
+
+def without_names(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    """Return the arrivals without what would tell who somebody is, but for the keys by which `course alias` is told it."""
+    return [
+        replace(
+            each,
+            people=tuple(Person(person.pseudonym, person.pseudonym) for person in each.people),
+            strangers=tuple(Stranger(Claim(one.claim.system, one.claim.key), "", ()) for one in each.strangers),
+            origin="",
+            filename="",
+            team=None,
+        )
+        for each in arrivals
+    ]
 
 
 def collected(course: Course, assignment: str | None, paths: Sequence[Path], read: Read) -> list[Delivery]:
@@ -221,7 +243,7 @@ class _Taking:
         late = lateness(delivery, due, setting.late) if due and setting else None
         return Arrival(
             assignment=name,
-            who=tuple((match.person.name, match.person.pseudonym) for _, match in matches if match.person),
+            people=tuple(shown_person(match.person) for _, match in matches if match.person),
             strangers=tuple(
                 Stranger(claim, match.how, tuple(described(person) for person in match.likely))
                 for claim, match in matches

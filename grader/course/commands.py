@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from npfl139.terminal import UserError, suggested
+from grader.show.answers import AsJson, answer
+from npfl139.terminal import UserError, complaints, say, suggested
 
 if TYPE_CHECKING:  # commands answer at once
     from sqlalchemy.orm import Session
@@ -32,7 +33,7 @@ NEGATIVE = {"ignore_unknown_options": True}  # -1.5 is points
 UNKNOWN = 3  # the status where a human must say something
 FIRST_DUE = datetime.timedelta(weeks=2)
 
-QUESTIONS = ("hardest", "mistakes", "improved", "slowest", "missing")
+ROWS = 15  # of an answer, where nobody asks for another number
 
 app = typer.Typer()
 of_course = typer.Typer(no_args_is_help=True, help="Set up a course, look at it, say who is who.")
@@ -67,10 +68,10 @@ def _opened(folder: Path | None) -> Iterator["Course"]:
         yield open_course(folder)
 
 
-def _screen(course: "Course", anonymous: bool = False) -> "Screen":
+def _screen(course: "Course") -> "Screen":
     from grader.course.screens import Screen
 
-    return Screen(course.settings.zone, anonymous)
+    return Screen(course.settings.zone)
 
 
 def _author(by: str | None) -> str:
@@ -121,13 +122,22 @@ def _local_zone() -> str:
 def show_course(
     people: Annotated[bool, typer.Option("--people", help="List who takes part, with totals.")] = False,
     anonymous: Anonymous = False,
+    as_json: AsJson = False,
     folder: Folder = None,
 ) -> None:
     """Show how far the course is: what was handed in, graded, is late, open; or who takes part."""
     from grader.course import overview
+    from grader.course.marking import marks_of, totals
+    from grader.course.models import now
+    from grader.course.standing import state
 
     with _opened(folder) as course:
-        (overview.people if people else overview.assignments)(course, _screen(course, anonymous))
+        screen = _screen(course)
+        if people:
+            found = totals(marks_of(course, anonymous=anonymous), now())
+            answer(found, as_json, lambda found: overview.people(course, found, screen))
+        else:
+            answer(state(course, anonymous), as_json, lambda found: overview.assignments(found, screen))
 
 
 @of_course.command("alias")
@@ -161,6 +171,7 @@ def intake(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be taken in.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="List everything, however much it is.")] = False,
     anonymous: Anonymous = False,
+    as_json: AsJson = False,
     folder: Folder = None,
 ) -> None:
     """Take in what was handed in: who, when, which attempt. Nothing is taken in twice.
@@ -171,17 +182,19 @@ def intake(
     from grader.course import arrivals, overview
     from grader.intake.adapters import deliveries
 
+    if everything and as_json:
+        raise UserError("--all is for the table: --json lists everything")
     with _opened(folder) as course:
-        topic, screen = course.setting(assignment).topic if assignment else None, _screen(course, anonymous)
+        topic, screen = course.setting(assignment).topic if assignment else None, _screen(course)
+        notice = partial(say, to=complaints) if as_json else partial(screen.say, style="yellow")
 
         def read(path: Path, deadlines: list[datetime.datetime]) -> "list[Delivery]":
-            return deliveries(
-                path, system, topics=available(), assignment=topic, deadlines=deadlines, notice=partial(screen.say, style="yellow")
-            )
+            return deliveries(path, system, topics=available(), assignment=topic, deadlines=deadlines, notice=notice)
 
         taken = arrivals.take_in(course, arrivals.collected(course, assignment, paths, read), assignment, dry_run)
-        open_questions = overview.arrivals(course, taken, screen, dry_run, everything)
-    if open_questions:
+        taken = arrivals.without_names(taken) if anonymous else taken
+        answer(taken, as_json, lambda taken: overview.arrivals(course, taken, screen, dry_run, everything))
+    if arrivals.asks(taken):
         raise typer.Exit(UNKNOWN)
 
 
@@ -220,7 +233,7 @@ def grade_here(
             anonymous=anonymous,
             part=part,
         )
-        overview.graded(course, outcome, _screen(course, anonymous))
+        overview.graded(course, outcome, _screen(course))
         return not any(result.is_fault for result in outcome.results)
 
 
@@ -257,31 +270,40 @@ def compared_here(assignments: list[str] | None, attach: list[str] | None, anony
 
 
 @app.command(rich_help_panel=PANEL)
-def show(student: Student, anonymous: Anonymous = False, folder: Folder = None) -> None:
+def show(student: Student, anonymous: Anonymous = False, as_json: AsJson = False, folder: Folder = None) -> None:
     """Show how each mark of a student came about: attempts, gradings, lateness, what humans decided."""
     from grader.course import overview
     from grader.course.people import person_called
+    from grader.course.standing import person_standings
 
     with _opened(folder) as course, course.gradebook.reading() as session:
-        overview.person(course, session, person_called(session, student), _screen(course, anonymous))
+        found = person_standings(course, session, person_called(session, student), anonymous)
+        answer(found, as_json, lambda found: overview.person(found, _screen(course)))
 
 
 @app.command(rich_help_panel=PANEL)
 def ask(
-    question: Annotated[str, typer.Argument(metavar="|".join(QUESTIONS), help="What to ask.")],
+    question: Annotated[str, typer.Argument(metavar="hardest|mistakes|improved|slowest|missing", help="What to ask.")],
     attach: Annotated[list[str] | None, typer.Option(metavar="GRADEBOOK", help="Compare with an older gradebook; may be repeated.")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Rows to show.")] = 15,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="Rows to show.", show_default=str(ROWS))] = None,
     anonymous: Anonymous = False,
+    as_json: AsJson = False,
     folder: Folder = None,
 ) -> None:
     """Ask which checks are hardest, which mistakes are made, who improved, what is slow to grade, what is missing."""
-    from grader.course import overview
+    from grader.course import overview, questions
 
-    if question not in QUESTIONS:
-        raise UserError(f"{question!r} is no question that is answered; ask {', '.join(QUESTIONS)}")
+    asked = next((each for each in questions.QUESTIONS if each == question), None)
+    if asked is None:
+        raise UserError(f"{question!r} is no question that is answered; ask {', '.join(questions.QUESTIONS)}")
+    if attach and asked not in questions.COMPARED:
+        raise UserError(f"--attach is for ask {' and ask '.join(questions.COMPARED)}: nothing else is compared with older gradebooks")
+    if as_json and count is not None:
+        raise UserError("--count is for the table: --json lists everything")
     with _opened(folder) as course:
-        older = [_attached(where) for where in attach or ()]
-        overview.answered(course, question, older, count, _screen(course, anonymous))
+        older, rows = [_attached(where) for where in attach or ()], count or ROWS
+        found = questions.asked(course, asked, older, None if as_json else rows, anonymous)
+        answer(found, as_json, lambda found: overview.answered(asked, found, questions.terms(course, older), rows, _screen(course)))
 
 
 def _attached(where: str) -> "Gradebook":
@@ -297,13 +319,14 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="BEFORE", help="A run of grade (its number), or a time.")],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="Another, or now.")] = "now",
     anonymous: Anonymous = False,
+    as_json: AsJson = False,
     folder: Folder = None,
 ) -> None:
     """Show who gained or lost between two states of the marks, by which check, and why."""
     from grader.course import overview, questions
 
     with _opened(folder) as course:
-        overview.changes(course, questions.changes(course, before, after), _screen(course, anonymous))
+        answer(questions.changes(course, before, after, anonymous), as_json, lambda found: overview.changes(found, _screen(course)))
 
 
 @app.command(rich_help_panel=PANEL, context_settings=NEGATIVE)
@@ -383,13 +406,16 @@ def _decision(folder: Path | None, student: str, assignment: str) -> Iterator[tu
     """Let something be decided on a student's assignment, then print what the mark is now."""
     from grader.course import overview
     from grader.course.people import person_called
+    from grader.course.standing import standing
 
     with _opened(folder) as course:
         with course.gradebook.writing() as session:
             person = person_called(session, student)
             yield session, person, course.row(session, assignment)
         with course.gradebook.reading() as session:
-            overview.mark(course, session, session.get_one(type(person), person.id), assignment, _screen(course))
+            found, screen = standing(course, session, session.get_one(type(person), person.id), assignment), _screen(course)
+            screen.say(f"{found.mark.person.name}:")
+            overview.standing(found, screen)
 
 
 @app.command(rich_help_panel=PANEL)

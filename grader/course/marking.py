@@ -20,7 +20,7 @@ from grader.course.rules import in_order, is_too_late, lateness, penalty
 from grader.course.settings import Assignment
 from grader.records import Previous, Result
 
-__all__ = ["Account", "Accounts", "Total", "Tried", "marks_of", "result_of", "totals"]
+__all__ = ["Account", "Accounts", "Total", "Tried", "marks_of", "result_of", "shown_person", "totals"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Account:
         counts = counting is not None and not counting.too_late
         score = counting.grading.score if counting and counting.grading and counts else 0.0
         cost = min(counting.penalty, score) if counting and counts else 0.0
-        person = _person(self.person, self.tried[-1].submission.assignment_id if self.tried else None, anonymous)
+        person = shown_person(self.person, anonymous, self.tried[-1].submission.assignment_id if self.tried else None)
         return Mark(
             person=person,
             assignment=self.assignment,
@@ -269,7 +269,13 @@ def _counting_result(account: Account, texts: dict[int, str | None]) -> Result |
     return result_of(text) if text else None
 
 
-def _person(person: Person, assignment_id: int | None, anonymous: bool) -> shown.Person:
+def shown_person(person: Person, anonymous: bool = False, assignment_id: int | None = None) -> shown.Person:
+    """Return a person as others see it.
+
+    Args:
+        anonymous: whether the pseudonym stands for all that is known.
+        assignment_id: for which the platforms' keys are told; None: only those that are the same for all.
+    """
     if anonymous:
         return shown.Person(person.pseudonym, person.pseudonym)
     keys: dict[str, tuple[bool, str]] = {}

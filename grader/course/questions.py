@@ -4,6 +4,7 @@ import datetime
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
@@ -12,26 +13,52 @@ from grader.course import models
 from grader.course.checkcode import changed_checks
 from grader.course.course import Course
 from grader.course.gradebook import Gradebook
-from grader.course.marking import Account, Accounts, Tried, result_of
+from grader.course.marking import Account, Accounts, Tried, result_of, shown_person
+from grader.course.marks import Person
 from grader.course.models import Grading, Part, Run
 from grader.course.settings import CourseError
 from grader.records import Record, Verdict
 
 __all__ = [
+    "COMPARED",
+    "QUESTIONS",
     "Change",
     "Hardest",
     "Improved",
     "Missing",
     "Mistake",
+    "Moved",
+    "Passed",
+    "Question",
     "Slowest",
+    "again",
+    "asked",
     "changes",
+    "differences",
     "hardest",
     "improved",
     "missing",
     "mistakes",
     "moment",
     "slowest",
+    "terms",
 ]
+
+
+Question = Literal["hardest", "mistakes", "improved", "slowest", "missing"]
+QUESTIONS: tuple[Question, ...] = get_args(Question)
+COMPARED: tuple[Question, ...] = ("hardest", "mistakes")  # with older gradebooks
+
+
+class Passed(Record, frozen=True):
+    """How many passed a check."""
+
+    passed: int
+    people: int
+
+    @property
+    def share(self) -> float:
+        return self.passed / self.people
 
 
 class Hardest(Record, frozen=True):
@@ -40,7 +67,7 @@ class Hardest(Record, frozen=True):
     topic: str
     exercise: str  # or the name of a training check
     check: str
-    passed: dict[str, tuple[int, int]]  # by term: (people who passed, people)
+    passed: dict[str, Passed]  # by term
 
 
 class Mistake(Record, frozen=True):
@@ -55,8 +82,7 @@ class Mistake(Record, frozen=True):
 class Improved(Record, frozen=True):
     """Who gained most from the first attempt to the one that counts."""
 
-    name: str
-    pseudonym: str
+    person: Person
     assignment: str
     attempts: int
     before: float
@@ -66,8 +92,7 @@ class Improved(Record, frozen=True):
 class Slowest(Record, frozen=True):
     """What took longest to grade."""
 
-    name: str
-    pseudonym: str
+    person: Person
     assignment: str
     attempt: int
     seconds: float
@@ -77,27 +102,49 @@ class Slowest(Record, frozen=True):
 class Missing(Record, frozen=True):
     """Who has not handed in what is due."""
 
-    name: str
-    pseudonym: str
-    email: str | None
+    person: Person
     assignment: str
     due: datetime.datetime
     points: float  # that are lost
 
 
+def asked(
+    course: Course, question: Question, older: Sequence[Gradebook] = (), count: int | None = None, anonymous: bool = False
+) -> Sequence[Record]:
+    """Return the answer to a question, the most telling first; `count` is how many rows will do."""
+    if question == "hardest":
+        return hardest(course, older)
+    if question == "mistakes":
+        return mistakes(course, older)
+    if question == "improved":
+        return improved(course, anonymous)
+    if question == "slowest":
+        return slowest(course, count, anonymous)
+    return missing(course, models.now(), anonymous)
+
+
+def terms(course: Course, older: Sequence[Gradebook]) -> list[str]:
+    """Return the terms that are compared, this one last."""
+    found = []
+    for gradebook in older:
+        with gradebook.reading() as session:
+            found.append(session.get_one(models.Course, 1).term)
+    return [*found, course.settings.term]
+
+
 def hardest(course: Course, older: Sequence[Gradebook] = ()) -> list[Hardest]:
     """Return the checks by the part of those who handed in that passed them, in the attempt that counts; the fewest first."""
-    found: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+    found: dict[tuple[str, str, str], dict[str, Passed]] = defaultdict(dict)
     for term, parts in _parts_by_term(course, older):
         counts: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
         for topic, part in parts:
             if part.verdict != Verdict.GRADER_FAULT:
                 counts[topic, part.exercise or part.name, part.name].append(part.verdict == Verdict.PASSED)
         for key, passed in counts.items():
-            found[key][term] = sum(passed), len(passed)
+            found[key][term] = Passed(sum(passed), len(passed))
     this = course.settings.term
     rows = [Hardest(*key, passed) for key, passed in found.items() if this in passed or not _has(found, this)]
-    return sorted(rows, key=lambda row: (_share(row.passed.get(this, next(iter(row.passed.values())))), row.topic, row.check))
+    return sorted(rows, key=lambda row: (row.passed.get(this, next(iter(row.passed.values()))).share, row.topic, row.check))
 
 
 def mistakes(course: Course, older: Sequence[Gradebook] = ()) -> list[Mistake]:
@@ -112,7 +159,7 @@ def mistakes(course: Course, older: Sequence[Gradebook] = ()) -> list[Mistake]:
     return sorted(rows, key=lambda row: (-row.people.get(course.settings.term, 0), -sum(row.people.values()), row.topic, row.mistake))
 
 
-def improved(course: Course) -> list[Improved]:
+def improved(course: Course, anonymous: bool = False) -> list[Improved]:
     """Return who gained points from the first attempt that was graded to the one that counts; the most first."""
     found = []
     with course.gradebook.reading() as session:
@@ -122,13 +169,13 @@ def improved(course: Course) -> list[Improved]:
             if counting and counting.grading and graded and graded[0].grading:
                 before, after = graded[0].grading.score, counting.grading.score
                 if after > before:
-                    person = account.person
-                    found.append(Improved(person.name, person.pseudonym, account.assignment, len(account.tried), before, after))
-    return sorted(found, key=lambda row: (row.before - row.after, row.name))
+                    person = shown_person(account.person, anonymous)
+                    found.append(Improved(person, account.assignment, len(account.tried), before, after))
+    return sorted(found, key=lambda row: (row.before - row.after, row.person.name))
 
 
-def slowest(course: Course, count: int = 10) -> list[Slowest]:
-    """Return what took longest to grade, and how much of that was training."""
+def slowest(course: Course, count: int | None = None, anonymous: bool = False) -> list[Slowest]:
+    """Return what took longest to grade, so many or all of it, and how much of that was training."""
     with course.gradebook.reading() as session:
         tried = [(account, each, each.grading) for account in _accounts(course, session) for each in account.tried if each.grading]
         tried.sort(key=lambda entry: -entry[2].seconds)
@@ -136,20 +183,17 @@ def slowest(course: Course, count: int = 10) -> list[Slowest]:
         for account, each, grading in tried[:count]:
             text = session.scalars(select(Grading.result).where(Grading.id == grading.id)).one()
             trained = sum(seed.seconds for check in result_of(text).training for seed in check.seeds) if text else None
-            person = account.person
-            rows.append(Slowest(person.name, person.pseudonym, account.assignment, each.number, grading.seconds, trained))
+            rows.append(Slowest(shown_person(account.person, anonymous), account.assignment, each.number, grading.seconds, trained))
     return rows
 
 
-def missing(course: Course, when: datetime.datetime) -> list[Missing]:
+def missing(course: Course, when: datetime.datetime, anonymous: bool = False) -> list[Missing]:
     """Return who handed in nothing for what is due, and is not excused, by assignment and then name."""
     with course.gradebook.reading() as session:
         accounts = [account for account in _accounts(course, session) if account.state == "missing" and account.due <= when]
-    rows = [
-        Missing(each.person.name, each.person.pseudonym, each.person.email, each.assignment, each.due, each.max_points) for each in accounts
-    ]
+        rows = [Missing(shown_person(each.person, anonymous), each.assignment, each.due, each.max_points) for each in accounts]
     order = list(course.settings.assignments)
-    return sorted(rows, key=lambda row: (order.index(row.assignment), row.name))
+    return sorted(rows, key=lambda row: (order.index(row.assignment), row.person.name))
 
 
 def _accounts(course: Course, session: Session) -> list[Account]:
@@ -182,26 +226,31 @@ def _parts_by_term(course: Course, older: Sequence[Gradebook]) -> list[tuple[str
     ]
 
 
-def _has(found: dict[tuple[str, str, str], dict[str, tuple[int, int]]], term: str) -> bool:
+def _has(found: dict[tuple[str, str, str], dict[str, Passed]], term: str) -> bool:
     return any(term in passed for passed in found.values())
-
-
-def _share(passed: tuple[int, int]) -> float:
-    return passed[0] / passed[1]
 
 
 ChangedChecks = Callable[[str, str], list[str] | None]  # as `changed_checks`, of one gradebook
 
 
+class Moved(Record, frozen=True):
+    """A check that says something else than before."""
+
+    exercise: str | None  # None: a training check
+    check: str
+    before: str | None  # the verdict; None where it was not checked
+    after: str | None
+    gained: float
+
+
 class Change(Record, frozen=True):
     """What one person gained or lost between two states of the marks, and why."""
 
-    name: str
-    pseudonym: str
+    person: Person
     assignment: str
     before: float
     after: float
-    parts: tuple[tuple[str, str, str, float], ...]  # (exercise or check, verdict before, verdict after, points gained)
+    checks: tuple[Moved, ...]
     reasons: tuple[str, ...]
 
 
@@ -229,7 +278,7 @@ def moment(session: Session, told: str, zone: datetime.tzinfo) -> datetime.datet
     return time if time.tzinfo else time.replace(tzinfo=zone)
 
 
-def changes(course: Course, before: str, after: str) -> list[Change]:
+def changes(course: Course, before: str, after: str, anonymous: bool = False) -> list[Change]:
     """Return who gained or lost between two states of the marks, by which check, and why; who lost most comes first.
 
     Args:
@@ -245,30 +294,40 @@ def changes(course: Course, before: str, after: str) -> list[Change]:
         found = []
         for person in new.expected():
             for name in course.settings.assignments:
-                change = _change(old.of(person, name), new.of(person, name), changed)
+                change = _change(old.of(person, name), new.of(person, name), changed, anonymous)
                 if change is not None:
                     found.append(change)
-    return sorted(found, key=lambda row: (row.after - row.before, row.name))
+    return sorted(found, key=lambda row: (row.after - row.before, row.person.name))
 
 
-def _change(old: Account, new: Account, changed: ChangedChecks) -> Change | None:
+def _change(old: Account, new: Account, changed: ChangedChecks, anonymous: bool) -> Change | None:
     before, after = old.mark().points, new.mark().points
-    parts, reasons = _parts(old.counting, new.counting), []
-    if abs(before - after) < 1e-9 and not parts:
+    moved, reasons = _moved(old.counting, new.counting), []
+    if abs(before - after) < 1e-9 and not moved:
         return None
     if old.counting and new.counting and old.counting.grading and new.counting.grading:
-        reasons += _reasons(changed, old.counting, new.counting, old.counting.grading, new.counting.grading)
+        reasons += _reasons(changed, old.counting, new, old.counting.grading, new.counting.grading)
     elif new.counting and new.counting.grading:
         reasons.append("graded for the first time")
     if old.adjustment != new.adjustment:
         reasons.append(f"adjusted by {new.adjustment - old.adjustment:+g}")
     if old.due != new.due:
         reasons.append("another due date")
-    return Change(new.person.name, new.person.pseudonym, new.assignment, before, after, tuple(parts), tuple(reasons))
+    return Change(shown_person(new.person, anonymous), new.assignment, before, after, tuple(moved), tuple(reasons))
 
 
-def _reasons(changed: ChangedChecks, old: Tried, new: Tried, before: Grading, after: Grading) -> list[str]:
-    told = [] if old.submission.id == new.submission.id else [f"attempt {new.number} counts in place of {old.number}"]
+def _reasons(changed: ChangedChecks, old: Tried, new: Account, before: Grading, after: Grading) -> list[str]:
+    told = []
+    if new.counting and new.counting.submission.id != old.submission.id:
+        numbers = {tried.submission.id: tried.number for tried in new.tried}  # an earlier one may have been taken in since
+        told = [f"attempt {new.counting.number} counts in place of {numbers.get(old.submission.id, old.number)}"]
+    told += differences(changed, before, after)
+    return told if told or before.id == after.id else [again(before, after)]
+
+
+def differences(changed: ChangedChecks, before: Grading, after: Grading) -> list[str]:
+    """Return what a grading rests on that another did not."""
+    told = []
     if before.topic_sha256 != after.topic_sha256:
         checks = changed(before.topic_sha256, after.topic_sha256)
         names = ", ".join(name.removeprefix("check_") for name in checks or ())
@@ -278,12 +337,15 @@ def _reasons(changed: ChangedChecks, old: Tried, new: Tried, before: Grading, af
     for what, name in (("seed", "seed_sha256"), ("version of the grader", "engine_sha256")):
         if getattr(before, name) != getattr(after, name):
             told.append(f"another {what}")
-    if not told and before.id != after.id:
-        told.append("graded again" if before.basis_sha256 == after.basis_sha256 else "other options")
     return told
 
 
-def _parts(old: Tried | None, new: Tried | None) -> list[tuple[str, str, str, float]]:
+def again(before: Grading, after: Grading) -> str:
+    """Return why something was graded again where it rests on the same versions."""
+    return "graded again" if before.basis_sha256 == after.basis_sha256 else "other options"
+
+
+def _moved(old: Tried | None, new: Tried | None) -> list[Moved]:
     if not (old and new and old.grading and new.grading) or old.grading.id == new.grading.id:
         return []
     before = {part.name: part for part in old.grading.parts}
@@ -292,11 +354,8 @@ def _parts(old: Tried | None, new: Tried | None) -> list[tuple[str, str, str, fl
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name), after.get(name)
         gained = (other.score if other else 0.0) - (one.score if one else 0.0)
-        if gained or (one and one.verdict) != (other and other.verdict):
-            label = _label(other or one, name)
-            rows.append((label, one.verdict if one else "not checked", other.verdict if other else "not checked", gained))
+        first, second = (part.verdict if part else None for part in (one, other))
+        if gained or first != second:
+            exercise = next(part.exercise for part in (other, one) if part)
+            rows.append(Moved(exercise, name, first, second, gained))
     return rows
-
-
-def _label(part: Part | None, name: str) -> str:
-    return f"{part.exercise}, {name.removeprefix('check_')}" if part is not None and part.exercise else name

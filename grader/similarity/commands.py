@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grader.show.answers import AsJson, answer
 from npfl139.catalogue import topics_from
-from npfl139.terminal import UserError, say, suggested
+from npfl139.terminal import UserError, complaints, console, say, suggested
 
 if TYPE_CHECKING:
     from grader.records import Result
-    from grader.similarity.compare import Entry, Pair
+    from grader.similarity.compare import Entry
+    from grader.similarity.page import Listed
 
 __all__ = ["app"]
 
@@ -38,12 +40,13 @@ def similarity(
     attach: Annotated[
         list[str] | None, typer.Option(metavar="GRADEBOOK", help="In a course: an older gradebook, as --earlier; may be repeated.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the pairs of submissions that have more in common, rare in this class, than chance gives. It proves nothing."""
     from grader.classroom.store import StoreError, write_atomically
     from grader.contract.registry import available
     from grader.similarity.compare import similar
-    from grader.similarity.page import NO_PROOF, similarity_page
+    from grader.similarity.page import NO_PROOF, listed, similarity_page
     from grader.similarity.page import anonymous as numbered
 
     if paths and (assignment or attach):
@@ -59,10 +62,11 @@ def similarity(
             write_atomically(out, similarity_page(pairs))
     except (ValueError, StoreError) as error:
         raise UserError(str(error)) from error
-    _table(pairs)
-    say(NO_PROOF)
+    answer([listed(pair) for pair in pairs], as_json, _table)
+    said = complaints if as_json else console
+    say(NO_PROOF, to=said)
     if out is not None:
-        say(f"written: {out}")
+        say(f"written: {out}", to=said)
 
 
 def _handed_in(paths: list[Path], topic: str | None) -> "list[Entry]":
@@ -109,13 +113,12 @@ def _entries(paths: list[Path], topic: str | None, results: "dict[tuple[str, str
     return entries
 
 
-def _table(pairs: "list[Pair]") -> None:
+def _table(pairs: "list[Listed]") -> None:
     from rich.table import Table
     from rich.text import Text
 
     from grader.show.findings import printable
     from grader.similarity.page import chance, summary
-    from npfl139.terminal import console
 
     if not pairs:
         say("No pair has more in common, rare in this class, than chance often gives. In a class of a few people, nothing can be rare.")
@@ -126,7 +129,7 @@ def _table(pairs: "list[Pair]") -> None:
     table.add_column("by chance", justify="right", no_wrap=True)
     table.add_column("what speaks for it", overflow="fold", ratio=1)
     for pair in pairs[:LISTED]:
-        names = [f"{entry.who}{' (earlier)' if entry.earlier else ''}" for entry in (pair.one, pair.other)]
+        names = [f"{who}{' (earlier)' * earlier}" for who, earlier in ((pair.one, pair.one_earlier), (pair.other, pair.other_earlier))]
         cells = (*names, pair.topic, chance(pair), summary(pair).replace("`", ""))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     console.print(table)

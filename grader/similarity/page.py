@@ -14,7 +14,7 @@ from grader.similarity.fingerprints import REST, Known, Piece, grams, units
 from grader.similarity.reading import without_comments
 from npfl139.text import printable
 
-__all__ = ["NO_PROOF", "anonymous", "chance", "for_it", "similarity_page", "summary"]
+__all__ = ["NO_PROOF", "Listed", "anonymous", "chance", "for_it", "listed", "similarity_page", "summary"]
 
 NO_PROOF = (
     "Likeness is no proof: two people may have read the same source, learned together as they were allowed to, or thought alike; "
@@ -25,6 +25,19 @@ ALIKE = 0.5  # of two statements' runs of tokens that are the same
 LONG = 6  # lines in a row that are not alike, of which only the ends are shown
 MOST = 20  # places of one side that a run of tokens is looked for in: who repeats a line ten thousand times costs no more
 PAGES = 60  # pairs that are shown side by side
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A pair without its programs."""
+
+    one: str
+    one_earlier: bool  # handed in in an earlier year
+    other: str
+    other_earlier: bool
+    topic: str
+    by_chance: float
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,11 @@ def similarity_page(pairs: Iterable[Pair]) -> str:
     )
 
 
+def listed(pair: Pair) -> Listed:
+    """Return what a list says of a pair."""
+    return Listed(pair.one.who, pair.one.earlier, pair.other.who, pair.other.earlier, pair.topic, pair.by_chance, pair.evidence)
+
+
 def anonymous(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries with numbers for names, in the order of the names, and without comments, which may hold names."""
     numbers = {who: place + 1 for place, who in enumerate(sorted({entry.who for entry in entries}))}
@@ -105,14 +123,14 @@ def where(evidence: Evidence) -> str:
     return evidence.exercise or "outside the exercises"
 
 
-def summary(pair: Pair) -> str:
+def summary(pair: Pair | Listed) -> str:
     """Return what speaks for a pair, in one line: in how many exercises, and the strongest."""
     same = sum(each.share >= ALIKE for each in pair.evidence)
     first = pair.evidence[0]
     return f"alike in {same} of {len(pair.evidence)} exercises; in `{where(first)}`, {for_it(first)}"
 
 
-def chance(pair: Pair) -> str:
+def chance(pair: Pair | Listed) -> str:
     """Return how many pairs of this class would be as alike by chance.
 
     >>> from types import SimpleNamespace
