@@ -250,7 +250,7 @@ def calibrate(
     topics: Annotated[
         list[str] | None, typer.Argument(metavar="TOPIC", help="The topics.", show_default="all", autocompletion=topics_from)
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 60,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the reference, for each instruction set.")] = 34,
     mistake_seeds: Annotated[int, typer.Option(min=0, help="Seeds of each mistake, fewer where one of these passes.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, of all topics together.")] = 1,
     out: Annotated[
