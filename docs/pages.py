@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import json
 import pkgutil
 import re
@@ -21,6 +20,7 @@ from npfl139.lecture.page import is_wide
 from npfl139.lecture.reference import reference
 from npfl139.lecture.running import Shown
 from npfl139.lecture.text import Prose, parts
+from npfl139.options import comments
 
 ROOT = Path(__file__).resolve().parent.parent
 LECTURES, ASSIGNMENTS = ROOT / "lectures", ROOT / "assignments"
@@ -234,6 +234,5 @@ def _cell(text: str) -> str:
 
 def comment_of(field: str) -> str:
     """Return the comment at the end of the line that declares a field, `npfl139.module.Class.field`; empty if there is none."""
-    module, owner, field = field.rsplit(".", 2)
-    told = re.search(rf"(?m)^    {field}: .*?  # (.+)$", inspect.getsource(getattr(importlib.import_module(module), owner)))
-    return told[1] if told else ""
+    module, owner, name = field.rsplit(".", 2)
+    return comments(getattr(importlib.import_module(module), owner)).get(name, "")

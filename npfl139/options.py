@@ -37,12 +37,12 @@ def options(config_type: type[Config], defaults: Config, panel: str) -> list[ins
 
 
 def comments(config_type: type) -> dict[str, str]:
-    """Return the comments at the ends of the lines that declare the fields of a dataclass and of those that it extends.
+    """Return the comments at the ends of the lines that declare the fields of a dataclass or a named tuple, and of those that it extends.
 
     A class without a source, such as one defined by `exec`, has none.
     """
     found: dict[str, str] = {}
-    for base in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
+    for base in filter(inspect.get_annotations, reversed(config_type.__mro__)):
         try:
             source = textwrap.dedent(inspect.getsource(base))
         except (OSError, TypeError):

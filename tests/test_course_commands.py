@@ -15,6 +15,7 @@ from rich.console import Console
 from sqlalchemy import select
 from test_similarity import ONE, OTHER, of_ppo, padded
 
+from grader.course import questions
 from grader.course.arrivals import take_in
 from grader.course.models import Person
 from grader.course.screens import Screen
@@ -194,6 +195,7 @@ def test_what_nobody_can_decide_is_told(graded, run):
 
 
 def test_questions_are_answered(graded, run, course):
+    assert "|".join(questions.QUESTIONS) in run("ask", "--help")
     told = run("ask", "hardest")
     assert "ppo    lambda_advantage  lambda_advantage_2" in told and "1 of 2" in told
     assert "treats truncation as termination" in run("ask", "mistakes")

@@ -188,10 +188,13 @@ class Attempt(Record, frozen=True):
     gradings: tuple[Graded, ...]
 
 
+What = Literal["adjusted", "excused", "counts again", "extended", "appeal", "answered"]
+
+
 class Decision(Record, frozen=True):
     """What a human decided."""
 
-    what: Literal["adjusted", "excused", "counts again", "extended", "appeal", "answered"]
+    what: What
     by: str
     at: datetime.datetime
     reason: str | None  # None where it might tell who it is about
@@ -265,12 +268,7 @@ def _graded(before: models.Grading | None, after: models.Grading, changed: Chang
 
 
 def _decisions(account: Account, anonymous: bool) -> tuple[Decision, ...]:
-    def decided(
-        what: Literal["adjusted", "excused", "counts again", "extended", "appeal", "answered"],
-        entry: models.Decided,
-        points: float | None = None,
-        due: datetime.datetime | None = None,
-    ) -> Decision:
+    def decided(what: What, entry: models.Decided, points: float | None = None, due: datetime.datetime | None = None) -> Decision:
         return Decision(what, entry.by, entry.at, None if anonymous else entry.reason or None, points, due)
 
     found = [decided("adjusted", each, points=each.points) for each in account.adjustments]
